@@ -1,0 +1,32 @@
+"""Late fusion of medical images and clinical values, as scikit-learn estimators."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Each public name and the room it lives in. A room is opened when it is first asked for: whoever
+# normalises a table or draws images, in many processes perhaps, need not wait for torch to load.
+_ROOMS = {
+    "ABLATION_ROWS": "model_selection",
+    "AblationDisplay": "inspection",
+    "AgeScaler": "preprocessing",
+    "FusionClassifier": "classifier",
+    "GenderEncoder": "preprocessing",
+    "KitRangeScaler": "preprocessing",
+    "ablation_param_grid": "model_selection",
+    "ablation_table": "model_selection",
+    "make_clinical_transformer": "preprocessing",
+    "make_fusion_pipeline": "pipeline",
+}
+
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name):
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
+
+
+def __dir__():
+    return sorted([*globals(), *_ROOMS])

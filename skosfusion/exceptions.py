@@ -1,0 +1,55 @@
+"""Errors that skosfusion raises beside the built-in ones."""
+
+
+class ImageError(OSError):
+    """An image file exists but cannot be used.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong with the file, and the remedy.
+    path : str
+        The file.
+    row : int or None, default=None
+        Position of the file in the table that named it, counted from 0.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    row : int or None
+        Position in the table, counted from 0.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import ImageError
+    >>> error = ImageError("the file is empty; export it again", path="knee.png", row=3)
+    >>> str(error)
+    "image 'knee.png' (row 3): the file is empty; export it again"
+    """
+
+    def __init__(self, message, *, path, row=None):
+        where = f"image {str(path)!r}" + ("" if row is None else f" (row {row})")
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.path = str(path)
+        self.row = row
+
+    def __reduce__(self):
+        # Errors cross process borders in joblib; OSError's own reduction drops keyword arguments.
+        return _rebuild_image_error, (self.message, self.path, self.row)
+
+
+def _rebuild_image_error(message, path, row):
+    return ImageError(message, path=path, row=row)
+
+
+class WeightsError(OSError):
+    """The initial weights of an encoder cannot be had or do not fit it.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import WeightsError
+    >>> issubclass(WeightsError, OSError)
+    True
+    """

@@ -1,0 +1,311 @@
+"""Image files reduced to the bytes that decode their pixels.
+
+Pillow parses colour profiles, texts, thumbnails and camera tags while it opens a file. There a
+damaged or hostile file can warn, fill the memory or fail, and warnings cannot be silenced for one
+thread alone. So each function below walks the container by itself, checks its structure to the end
+(checksums, end marker, extents) and keeps what carries pixels. Pillow does the decoding.
+"""
+
+import re
+import struct
+import zlib
+from math import inf
+from operator import add
+from typing import NamedTuple
+
+from PIL import ImageFile, TiffTags
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from ._tiff import (
+    DIRECTORY_ERRORS,
+    STRING_TYPES,
+    exif_orientation,
+    orientation_of,
+    read_directory,
+    read_extent,
+    read_header,
+    read_integers,
+)
+
+MAX_PARTS = 2**18
+"""Blocks, pages or tag values in one file; real files stay far below it."""
+
+MAX_SCANS = 64
+"""Scans of a progressive JPEG: each costs the time of a whole picture and next to no bytes."""
+
+
+class UnusableError(ValueError):
+    """The file may be sound, but cannot be used as it is; the message says what to do."""
+
+
+class Container(NamedTuple):
+    """What is left of an image file: a reader of Pillow and the bytes to give it."""
+
+    reader: type[ImageFile.ImageFile]
+    data: bytes
+    orientation: int = 1
+    capacity: float = inf  # pixels that so many bytes can encode, at most
+    seek: int | None = None
+    white_is_zero: bool = False
+
+
+def reduce_container(data, frame):
+    """Reduce a file of any known format; ValueError and others where it is damaged."""
+    for signature, reduce in _REDUCERS.items():
+        if data.startswith(signature):
+            return reduce(data, frame)
+    raise UnusableError(
+        "its content is not PNG, JPEG, TIFF or BMP, whatever its name says; convert it to PNG"
+    )
+
+
+def _check_frame(frame, n_frames):
+    if frame is None and n_frames > 1:
+        raise UnusableError(
+            f"it holds {n_frames} pictures; declare which one with frame=0 to {n_frames - 1}"
+        )
+    if frame is not None and frame >= n_frames:
+        raise UnusableError(
+            f"it holds {n_frames} picture(s); frame must be below that, got frame={frame}"
+        )
+
+
+# PNG: https://www.w3.org/TR/png-3/ -------------------------------------------------------------
+
+_PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_PNG_ANIMATION = {b"fcTL", b"fdAT"}
+_PNG_DEPTH = 24  # where the bits per sample stand
+_DEFLATE_LIMIT = 1032  # bytes that one byte of deflate can yield, at most
+
+
+def _reduce_png(data, frame):
+    view = memoryview(data)
+    kept, kinds, n_frames, orientation = [view[:8]], set(), 1, 1
+    position = 8
+    for _ in range(MAX_PARTS):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(view[position + 4 : end - 4]) != checksum:
+            raise ValueError(f"the checksum of its block {kind!r} is wrong")
+        is_first = kind not in kinds
+        if is_first and kind == b"acTL" and b"IDAT" not in kinds and length == 8:
+            (n_frames,) = struct.unpack_from(">I", data, position + 8)
+            if not 1 <= n_frames < 2**31:
+                raise ValueError(f"it claims to hold {n_frames} pictures")
+            if n_frames > 1:
+                kept.append(view[position:end])
+        elif is_first and kind == b"IDAT" and n_frames > 1 and b"fcTL" not in kinds:
+            n_frames += 1  # the first picture stands outside the animation
+        elif is_first and kind == b"eXIf":
+            orientation = exif_orientation(data, position + 8)
+        if kind in _PNG_PIXELS or (n_frames > 1 and kind in _PNG_ANIMATION):
+            kept.append(view[position:end])
+        kinds.add(kind)
+        if kind == b"IEND":
+            break
+        position = end
+    else:
+        raise ValueError(f"it consists of more than {MAX_PARTS} blocks")
+    _check_frame(frame, n_frames)
+    seek = frame if n_frames > 1 else None
+    capacity = 8 * _DEFLATE_LIMIT * len(data) // max(1, data[_PNG_DEPTH])
+    return Container(PngImageFile, b"".join(kept), orientation, capacity, seek)
+
+
+# JPEG: ITU-T T.81; several pictures in one file: CIPA DC-007 -----------------------------------
+
+# A marker; inside a scan, FF 00 is a pixel byte and FF D0 to FF D7 are restart marks.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_JPEG_END, _JPEG_SCAN, _JPEG_COMMENT = 0xD9, 0xDA, 0xFE
+_JPEG_METADATA = {*range(0xE1, 0xEE), 0xEF, _JPEG_COMMENT}  # E0 and EE carry the colour space
+_MPF_ENTRIES = 0xB002
+
+
+def _reduce_jpeg(data, frame):
+    view = memoryview(data)
+    kept, scans, in_scan, orientation, starts = [view[:2]], 0, False, None, None
+    position = 2
+    for _ in range(MAX_PARTS):
+        match = _JPEG_MARKER.search(data, position)
+        if match is None:
+            raise ValueError("it ends before its end marker")
+        start = match.start()
+        marker = data[start + 1]
+        if in_scan:
+            kept.append(view[position:start])
+        if marker == _JPEG_END:
+            kept.append(view[start : start + 2])
+            break
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        position = start + 2 + length
+        payload = start + 4
+        if marker == 0xE1 and orientation is None and data.startswith(b"Exif\0\0", payload):
+            orientation = exif_orientation(data, payload + 6)
+        elif marker == 0xE2 and starts is None and data.startswith(b"MPF\0", payload):
+            starts = _jpeg_starts(data, payload + 4)
+        if marker not in _JPEG_METADATA:
+            kept.append(view[start:position])
+        in_scan = marker == _JPEG_SCAN
+        scans += in_scan
+        if scans > MAX_SCANS:
+            raise ValueError(f"it consists of more than {MAX_SCANS} scans")
+    else:
+        raise ValueError(f"it consists of more than {MAX_PARTS} blocks")
+    _check_frame(frame, len(starts or [0]))
+    if frame:
+        return _reduce_jpeg(data[starts[frame] :], None)
+    # Each block of 8 x 8 pixels takes a bit at least.
+    return Container(JpegImageFile, b"".join(kept), orientation or 1, capacity=512 * len(data))
+
+
+def _jpeg_starts(data, base):
+    """Where each picture begins, from the list of pictures at `base`; the first begins the file."""
+    try:
+        layout, first = read_header(data, base)
+        entry = read_directory(data, layout, first, base)[_MPF_ENTRIES]
+        offsets = [
+            struct.unpack_from(layout.order + "I", data, entry.position + at + 8)[0]
+            for at in range(0, min(entry.count, 16 * MAX_SCANS), 16)
+        ]
+    except DIRECTORY_ERRORS:
+        return [0]
+    starts = [base + offset for offset in offsets[1:]]
+    return [0, *(start for start in starts if data.startswith(b"\xff\xd8", start))]
+
+
+# TIFF: TIFF 6.0 and its supplements; BigTIFF -----------------------------------------------------
+
+_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 256, 257, 259, 262, 277, 284
+_DEPTH, _VALUE_TYPE = 258, 339
+_STRIP_OFFSETS, _STRIP_ROWS, _STRIP_LENGTHS = 273, 278, 279
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS = 322, 323, 324, 325
+_TIFF_CHECKED = {_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR}
+_TIFF_CHECKED |= {_DEPTH, _VALUE_TYPE}
+_TIFF_CHECKED |= {_STRIP_OFFSETS, _STRIP_ROWS, _STRIP_LENGTHS}
+_TIFF_CHECKED |= {_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS}
+# Parameters of the compression, palette, alpha, YCbCr.
+_TIFF_OTHERS = (266, 292, 293, 317, 320, 338, 347, 529, 530, 531, 532)
+_TIFF_PIXELS = _TIFF_CHECKED.union(_TIFF_OTHERS)
+
+
+def _reduce_tiff(data, frame):
+    layout, offset = read_header(data)
+    pages = {}
+    while offset:
+        if offset in pages or len(pages) >= MAX_PARTS:
+            raise ValueError("its list of pages has no end")
+        pages[offset] = len(pages)
+        *_, offset = read_extent(data, layout, offset)
+    if not pages:
+        raise ValueError("it has no page")
+    _check_frame(frame, len(pages))
+    entries = read_directory(data, layout, list(pages)[frame or 0])
+    pixels = {tag: entries[tag] for tag in sorted(_TIFF_PIXELS & entries.keys())}
+    _check_values(data, pixels)
+    integers = {
+        tag: read_integers(data, layout, entry)
+        for tag, entry in pixels.items()
+        if tag in _TIFF_CHECKED
+    }
+    _check_pixels(integers, len(data))
+    is_raw = integers.get(_COMPRESSION, (1,)) == (1,)
+    _check_kind(integers, is_raw, is_big_endian=layout.order == ">")
+
+    # The one page goes into a new directory behind the old content, so that no offset changes.
+    padding = b"\0" * (-len(data) % 8)
+    header_end = 4 if layout.offset == "I" else 8
+    pointer = struct.pack(layout.order + layout.offset, len(data) + len(padding))
+    reduced = [
+        data[:header_end],
+        pointer,
+        memoryview(data)[header_end + len(pointer) :],
+        padding,
+        struct.pack(layout.order + layout.length, len(pixels)),
+        *(entry.record for entry in pixels.values()),
+        struct.pack(layout.order + layout.offset, 0),
+    ]
+    return Container(
+        TiffImageFile,
+        b"".join(reduced),
+        orientation_of(data, layout, entries),
+        8 * len(data) if is_raw else inf,
+        white_is_zero=integers.get(_PHOTOMETRIC) == (0,),
+    )
+
+
+def _check_values(data, entries):
+    """Refuse tags whose values are too many or lie outside the file."""
+    total = 0
+    for tag, entry in entries.items():
+        total += entry.n_bytes
+        end = entry.position + entry.n_bytes
+        if entry.count > MAX_PARTS or max(end, total) > len(data):
+            raise ValueError(f"the values of its tag {tag} lie outside the file")
+        is_scalar = TiffTags.lookup(tag).length == 1 and entry.kind not in STRING_TYPES
+        if is_scalar and entry.count != 1:
+            raise ValueError(f"its tag {tag} holds {entry.count} values instead of one")
+
+
+def _check_pixels(integers, n_bytes):
+    """Refuse strips or tiles that are too few for the picture or lie outside the file."""
+    (width,), (height,) = integers[_WIDTH], integers[_HEIGHT]
+    n_planes = integers.get(_SAMPLES, (1,))[0] if integers.get(_PLANAR) == (2,) else 1
+    for offsets, lengths in (_STRIP_OFFSETS, _STRIP_LENGTHS), (_TILE_OFFSETS, _TILE_LENGTHS):
+        if offsets not in integers:
+            continue
+        if offsets == _STRIP_OFFSETS:
+            n_parts = _divide_up(height, *integers.get(_STRIP_ROWS, (height,)))
+        else:
+            across = _divide_up(width, *integers[_TILE_WIDTH])
+            n_parts = across * _divide_up(height, *integers[_TILE_HEIGHT])
+        if len(integers[offsets]) < n_parts * n_planes:
+            raise ValueError("a part of its pixels is missing")
+        if max(map(add, integers[offsets], integers.get(lengths, ())), default=0) > n_bytes:
+            raise ValueError("its pixels lie outside the file, which is probably cut off")
+
+
+def _check_kind(integers, is_raw, is_big_endian):
+    """Refuse the kinds of values that Pillow is seen to decode wrongly without an error."""
+    depth = max(integers.get(_DEPTH, (1,)))
+    is_unsigned = set(integers.get(_VALUE_TYPE, (1,))) == {1}
+    is_separate = integers.get(_PLANAR) == (2,)
+    if (
+        (is_unsigned and depth > 16)
+        or (not is_unsigned and depth < 16)
+        or (is_separate and depth > 8)
+        or (is_big_endian and not is_raw and (depth > 16 or not is_unsigned))
+    ):
+        raise UnusableError(
+            f"it is a TIFF of {depth}-bit values stored in an unsupported way; save it as unsigned "
+            "16-bit or 8-bit values"
+        )
+
+
+def _divide_up(dividend, divisor):
+    return -(-dividend // divisor)
+
+
+# BMP ---------------------------------------------------------------------------------------------
+
+
+def _reduce_bmp(data, frame):
+    _check_frame(frame, 1)
+    (header_size,) = struct.unpack_from("<I", data, 14)
+    if header_size >= 40 and struct.unpack_from("<I", data, 30)[0] in (1, 2):
+        # Pillow expands runs in Python, at less than a megabyte a second.
+        raise UnusableError("it is a run-length compressed BMP; convert it to PNG")
+    return Container(BmpImageFile, data, capacity=8 * len(data))
+
+
+_REDUCERS = {
+    b"\x89PNG\r\n\x1a\n": _reduce_png,
+    b"\xff\xd8\xff": _reduce_jpeg,
+    b"II*\0": _reduce_tiff,
+    b"MM\0*": _reduce_tiff,
+    b"II+\0": _reduce_tiff,  # Pillow reads BigTIFF in this byte order only
+    b"BM": _reduce_bmp,
+}

@@ -1,0 +1,310 @@
+"""Decoded images, kept by content for the whole process."""
+
+import os
+import threading
+import time
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+
+from ._open import check_integer, file_status, read_file
+from ._read import read_options, read_pixels
+
+_MAX_KNOWN_FILES = 2**16
+_PICTURE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
+_SETTLED_NS = 2 * 10**9  # the coarsest file time in use (FAT) counts in two seconds
+
+
+class StoreInfo(NamedTuple):
+    """What an `ImageStore` has done and holds."""
+
+    hits: int
+    misses: int
+    n_images: int
+    n_bytes: int
+
+
+class _BoundedDict:
+    """Values by key; once their total cost would pass a limit, random ones make room."""
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.clear()
+
+    def __len__(self):
+        return len(self._entries)
+
+    def clear(self):
+        self.cost = 0
+        self._entries = {}
+        self._keys = []
+        self._random = np.random.default_rng(0)
+
+    def get(self, key):
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
+    def put(self, key, value, cost=1):
+        if key in self._entries:
+            self._remove(key)
+        if cost > self.limit:
+            return
+        while self.cost + cost > self.limit:
+            self._remove(self._keys[self._random.integers(len(self._keys))])
+        self._entries[key] = [value, cost, len(self._keys)]
+        self._keys.append(key)
+        self.cost += cost
+
+    def _remove(self, key):
+        _, cost, slot = self._entries.pop(key)
+        last = self._keys.pop()
+        if last != key:
+            self._keys[slot] = last
+            self._entries[last][2] = slot
+        self.cost -= cost
+
+
+class ImageStore:
+    """Decoded images, each read once, shared by all that ask for the same content and options.
+
+    Pictures are known by the content of their file, never by its name: a file that is replaced is
+    read anew, and two copies of one file share a picture. Threads may share a store. Two of them
+    that ask for one new picture at the same moment may both decode it; one copy is kept.
+
+    Parameters
+    ----------
+    max_bytes : int, default=1073741824
+        Bytes that the kept pictures may take, each counted with 512 bytes of overhead. When they
+        are used up, pictures chosen at random make room. This keeps part of a data set that is
+        larger than the store; dropping the least recently used would keep none on repeated passes.
+        A picture larger than the store is handed out and not kept.
+
+    See Also
+    --------
+    shared_image_store : The one store of the process.
+    read_image : Read one picture without a store, and what the options mean.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from PIL import Image
+    >>> from skosfusion.images import ImageStore
+    >>> store = ImageStore()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "knee.png")
+    ...     Image.new("L", (300, 200)).save(path)
+    ...     batch = store.read_batch([path, path], image_size=32)
+    >>> batch.shape
+    (2, 1, 32, 32)
+    >>> store.info()
+    StoreInfo(hits=1, misses=1, n_images=1, n_bytes=1536)
+    """
+
+    def __init__(self, max_bytes=2**30):
+        check_integer("max_bytes", max_bytes, minimum=0)
+        self._lock = threading.Lock()
+        self._files = _BoundedDict(_MAX_KNOWN_FILES)
+        self._images = _BoundedDict(max_bytes)
+        self._hits = self._misses = 0
+
+    def __reduce__(self):
+        raise TypeError(
+            "an ImageStore belongs to one process and is not pickled or copied; "
+            "call shared_image_store() in the other process"
+        )
+
+    def fingerprints(self, paths, *, rows=None):
+        """Digest of each file's content.
+
+        A file whose device, inode, size and times have not changed is not read again, unless it
+        was written less than two seconds before it was read: file times may be too coarse to tell a
+        second change from the first. At most 65,536 files are remembered.
+
+        Parameters
+        ----------
+        paths : sequence of str or os.PathLike, length n
+            The files.
+        rows : sequence of int or None, default=None
+            Their positions in the table that named them, for the error messages; ``None`` counts
+            from 0.
+
+        Returns
+        -------
+        fingerprints : list of bytes, length n
+            32 bytes each: BLAKE2b (RFC 7693) of the content.
+
+        Raises
+        ------
+        FileNotFoundError, ImageError, TypeError, ValueError
+            As `open_image` does, for a file that cannot be read.
+        """
+        return [self._fingerprint(path, row)[0] for path, row in _numbered(paths, rows)]
+
+    def read(self, paths, *, rows=None, **options):
+        """Pixels of each file.
+
+        Parameters
+        ----------
+        paths : sequence of str or os.PathLike, length n
+            The files; the same file may occur more than once.
+        rows : sequence of int or None, default=None
+            Their positions in the table that named them, for the error messages; ``None`` counts
+            from 0.
+        **options
+            ``image_size``, ``crop_box``, ``contrast``, ``percentiles``, ``minimum_side`` and
+            ``frame`` of `read_image`, with the same defaults.
+
+        Returns
+        -------
+        images : list of ndarray of shape (1 or 3, height, width), dtype uint8, length n
+            Read-only, as the store may hand them out again; values from 0 to 255.
+
+        Raises
+        ------
+        FileNotFoundError, ImageError, ImportError, TypeError, ValueError
+            As `read_image` does. Nothing of the call is kept then.
+        """
+        options = read_options(**options)
+        images, new = [], {}
+        for path, row in _numbered(paths, rows):
+            digest, data = self._fingerprint(path, row)
+            image = self._known(digest, options, new)
+            if image is None:
+                if data is None:
+                    digest, data = self._read_file(path, row)
+                image = read_pixels(data, options, path=path, row=row)
+                image.setflags(write=False)
+                new[digest, options] = image
+            images.append(image)
+        with self._lock:
+            self._misses += len(new)
+            self._hits += len(images) - len(new)
+            for key, image in new.items():
+                self._images.put(key, image, image.nbytes + _PICTURE_OVERHEAD)
+        return images
+
+    def read_batch(self, paths, *, rows=None, **options):
+        """Pixels of all files as one array.
+
+        Parameters
+        ----------
+        paths : sequence of str or os.PathLike, length n
+            The files.
+        rows : sequence of int or None, default=None
+            Their positions in the table that named them, for the error messages; ``None`` counts
+            from 0.
+        **options
+            As in `read`, but ``image_size=None`` is refused: the pictures of a batch have one size.
+
+        Returns
+        -------
+        batch : ndarray of shape (n, channels, image_size, image_size), dtype uint8
+            A copy that the caller may write into, values from 0 to 255. One channel if all pictures
+            are grey, else three, and grey pictures repeat theirs.
+
+        Raises
+        ------
+        FileNotFoundError, ImageError, ImportError, TypeError, ValueError
+            As `read` does.
+        """
+        size = read_options(**options).image_size
+        if size is None:
+            raise ValueError("image_size must be an integer >= 1 in a batch, got None")
+        images = self.read(paths, rows=rows, **options)
+        n_channels = max((len(image) for image in images), default=1)
+        batch = np.empty((len(images), n_channels, size, size), np.uint8)
+        for target, image in zip(batch, images, strict=True):
+            target[...] = image
+        return batch
+
+    def info(self):
+        """Count what the store has done and holds.
+
+        Returns
+        -------
+        info : StoreInfo
+            Named tuple: ``hits`` and ``misses`` (pictures found, and decoded), ``n_images``
+            (pictures kept now), ``n_bytes`` (what they count for, at most `max_bytes`).
+        """
+        with self._lock:
+            return StoreInfo(self._hits, self._misses, len(self._images), self._images.cost)
+
+    def clear(self):
+        """Forget all pictures, fingerprints and counts."""
+        with self._lock:
+            self._files.clear()
+            self._images.clear()
+            self._hits = self._misses = 0
+
+    def _known(self, digest, options, new):
+        image = new.get((digest, options))
+        if image is not None:
+            return image
+        with self._lock:
+            return self._images.get((digest, options))
+
+    def _fingerprint(self, path, row):
+        """Digest of a file, and its content if it had to be read."""
+        status = file_status(path, row=row)
+        with self._lock:
+            known = self._files.get(_file_key(path))
+        if status is not None and known is not None and known[0] == _signature(status):
+            return known[1], None
+        return self._read_file(path, row)
+
+    def _read_file(self, path, row):
+        started = time.time_ns()
+        data, status = read_file(path, row=row)
+        digest = blake2b(data, digest_size=32).digest()
+        if started - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED_NS:
+            with self._lock:
+                self._files.put(_file_key(path), (_signature(status), digest))
+        return digest, data
+
+
+def _file_key(path):
+    return os.fspath(path)
+
+
+def _signature(status):
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _numbered(paths, rows):
+    """Pairs of path and row."""
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise TypeError(f"paths must be a sequence of paths, got the single path {paths!r}")
+    paths = list(paths)
+    rows = range(len(paths)) if rows is None else list(rows)
+    if len(rows) != len(paths):
+        raise ValueError(f"rows must be as long as paths ({len(paths)}), got {len(rows)}")
+    return list(zip(paths, rows, strict=True))
+
+
+_SHARED = ImageStore()
+
+# A fork while another thread holds the lock would leave the child waiting for it for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_SHARED._lock.acquire,
+        after_in_parent=_SHARED._lock.release,
+        after_in_child=_SHARED._lock.release,
+    )
+
+
+def shared_image_store():
+    """Return the one store of this process, with 1 GiB for pictures.
+
+    Returns
+    -------
+    store : ImageStore
+        The same object at each call.
+
+    Examples
+    --------
+    >>> from skosfusion.images import shared_image_store
+    >>> shared_image_store() is shared_image_store()
+    True
+    """
+    return _SHARED
