@@ -1,0 +1,138 @@
+"""Reading clinical columns: numbers, missing values, and errors that say where."""
+
+import decimal
+import numbers
+import re
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+# Compared with `spelling(cell)`.
+MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
+
+# Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def spelling(cell):
+    """Return the text of a cell, without surrounding white space and in one case."""
+    if isinstance(cell, numbers.Real) and float(cell).is_integer() and not is_bool(cell):
+        cell = int(cell)
+    return str(cell).strip().casefold()
+
+
+def is_bool(value):
+    """Tell whether a value is a Python or NumPy boolean."""
+    return isinstance(value, bool | np.bool_)
+
+
+def is_number(value):
+    """Tell whether a value is a finite real number, booleans aside."""
+    return isinstance(value, numbers.Real) and not is_bool(value) and bool(np.isfinite(value))
+
+
+def is_number_text(text):
+    """Tell whether a text is a decimal number, such as "3.5" or "-1e3"."""
+    return bool(_NUMBER.fullmatch(text.strip()))
+
+
+def is_missing(cell, missing=MISSING):
+    """Tell whether a cell is None, NaN, NA or spelled as one of `missing`."""
+    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell) or spelling(cell) in missing)
+
+
+def read_numbers(cells, column, *, missing=MISSING, rows=None):
+    """Return a column as float64, NaN where missing; `rows` are the numbers that errors show."""
+    cells = pd.Series(cells)
+    dtype = cells.dtype
+    plain = pd.api.types.is_any_real_numeric_dtype(dtype) and missing is MISSING
+    rows = range(len(cells)) if rows is None else rows
+    if plain:
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values = np.array(
+            [
+                np.nan if is_missing(cell, missing) else _read_number(cell, column, row)
+                for cell, row in zip(cells.to_numpy(dtype=object), rows, strict=True)
+            ],
+            dtype=np.float64,
+        )
+    infinite = np.flatnonzero(np.isinf(values))
+    if infinite.size:
+        raise ValueError(
+            f"infinite value {values[infinite[0]]} in column {column!r}, row {rows[infinite[0]]}; "
+            "give a finite number, or leave the cell empty where the value is missing"
+        )
+    return values
+
+
+def _read_number(cell, column, row):
+    where = f"column {column!r}, row {row}"
+    if isinstance(cell, complex | np.complexfloating):
+        raise ValueError(f"Complex data not supported: {cell!r} in {where}")
+    if is_bool(cell) or not isinstance(cell, str | numbers.Real | decimal.Decimal):
+        raise TypeError(
+            f"argument must be a string or a real number, got {cell!r} "
+            f"({type(cell).__name__}) in {where}"
+        )
+    if isinstance(cell, str) and not is_number_text(cell):
+        raise ValueError(
+            f"cannot read {cell!r} in {where} as a number; correct the cell, or, if it stands for "
+            f"a missing value, load the table with load_cohort(..., na_values=[{cell!r}])"
+        )
+    return float(cell)
+
+
+def read_table(estimator, X, read_column, *, reset):
+    """Return X as float64 of shape (n_samples, n_features), each column read by `read_column`."""
+    if not isinstance(X, pd.DataFrame):
+        X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
+        X = X.astype(object) if X.dtype.kind == "U" else X
+    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    columns = [X.iloc[:, i] for i in range(X.shape[1])] if isinstance(X, pd.DataFrame) else X.T
+    read = [read_column(*pair) for pair in zip(columns, column_names(estimator), strict=True)]
+    values = np.column_stack(read) if read else np.empty((len(X), 0))
+    return check_array(values, dtype=np.float64, ensure_all_finite=False, estimator=estimator)
+
+
+def column_names(estimator):
+    """Return the names of the input columns: as in the DataFrame, else their positions."""
+    return list(getattr(estimator, "feature_names_in_", range(estimator.n_features_in_)))
+
+
+def count_missing(values, columns):
+    """Return the number of NaN in each column; a column of nothing else is an error."""
+    n_missing = np.isnan(values).sum(axis=0)
+    for column, count in zip(columns, n_missing, strict=True):
+        if count == len(values):
+            raise ValueError(
+                f"column {column!r} has no value in any of the {count} rows to fit; "
+                "leave this input out, or give rows that have it"
+            )
+    return n_missing
+
+
+def to_float32(values, columns):
+    """Return values as float32; a value beyond its range is an error, not an infinity."""
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float32)
+    for row, column in np.argwhere(np.isinf(small)):
+        raise ValueError(
+            f"value in column {columns[column]!r}, row {row} is too large: {values[row, column]} "
+            "exceeds the range of float32; correct the value or its scale"
+        )
+    return small
+
+
+def check_parameter(name, value, valid, allowed):
+    """Raise ValueError unless `valid`, naming the parameter, its value and what is allowed."""
+    if not valid:
+        raise ValueError(f"{name}={value!r} is not allowed; give {allowed}")
+
+
+def check_choice(name, value, choices):
+    """Raise ValueError unless value is one of the choices."""
+    allowed = " or ".join(repr(choice) for choice in choices)
+    check_parameter(name, value, isinstance(value, str) and value in choices, allowed)

@@ -1,0 +1,258 @@
+"""Laboratory values in terms of the normal range of their kit."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skosfusion.preprocessing._columns import (
+    check_parameter,
+    column_names,
+    count_missing,
+    is_number,
+    read_numbers,
+    read_table,
+    to_float32,
+)
+
+# Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
+_SUSPECT_RATIO = 8.0
+
+
+class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Normalise a laboratory value by the normal range of the kit that measured it.
+
+    The normalised value is ``(y - L) / (H - L)`` for a value y and the limits L and H of the normal
+    range: 0 at L, 1 at H, above 1 for a raised and below 0 for a lowered value. Kits differ in
+    method and unit; the normalised values of all kits can be compared. Missing values stay NaN.
+
+    Parameters
+    ----------
+    low : float or None, default=None
+        Lower limit L where all rows share one range. With None for both limits, X has exactly three
+        columns: value, lower limit, upper limit.
+    high : float or None, default=None
+        Upper limit H where all rows share one range. X then has any number of columns, which are
+        all normalised by this range.
+    allow_negative : bool, default=False
+        Whether values below 0 are taken, as for a base excess.
+
+    Attributes
+    ----------
+    n_missing_ : ndarray of shape (n_features_out,)
+        Number of missing values in each value column of the data given to `fit`.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X in `fit` was a DataFrame with names of type str.
+
+    Warns
+    -----
+    UserWarning
+        In `fit`, if the median of a value is 8 times the middle of its range or more, or one eighth
+        or less and below the range: the unit of the value may not be that of the range.
+
+    See Also
+    --------
+    make_clinical_transformer : Normalise all clinical columns of a table.
+
+    Notes
+    -----
+    The formula is the paper's Eq. 2.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skosfusion.preprocessing import KitRangeScaler
+    >>> X = pd.DataFrame({"alp": [95.0, 300.0], "alp_low": [40, 100], "alp_high": [150, 300]})
+    >>> KitRangeScaler().set_output(transform="pandas").fit_transform(X)
+       alp
+    0  0.5
+    1  1.0
+    >>> KitRangeScaler(low=95, high=100).fit_transform([[90.0], [99.0]])
+    array([[-1. ],
+           [ 0.8]], dtype=float32)
+    """
+
+    def __init__(self, low=None, high=None, *, allow_negative=False):
+        self.low = low
+        self.high = high
+        self.allow_negative = allow_negative
+
+    def fit(self, X, y=None):
+        """Check the values and count those that are missing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, 3) or (n_samples, n_features)
+            Value, lower limit and upper limit in one unit; with `low` and `high` given, values.
+            Numbers, or text that holds a number.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : KitRangeScaler
+            The fitted scaler.
+
+        Raises
+        ------
+        ValueError
+            For a parameter out of its set, another number of columns than three without `low` and
+            `high`, H <= L, a value without its limits, a negative value unless allowed, an infinite
+            value, text that is no number, and a value column without any value.
+        TypeError
+            For a cell that is neither text nor number.
+        """
+        values, low, high = self._read(X, reset=True)
+        self._refuse_negative(values)
+        n_missing = count_missing(values, self._value_columns())
+        self._warn_of_units(values, low, high)
+        self.n_missing_ = n_missing
+        return self
+
+    def transform(self, X):
+        """Normalise the values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, 3) or (n_samples, n_features)
+            As in `fit`.
+
+        Returns
+        -------
+        normalised : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
+            ``(y - L) / (H - L)``; NaN where the value is missing.
+
+        Raises
+        ------
+        ValueError
+            For H <= L, a value without its limits, a negative value unless allowed, an infinite
+            value, and text that is no number.
+        TypeError
+            For a cell that is neither text nor number.
+        """
+        check_is_fitted(self)
+        values, low, high = self._read(X, reset=False)
+        self._refuse_negative(values)
+        return to_float32((values - low) / (high - low), self._value_columns())
+
+    def inverse_transform(self, X):
+        """Return values in the unit of their limits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, 3) or (n_samples, n_features)
+            Normalised value, lower limit and upper limit; with `low` and `high` given, normalised
+            values.
+
+        Returns
+        -------
+        values : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
+            ``L + normalised * (H - L)``; NaN where the normalised value is missing.
+
+        Raises
+        ------
+        ValueError
+            For H <= L, a value without its limits, an infinite value, and text that is no number.
+        TypeError
+            For a cell that is neither text nor number.
+        """
+        check_is_fitted(self)
+        normalised, low, high = self._read(X, reset=False)
+        return to_float32(low + normalised * (high - low), self._value_columns())
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the value columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None, default=None
+            Names of the columns given to `fit`; None takes those that were seen.
+
+        Returns
+        -------
+        names : ndarray of str objects, shape (1,) or (n_features_in_,)
+            The first input name; with `low` and `high` given, all of them.
+        """
+        names = super().get_feature_names_out(input_features)
+        return names[:1] if self.low is None else names
+
+    def _value_columns(self):
+        return column_names(self)[:1] if self.low is None else column_names(self)
+
+    def _read(self, X, *, reset):
+        """Return values, lower limits and upper limits, which broadcast to one shape."""
+        self._check_parameters()
+        table = read_table(self, X, read_numbers, reset=reset)
+        if self.low is not None:
+            return table, float(self.low), float(self.high)
+        if table.shape[1] != 3:
+            raise ValueError(
+                "KitRangeScaler without low and high takes exactly three columns (value, lower "
+                f"limit, upper limit), got {table.shape[1]}: {column_names(self)}; select three, "
+                "or give low and high"
+            )
+        _check_limits(table, column_names(self))
+        return table[:, :1], table[:, 1:2], table[:, 2:]
+
+    def _check_parameters(self):
+        limits = (self.low, self.high)
+        allowed = "two finite numbers with low < high, or None for both"
+        none = self.low is None and self.high is None
+        valid = none or (all(is_number(limit) for limit in limits) and self.low < self.high)
+        check_parameter("(low, high)", limits, valid, allowed)
+        valid = isinstance(self.allow_negative, bool | np.bool_)
+        check_parameter("allow_negative", self.allow_negative, valid, "True or False")
+
+    def _refuse_negative(self, values):
+        if self.allow_negative:
+            return
+        for row, column in np.argwhere(values < 0):
+            raise ValueError(
+                f"Negative values in data: {values[row, column]:g} in column "
+                f"{self._value_columns()[column]!r}, row {row}; correct it, leave it empty if "
+                "unknown, or use allow_negative=True"
+            )
+
+    def _warn_of_units(self, values, low, high):
+        middle = np.broadcast_to((low + high) / 2, values.shape)
+        ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
+        below = np.nanmedian(values - low, axis=0) < 0
+        for ratio, is_below, column in zip(ratios.T, below, self._value_columns(), strict=True):
+            median = np.nanmedian(ratio) if np.isfinite(ratio).any() else 1.0
+            too_low = is_below and 0 < median <= 1 / _SUSPECT_RATIO
+            if median >= _SUSPECT_RATIO or too_low:
+                power = 10.0 ** np.round(np.log10(median))
+                warnings.warn(
+                    f"the median of column {column!r} is {median:.3g} times the middle of its "
+                    f"normal range, about {power:g}: are the values and their limits in the same "
+                    "unit?",
+                    UserWarning,
+                    stacklevel=3,
+                )
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = not self.allow_negative
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _check_limits(table, columns):
+    """Raise ValueError for the first value without its limits, or the first range upside down."""
+    value, low, high = table.T
+    for name, limit in zip(columns[1:], (low, high), strict=True):
+        for row in np.flatnonzero(~np.isnan(value) & np.isnan(limit)):
+            raise ValueError(
+                f"column {columns[0]!r}, row {row} has the value {value[row]:g}, but its limit in "
+                f"column {name!r} is missing; fill the limit in, or leave the value out"
+            )
+    for row in np.flatnonzero(high <= low):
+        raise ValueError(
+            f"normal range of column {columns[0]!r}, row {row} has L={low[row]:g} (column "
+            f"{columns[1]!r}) and H={high[row]:g} (column {columns[2]!r}), but H must be above L; "
+            "correct the limits, they are never swapped for you"
+        )
