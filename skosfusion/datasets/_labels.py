@@ -1,0 +1,46 @@
+"""Labels of images, and the classes that they make."""
+
+import numpy as np
+import pandas as pd
+
+from skosfusion.datasets._tables import shown
+from skosfusion.preprocessing._columns import check_parameter, is_number_text
+
+
+def read_labels(records, target, positive):
+    """Return one label per image: as it came, or 1 where its text holds `positive`, else 0."""
+    labels = records.labels(target)
+    if positive is not None:
+        is_positive = [positive.casefold() in str(label).casefold() for label in labels]
+        seen = sorted({str(label) for label in labels})
+        check_parameter(
+            "positive", positive, any(is_positive), f"a text in one of the labels {seen}"
+        )
+        return pd.Series(is_positive, index=labels.index, name=target).astype(np.int64)
+    if pd.api.types.infer_dtype(labels) == "string":
+        labels = labels.str.strip()
+        if all(is_number_text(label) for label in labels):
+            labels = pd.to_numeric(labels)
+    return labels.rename(target)
+
+
+def refuse_conflicts(labels, patients):
+    """Raise ValueError if the images of one patient have different labels."""
+    counts = labels.groupby(patients).nunique()
+    conflicts = counts.index[counts > 1]
+    if len(conflicts):
+        raise ValueError(
+            f"images of one patient have different labels, for {shown(conflicts, 'patient')}; "
+            "correct the labels, or use label_conflicts='keep' if a label belongs to an image"
+        )
+
+
+def count_classes(labels, positive):
+    """Return the number of images of each class, by name, in the order of the classes."""
+    if positive is not None:
+        return {f"not {positive}": int((labels == 0).sum()), positive: int((labels == 1).sum())}
+    try:
+        return {str(label): int((labels == label).sum()) for label in sorted(labels.unique())}
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(f"labels mix the types {kinds}; give all of them as one type") from error
