@@ -1,0 +1,400 @@
+"""skorch's classifier under scikit-learn's conventions."""
+
+import contextlib
+import threading
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EarlyStopping
+from skorch.dataset import ValidSplit
+from skorch.utils import is_dataset, to_tensor
+from torch.utils.data import DataLoader, Subset
+
+from ._dataset import ShuffledBatches, as_gathered
+from ._hardware import resolve_device
+
+# Torch's global random state is shared by threads: who seeds it must have it alone.
+_RANDOM_STATE_LOCK = threading.Lock()
+
+
+class ConventionalNet(NeuralNetClassifier):
+    """A skorch classifier that behaves as scikit-learn expects.
+
+    What it changes: labels of any kind come back as they went in; input that
+    is refused leaves an earlier fit as it was, and a fit that fails or is
+    interrupted leaves none; the random state of the caller is not touched;
+    ``device="auto"``; one row and many rows give equal predictions; an inner
+    validation split keeps groups together.
+
+    A subclass implements `_check_training_data`, which returns a dataset with
+    ``codes`` and ``groups`` and sets ``classes_inferred_``, `_prepare_images`
+    and `get_dataset`, and has a parameter `random_state`.
+    """
+
+    # skorch keeps these as public attributes from `__init__` on. scikit-learn's convention has only
+    # parameters there, so they are properties over private storage.
+    @property
+    def history_(self):
+        """Loss and learning rate of each epoch, None before the first fit."""
+        return self._history
+
+    @history_.setter
+    def history_(self, value):
+        self._history = value
+
+    @property
+    def initialized_(self):
+        """Whether the network has been built."""
+        return self._initialized
+
+    @initialized_.setter
+    def initialized_(self, value):
+        self._initialized = value
+
+    @property
+    def virtual_params_(self):
+        """Parameters that change the optimiser in place, by skorch."""
+        return self._virtual_params
+
+    @virtual_params_.setter
+    def virtual_params_(self, value):
+        self._virtual_params = value
+
+    def _get_param_names(self):
+        return [name for name in super()._get_param_names() if not name.startswith("_")]
+
+    def set_params(self, **params):
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            Values by name, those of skorch's components with a prefix.
+
+        Returns
+        -------
+        ConventionalNet
+            The classifier itself.
+        """
+        if "callbacks" in params and not self.initialized_:
+            # skorch would use the list at once; like any parameter, it is for `fit` to check.
+            self.callbacks = params.pop("callbacks")
+        if not self.initialized_ or "device" in params:
+            return super().set_params(**params)
+        with self._resolved_device():
+            # skorch builds parts of a fitted net anew.
+            return super().set_params(**params)
+
+    def _fit(self, X, y, groups, *, anew, classes=None):
+        """Check, prepare and train; `anew` starts without an earlier fit."""
+        with self._resolved_device():
+            return self._fit_on_device(X, y, groups, anew=anew, classes=classes)
+
+    def _fit_on_device(self, X, y, groups, *, anew, classes):
+        earlier = dict(vars(self))
+        try:
+            if anew:
+                self._forget()
+            dataset = self._check_training_data(X, y, groups, anew=anew, classes=classes)
+            if anew:
+                self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+                self.initialize()
+            self._prepare_images(dataset)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(earlier)
+            raise
+        try:
+            self._train(dataset)
+        except BaseException:
+            self._forget()
+            raise
+        return self
+
+    def _train(self, dataset):
+        self.notify("on_train_begin", X=dataset, y=dataset.codes)
+        with self._seeded_random_layers():
+            try:
+                self.fit_loop(dataset, dataset.codes)
+            except KeyboardInterrupt:
+                # This is also how skorch's EarlyStopping ends the loop.
+                if not self._has_stopped_early():
+                    raise
+        self.notify("on_train_end", X=dataset, y=dataset.codes)
+
+    def _forget(self):
+        """Drop everything that a fit has set."""
+        private = {"_seed", "_class_weights", "_modules", "_criteria", "_optimizers"}
+        for name in [name for name in vars(self) if name.endswith("_") or name in private]:
+            vars(self).pop(name)
+        self._history, self._initialized, self._virtual_params = None, False, {}
+
+    def _has_stopped_early(self):
+        return any(
+            isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+            for _, callback in self.callbacks_
+        )
+
+    def initialize(self):
+        """Build the network, loss and optimiser; `fit` does this.
+
+        Returns
+        -------
+        ConventionalNet
+            The classifier itself.
+
+        Raises
+        ------
+        ValueError
+            If `fit` has not seen any data yet.
+        """
+        if not hasattr(self, "_seed"):
+            raise ValueError(
+                "initialize needs the numbers of inputs and classes, which fit finds; call fit"
+            )
+        with self._forked_random_state():
+            return super().initialize()
+
+    @contextlib.contextmanager
+    def _resolved_device(self):
+        """Let skorch see the device that "auto" stands for."""
+        requested = self.device
+        self.device = str(resolve_device(requested))
+        try:
+            yield
+        finally:
+            self.device = requested
+
+    @contextlib.contextmanager
+    def _forked_random_state(self):
+        """Seed torch's global random state, and put the caller's back."""
+        device = resolve_device(self.device)
+        cuda = [device] if device.type == "cuda" else []
+        seed = self._seed + len(self.history_ or ())
+        with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
+            torch.default_generator.manual_seed(seed)
+            if cuda:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            yield
+
+    def _seeded_random_layers(self):
+        """Seed layers that draw random numbers in training, where there are any."""
+        if any(map(_draws_random_numbers, self.module_.modules())):
+            return self._forked_random_state()
+        return contextlib.nullcontext()
+
+    def check_data(self, X, y=None):
+        """Do nothing: `fit` has checked the data, and knows the classes."""
+
+    def check_is_fitted(self, attributes=None, *args, **kwargs):
+        """Raise ``NotFittedError`` unless the classifier is fitted.
+
+        Parameters
+        ----------
+        attributes : list of str or None, default=None
+            Attributes that must be there; None for the network.
+        *args, **kwargs
+            Passed to scikit-learn's function.
+        """
+        check_is_fitted(self, attributes, *args, **kwargs)
+
+    def __sklearn_is_fitted__(self):
+        return self.initialized_
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off validation samples, groups kept together where they are known.
+
+        Parameters
+        ----------
+        X : Dataset
+            All samples, with ``codes`` and ``groups``.
+        y : Tensor of shape (n_samples,) or None, default=None
+            Label codes.
+        **fit_params
+            Not used.
+
+        Returns
+        -------
+        dataset_train : Dataset
+            Samples to train on.
+        dataset_valid : Dataset or None
+            Samples to validate on, if `train_split` asks for any.
+        """
+        split = self.train_split
+        if X.groups is None or not isinstance(split, ValidSplit):
+            return super().get_split_datasets(X, y)
+        splitter = split.cv
+        if isinstance(splitter, float):
+            splitter = GroupShuffleSplit(test_size=splitter, random_state=split.random_state)
+        elif isinstance(splitter, int):
+            splitter = StratifiedGroupKFold(splitter)
+        rows = np.arange(len(X))
+        train, valid = next(iter(splitter.split(rows, X.codes.numpy(), X.groups)))
+        return Subset(X, train), Subset(X, valid)
+
+    def get_iterator(self, dataset, training=False):
+        """Make the loader of batches.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Samples.
+        training : bool, default=False
+            Whether the order is random, and a last batch of one row joins the one before.
+
+        Returns
+        -------
+        DataLoader
+            The batches.
+        """
+        prefix = "iterator_train" if training else "iterator_valid"
+        loader, options = getattr(self, prefix), self.get_params_for(prefix)
+        if loader is not DataLoader:
+            return super().get_iterator(dataset, training)
+        options.setdefault("collate_fn", as_gathered)
+        # A generator of its own keeps the loader from drawing from the global random state.
+        options.setdefault("generator", torch.Generator())
+        batch_size = options.pop("batch_size", self.batch_size)
+        if batch_size == -1:
+            batch_size = len(dataset)
+        if training and not {"sampler", "batch_sampler", "drop_last"} & options.keys():
+            options["batch_sampler"] = ShuffledBatches(
+                len(dataset),
+                batch_size,
+                self._seed,
+                lambda: len(self.history_),
+                shuffle=options.pop("shuffle", True),
+            )
+        elif "batch_sampler" not in options:
+            options["batch_size"] = batch_size
+        return DataLoader(dataset, **options)
+
+    def infer(self, x, **fit_params):
+        """Run the network on one batch, where the network is.
+
+        Parameters
+        ----------
+        x : dict of str to Tensor
+            Arguments of the network.
+        **fit_params
+            Further arguments.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_classes)
+            Logits.
+        """
+        device = next(self.module_.parameters()).device
+        return self.module_(**to_tensor(x, device=device), **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (n_samples, n_classes)
+            Logits.
+        y_true : Tensor of shape (n_samples,)
+            Label codes.
+        X : dict of str to Tensor or None, default=None
+            Not used.
+        training : bool, default=False
+            Not used.
+
+        Returns
+        -------
+        Tensor
+            The loss.
+        """
+        return self.criterion_(y_pred, y_true.to(y_pred.device))
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Stop if the loss is no longer a number."""
+        if training and not np.isfinite(self.history_[-1, "batches", -1, "train_loss"]):
+            raise FloatingPointError(
+                f"the loss is {self.history_[-1, 'batches', -1, 'train_loss']} in epoch "
+                f"{len(self.history_)} with lr={self.lr}: training has diverged and the classifier "
+                "is not fitted; lower lr, or look for extreme clinical values"
+            )
+
+    def evaluation_step(self, batch, training=False):
+        """Compute the logits of a batch, padded to the full batch size.
+
+        Matrix kernels are chosen by shape: without padding, the same row would
+        get slightly different logits in batches of different size.
+
+        Parameters
+        ----------
+        batch : tuple of (dict of str to Tensor, Tensor)
+            Inputs and label codes.
+        training : bool, default=False
+            Whether layers such as dropout are active.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_classes)
+            Logits.
+        """
+        inputs, codes = batch
+        n_rows = len(codes)
+        full = max(self.get_params_for("iterator_valid").get("batch_size", self.batch_size), n_rows)
+        padded = {
+            name: torch.cat([values, values[:1].expand(full - n_rows, *values.shape[1:])])
+            for name, values in inputs.items()
+        }
+        return super().evaluation_step((padded, codes), training)[:n_rows]
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The same columns as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`, float32, in [0, 1].
+        """
+        check_is_fitted(self)
+        return super().predict_proba(X)
+
+    def predict(self, X):
+        """Predict the labels.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The same columns as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, of the kind that `fit` was given.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        # skorch's scoring callbacks pass datasets, whose labels are codes.
+        return codes if is_dataset(X) else self.classes_[codes]
+
+    def __setstate__(self, state):
+        # skorch resolves the device of a saved net, and does not know "auto".
+        requested = state["device"]
+        if requested == "auto":
+            state = state | {"device": str(resolve_device("auto"))}
+        super().__setstate__(state)
+        if requested == "auto":
+            self.device = requested
+
+
+def _draws_random_numbers(layer):
+    """Tell whether a layer may draw random numbers: torch's dropout, or anything not torch's."""
+    name = type(layer).__name__.lower()
+    if "dropout" in name or "stochasticdepth" in name:
+        return True
+    return not type(layer).__module__.startswith(("torch.nn.", "torchvision.", "skosfusion."))

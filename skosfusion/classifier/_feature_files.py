@@ -1,0 +1,139 @@
+"""Features on disk, shared by processes and runs; safetensors only, so nothing in them can run."""
+
+import hashlib
+import logging
+import os
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+_LOGGER = logging.getLogger(__name__)
+_SUFFIX = ".safetensors"
+# A file that a process was writing when it was killed is swept after this time.
+_ORPHAN_SECONDS = 3600
+
+
+class FeatureFiles:
+    """The feature files of one encoder in a cache folder.
+
+    Each file holds a part of the features and is named by the SHA-256 digest of
+    its content: files appear whole or not at all, several processes write side
+    by side, and a damaged file is noticed and passed over.
+
+    Parameters
+    ----------
+    folder : path-like
+        The cache folder; made when needed.
+    encoder_key : str
+        Digest of everything but the image that the features depend on.
+    n_features : int
+        Length of a feature vector.
+
+    Raises
+    ------
+    ValueError
+        If `folder` is not a folder.
+    """
+
+    def __init__(self, folder, encoder_key, n_features):
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise ValueError(
+                f"memory={os.fspath(folder)!r} is not a folder; name a folder, or None to keep "
+                "nothing between runs"
+            )
+        self.folder = Path(folder) / "features" / encoder_key
+        self.n_features = n_features
+
+    def read(self, wanted):
+        """Read the features that are there.
+
+        Parameters
+        ----------
+        wanted : set of bytes
+            Digests of the images.
+
+        Returns
+        -------
+        dict of bytes to ndarray of shape (n_features,)
+            Features of the images that were found.
+        """
+        found = {}
+        if not self.folder.is_dir():
+            return found
+        for path in sorted(self.folder.glob("*" + _SUFFIX)):
+            if wanted <= found.keys():
+                break
+            for fingerprint, vector in self._read_part(path):
+                if fingerprint in wanted:
+                    found[fingerprint] = vector
+        return found
+
+    def _read_part(self, path):
+        try:
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() != path.stem:
+                raise ValueError("its content does not match its name")
+            arrays = safetensors.numpy.load(content)
+            fingerprints, features = arrays["fingerprints"], arrays["features"]
+            if features.dtype != np.float32 or features.shape != (
+                len(fingerprints),
+                self.n_features,
+            ):
+                raise ValueError(
+                    f"its features have shape {features.shape} and type {features.dtype}"
+                )
+        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+            warnings.warn(
+                f"feature file {str(path)!r} is passed over, its images are encoded again: {error}",
+                stacklevel=2,
+            )
+            return []
+        return [(row.tobytes(), vector) for row, vector in zip(fingerprints, features, strict=True)]
+
+    def write(self, features):
+        """Add features; where that is impossible, warn and go on.
+
+        Parameters
+        ----------
+        features : dict of bytes to ndarray of shape (n_features,)
+            Features by image digest.
+        """
+        if not features:
+            return
+        content = safetensors.numpy.save(
+            {
+                "fingerprints": np.stack([np.frombuffer(f, np.uint8) for f in features]),
+                "features": np.stack(list(features.values())),
+            }
+        )
+        temporary = None
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / (hashlib.sha256(content).hexdigest() + _SUFFIX))
+        except OSError as error:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+            warnings.warn(
+                f"features cannot be kept in {str(self.folder)!r} ({error}); they are used now and "
+                "computed again in the next run. Free some space, or name another folder as memory",
+                stacklevel=2,
+            )
+
+    def _sweep(self):
+        for orphan in self.folder.glob("*.part"):
+            try:
+                if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
+                    orphan.unlink()
+            except OSError as error:
+                _LOGGER.debug("temporary file %s stays: %s", orphan, error)

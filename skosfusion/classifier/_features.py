@@ -1,0 +1,219 @@
+"""Features of a fixed encoder: computed once an image, then shared by everything that asks."""
+
+import hashlib
+import threading
+from collections import OrderedDict, defaultdict, namedtuple
+
+import numpy as np
+import torch
+import torchvision
+
+from .. import __version__
+from ..images import shared_image_store
+from ._feature_files import FeatureFiles
+
+# Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so
+# features would otherwise differ in the last digits with the company that an image was encoded in.
+ENCODE_BATCH = 32
+# Features are written to disk in parts, so that an interrupted run keeps what it has.
+_IMAGES_PER_FILE = 512
+
+FeatureCacheInfo = namedtuple("FeatureCacheInfo", "hits misses n_features n_bytes")
+
+
+class FeatureCache:
+    """Features by encoder and image content; safe for threads.
+
+    Keys are digests of what the features depend on: the encoder's weights and
+    type, its number format, the image options and the versions of the software
+    on one side, the bytes of the image file on the other. A changed file or
+    another encoder can therefore never meet a stale value.
+
+    Parameters
+    ----------
+    max_bytes : int, default=2**30
+        Most memory to use. The encoder that was asked for longest ago leaves
+        first; what does not fit even then is computed again when needed.
+    """
+
+    def __init__(self, max_bytes=2**30):
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self):
+        """Forget all features and counts."""
+        with self._lock:
+            self._by_encoder = OrderedDict()
+            self._saved = defaultdict(set)
+            self._n_bytes = self._hits = self._misses = 0
+
+    def info(self):
+        """Count what the cache did and holds.
+
+        Returns
+        -------
+        FeatureCacheInfo
+            Named tuple (hits, misses, n_features, n_bytes).
+        """
+        with self._lock:
+            n_features = sum(map(len, self._by_encoder.values()))
+            return FeatureCacheInfo(self._hits, self._misses, n_features, self._n_bytes)
+
+    def features(self, network, paths, image_options, *, rows=None, folder=None, progress=iter):
+        """Return the features of images, computing those that are not at hand.
+
+        Parameters
+        ----------
+        network : FusionNetwork
+            Its encoder, in evaluation mode, computes.
+        paths : list of str
+            Image files.
+        image_options : dict
+            How the files are read, see `skosfusion.images.read_image`.
+        rows : list of int or None, default=None
+            Position of each file in the user's table, for errors.
+        folder : path-like or None, default=None
+            Where features are kept between processes and runs; None for not at all.
+        progress : callable, default=iter
+            Wraps the list of batches to encode, to show a progress bar.
+
+        Returns
+        -------
+        ndarray of shape (n_images, n_features)
+            Features, float32.
+        """
+        rows = list(range(len(paths))) if rows is None else rows
+        fingerprints = shared_image_store().fingerprints(paths, rows=rows)
+        encoder_key = _encoder_key(network, image_options)
+        wanted = set(fingerprints)
+        found = self._known(encoder_key, wanted)
+        files, saved = None, wanted
+        if folder is not None and is_torchvision_model(network.encoder):
+            files = FeatureFiles(folder, encoder_key.hex(), network.n_features)
+            saved = self._saved[files.folder]
+        if not wanted <= saved:
+            stored = files.read(wanted - saved)
+            saved |= stored.keys()
+            found |= self._keep(encoder_key, stored)
+        position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
+        missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
+        with self._lock:
+            self._hits += len(paths) - len(missing)
+            self._misses += len(missing)
+        unsaved = wanted & found.keys() - saved
+        for start in progress(range(0, len(missing), ENCODE_BATCH)):
+            batch = missing[start : start + ENCODE_BATCH]
+            files_and_rows = [paths[i] for i in batch], [rows[i] for i in batch]
+            encoded = _encode(network, *files_and_rows, image_options)
+            fresh = dict(zip((fingerprints[i] for i in batch), encoded, strict=True))
+            found |= self._keep(encoder_key, fresh)
+            unsaved |= fresh.keys()
+            if files is not None and len(unsaved) >= _IMAGES_PER_FILE:
+                self._save(files, unsaved, found)
+                unsaved = set()
+        if files is not None and unsaved:
+            self._save(files, unsaved, found)
+        return np.stack([found[fingerprint] for fingerprint in fingerprints])
+
+    def _save(self, files, fingerprints, features):
+        files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints})
+        self._saved[files.folder] |= fingerprints
+
+    def _known(self, encoder_key, fingerprints):
+        with self._lock:
+            known = self._by_encoder.get(encoder_key)
+            if known is None:
+                return {}
+            self._by_encoder.move_to_end(encoder_key)
+            return {f: known[f] for f in fingerprints if f in known}
+
+    def _keep(self, encoder_key, features):
+        """Admit features as far as they fit, and return them all."""
+        with self._lock:
+            kept = self._by_encoder.setdefault(encoder_key, {})
+            self._by_encoder.move_to_end(encoder_key)
+            for fingerprint, vector in features.items():
+                if fingerprint in kept:
+                    continue
+                while self._n_bytes + vector.nbytes > self.max_bytes and len(self._by_encoder) > 1:
+                    _, dropped = self._by_encoder.popitem(last=False)
+                    self._n_bytes -= sum(v.nbytes for v in dropped.values())
+                if self._n_bytes + vector.nbytes > self.max_bytes:
+                    break
+                kept[fingerprint] = vector
+                self._n_bytes += vector.nbytes
+        return features
+
+
+def _encode(network, paths, rows, image_options):
+    """Encode one batch of files, padded to the fixed batch size."""
+    pixels = torch.from_numpy(shared_image_store().read_batch(paths, rows=rows, **image_options))
+    n_images = len(pixels)
+    padded = torch.cat([pixels, pixels[:1].expand(ENCODE_BATCH - n_images, -1, -1, -1)])
+    with torch.inference_mode():
+        features = network.encode(padded.to(network.pixel_mean.device))
+    # Copied row by row: a view would keep the whole batch alive.
+    return [row.copy() for row in features[:n_images].cpu().numpy()]
+
+
+def _encoder_key(network, image_options):
+    """Digest everything but the image that a feature depends on."""
+    encoder_type = type(network.encoder)
+    digest = hashlib.sha256()
+    if not is_torchvision_model(network.encoder):
+        # A user's class can be redefined under its name; the object itself tells it apart.
+        _USER_CLASSES.add(encoder_type)
+        digest.update(f"{id(encoder_type)}\0".encode())
+    for part in (
+        __version__,
+        torch.__version__,
+        torchvision.__version__,
+        f"{encoder_type.__module__}.{encoder_type.__qualname__}",
+        str(network.encoder),
+        str(network.encoder_dtype),
+        network.pixel_mean.device.type,
+        repr(sorted(image_options.items())),
+    ):
+        digest.update(part.encode() + b"\0")
+    for name, tensor in network.encoder.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        # The storage order is part of the tensor's identity here, so nothing needs to be copied.
+        tensor = tensor.cpu()
+        flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
+        digest.update(f"{tensor.stride()}\0".encode())
+        digest.update(flat.numpy().view(np.uint8).data)
+    return digest.digest()
+
+
+# Referenced, so that no later class can be given the same id.
+_USER_CLASSES = set()
+
+
+def is_torchvision_model(encoder):
+    """Tell whether the encoder's code is torchvision's, and so known by torchvision's version."""
+    return type(encoder).__module__.startswith("torchvision.models.")
+
+
+def _is_dense(tensor):
+    return tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+_SHARED = FeatureCache()
+
+
+def shared_feature_cache():
+    """Return the cache that all classifiers of this process share.
+
+    Returns
+    -------
+    FeatureCache
+        The cache.
+
+    Examples
+    --------
+    >>> from skosfusion.classifier._features import shared_feature_cache
+    >>> shared_feature_cache().info().misses >= 0
+    True
+    """
+    return _SHARED

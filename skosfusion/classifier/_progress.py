@@ -1,0 +1,59 @@
+"""Progress of a long fit."""
+
+import math
+
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+# Shorter work shows no bar.
+DELAY_SECONDS = 3.0
+
+
+def progress_bar(iterable=None, *, shown, **options):
+    """Make a tqdm bar that appears only for long work and leaves nothing behind.
+
+    Parameters
+    ----------
+    iterable : iterable or None, default=None
+        What to loop over.
+    shown : bool
+        False for no bar at all.
+    **options
+        Passed to tqdm.
+
+    Returns
+    -------
+    tqdm.tqdm
+        The bar.
+    """
+    return tqdm(iterable, delay=DELAY_SECONDS, leave=False, disable=not shown, **options)
+
+
+class EpochProgress(Callback):
+    """Show epochs, loss and time left in a bar; nothing with ``verbose=0``."""
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Make the bar; its length is known at the first epoch."""
+        self.bar_ = progress_bar(shown=bool(net.verbose), desc="training", unit="batch")
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Name the epoch, and count the batches of the whole fit once."""
+        if self.bar_.total is None:
+            batch_size = net.batch_size if net.batch_size > 0 else len(dataset_train)
+            n_epochs = net.max_epochs
+            self.bar_.total = n_epochs * math.ceil(len(dataset_train) / batch_size)
+        self.bar_.set_description(f"epoch {len(net.history)}", refresh=False)
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Advance by one training batch."""
+        if training:
+            self.bar_.update()
+
+    def on_epoch_end(self, net, **kwargs):
+        """Show the training loss."""
+        self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.3f}", refresh=False)
+
+    def on_train_end(self, net, **kwargs):
+        """Remove the bar."""
+        self.bar_.close()
+        del self.bar_

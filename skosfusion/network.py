@@ -1,0 +1,299 @@
+"""The fusion network: an image encoder, the clinical values, and a two-layer head.
+
+Tensors only: this module reads no file and knows no table.
+"""
+
+import copy
+import difflib
+
+import torch
+from torch import nn
+from torchvision import models
+
+# Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
+# torchvision's classification weights were trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# Where torchvision's classification models keep the layers behind the flattened feature.
+_HEAD_NAMES = ("fc", "classifier", "head", "heads")
+
+
+def backbone_names():
+    """List the torchvision classification models that can be an encoder.
+
+    Returns
+    -------
+    list of str
+        Names, sorted.
+    """
+    # In `torchvision.models` itself lie the classification models; its submodules hold the others.
+    return models.list_models(module=models)
+
+
+def build_encoder(backbone):
+    """Build an image encoder without its classification head.
+
+    Parameters
+    ----------
+    backbone : str or type
+        Name of a torchvision classification model, or a class derived from
+        ``torch.nn.Module`` that is called without arguments and maps images
+        (n_samples, 3, height, width) to features.
+
+    Returns
+    -------
+    torch.nn.Module
+        The encoder with random weights; its flattened output is the feature vector.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no classification model of that name.
+    TypeError
+        If `backbone` is neither a name nor a module class.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skosfusion.network import build_encoder
+    >>> build_encoder("resnet18").eval()(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 512])
+    """
+    if isinstance(backbone, type) and issubclass(backbone, nn.Module):
+        return backbone()
+    if not isinstance(backbone, str):
+        raise TypeError(
+            f"backbone={backbone!r} is neither the name of a torchvision classification model nor "
+            "a torch.nn.Module class; pass the class itself, not an instance, so that no fold "
+            "starts from another fold's weights"
+        )
+    names = backbone_names()
+    if backbone not in names:
+        nearest = difflib.get_close_matches(backbone, names, n=3)
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
+        raise ValueError(f"backbone={backbone!r} is not a torchvision classification model; {hint}")
+    # These two warn unless told how to draw their weights; True is what they do by default.
+    options = {"init_weights": True} if backbone in ("googlenet", "inception_v3") else {}
+    encoder = models.get_model(backbone, weights=None, **options)
+    head = next(name for name in _HEAD_NAMES if hasattr(encoder, name))
+    setattr(encoder, head, nn.Identity())
+    return encoder
+
+
+def build_empty_encoder(backbone):
+    """Build an image encoder whose weights will be loaded, without drawing random ones first.
+
+    Parameters
+    ----------
+    backbone : str or type
+        As in `build_encoder`.
+
+    Returns
+    -------
+    torch.nn.Module
+        The encoder; its tensors have shapes but, as a rule, no storage ("meta").
+    """
+    try:
+        with torch.device("meta"):
+            return build_encoder(backbone)
+    except NotImplementedError:
+        # Some constructors (RegNet's) compute with tensors, which "meta" tensors cannot.
+        return build_encoder(backbone)
+
+
+class FusionNetwork(nn.Module):
+    """Late fusion of one image and a row of clinical values.
+
+    The encoder turns an image into a feature vector; the clinical values are
+    appended to it as they are; a two-layer perceptron maps the whole to one
+    logit per class [1]_ (Eq. 1, Fig. 4). Without clinical values this is the
+    paper's Baseline; without an encoder it is a perceptron on clinical values.
+
+    Parameters
+    ----------
+    n_clinical : int
+        Number of clinical values per sample, 0 or more.
+    n_classes : int
+        Number of classes, 2 or more.
+    backbone : str, type or None, default="resnet18"
+        The image encoder, see `build_encoder`; None for a network without image.
+    encoder_state : dict of str to torch.Tensor or None, default=None
+        Weights of the encoder; None leaves them random.
+    hidden_units : int, default=512
+        Width of the hidden layer of the head.
+    image_size : int, default=224
+        Height and width of the images in pixels.
+    encoder_dtype : torch.dtype or None, default=None
+        Type in which the encoder computes, such as ``torch.bfloat16``
+        (mixed precision); None for float32. The head always computes in float32.
+
+    Attributes
+    ----------
+    encoder : torch.nn.Module or None
+        The image encoder.
+    head : torch.nn.Sequential
+        Two linear layers with a ReLU between them.
+    n_features : int
+        Length of the encoder's feature vector, 0 without an encoder.
+
+    References
+    ----------
+    .. [1] S. Wang, Y. Shen et al., "Osteosarcoma diagnosis by late fusion of radiographs,
+       alkaline phosphatase and lactate dehydrogenase", section "Approach and
+       experimental design".
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skosfusion.network import FusionNetwork
+    >>> network = FusionNetwork(n_clinical=4, n_classes=2, image_size=64)
+    >>> image = torch.zeros(3, 1, 64, 64, dtype=torch.uint8)
+    >>> network(clinical=torch.zeros(3, 4), image=image).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        n_clinical,
+        n_classes,
+        *,
+        backbone="resnet18",
+        encoder_state=None,
+        hidden_units=512,
+        image_size=224,
+        encoder_dtype=None,
+    ):
+        super().__init__()
+        if backbone is None and n_clinical == 0:
+            raise ValueError(
+                "a network needs an image or clinical values, and has neither: declare an image "
+                "column, or keep at least one clinical input"
+            )
+        self.encoder_dtype = encoder_dtype
+        self.encoder_frozen = False
+        self.encoder, self.n_features = None, 0
+        if backbone is not None:
+            self.encoder = _initialised_encoder(backbone, encoder_state)
+            self.n_features = _feature_length(self.encoder, image_size)
+        # Buffers follow the module to its device; they are constants, so not part of its state.
+        for name, values in (("pixel_mean", IMAGENET_MEAN), ("pixel_std", IMAGENET_STD)):
+            constant = 255 * torch.tensor(values).view(1, 3, 1, 1)
+            self.register_buffer(name, constant, persistent=False)
+        self.head = nn.Sequential(
+            nn.Linear(self.n_features + n_clinical, hidden_units),
+            nn.ReLU(),
+            nn.Linear(hidden_units, n_classes),
+        )
+
+    def freeze_encoder(self, frozen=True):
+        """Fix the encoder, or let it train again.
+
+        A fixed encoder has no gradients and stays in evaluation mode whatever
+        `train` says: in training mode its batch normalisation would drift.
+
+        Parameters
+        ----------
+        frozen : bool, default=True
+            Whether the encoder is fixed.
+
+        Returns
+        -------
+        FusionNetwork
+            The network itself.
+        """
+        self.encoder_frozen = bool(frozen)
+        if self.encoder is not None:
+            self.encoder.requires_grad_(not frozen)
+            self.encoder.train(self.training and not frozen)
+        return self
+
+    def train(self, mode=True):
+        """Set training mode, except for a fixed encoder.
+
+        Parameters
+        ----------
+        mode : bool, default=True
+            Training mode if True, evaluation mode otherwise.
+
+        Returns
+        -------
+        FusionNetwork
+            The network itself.
+        """
+        self.training = mode
+        self.head.train(mode)
+        # A fixed encoder is left alone: visiting its layers costs as much as a step of the head.
+        if self.encoder is not None and not (self.encoder_frozen and not self.encoder.training):
+            self.encoder.train(mode and not self.encoder_frozen)
+        return self
+
+    def encode(self, image):
+        """Turn images into feature vectors.
+
+        Parameters
+        ----------
+        image : torch.Tensor of shape (n_samples, channels, height, width)
+            Pixels, uint8 or float in [0, 255], with one channel (grey) or three (red, green, blue).
+
+        Returns
+        -------
+        torch.Tensor of shape (n_samples, n_features)
+            Features, float32.
+        """
+        pixels = (image.float().expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            pixels.device.type, self.encoder_dtype, enabled=self.encoder_dtype is not None
+        ):
+            return _flatten(self.encoder(pixels)).float()
+
+    def forward(self, clinical, image=None, features=None):
+        """Compute one logit per class.
+
+        Parameters
+        ----------
+        clinical : torch.Tensor of shape (n_samples, n_clinical)
+            Normalised clinical values, float32.
+        image : torch.Tensor of shape (n_samples, channels, height, width) or None, default=None
+            Pixels as in `encode`.
+        features : torch.Tensor of shape (n_samples, n_features) or None, default=None
+            Features that `encode` gave before; they take the image's place.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_samples, n_classes)
+            Logits, float32.
+        """
+        if self.encoder is None:
+            return self.head(clinical)
+        if features is None:
+            features = self.encode(image)
+        return self.head(torch.cat([features, clinical], dim=1))
+
+
+def _flatten(output):
+    """Reduce what an encoder returned to one vector a sample."""
+    if not isinstance(output, torch.Tensor):
+        # Inception and GoogLeNet return a named tuple, main output first, in training mode.
+        output = output[0]
+    return output.flatten(1)
+
+
+def _feature_length(encoder, image_size):
+    """Find the length of the feature vector from shapes alone, without computing."""
+    shapes_only = copy.deepcopy(encoder).to("meta").eval()
+    with torch.no_grad():
+        return _flatten(
+            shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
+        ).shape[1]
+
+
+def _initialised_encoder(backbone, state):
+    """Build the encoder with the weights given, or random ones."""
+    if state is None:
+        return build_encoder(backbone).to(memory_format=torch.channels_last)
+    encoder = build_empty_encoder(backbone)
+    # Cloned: training this network must not change the caller's weights.
+    encoder.load_state_dict({name: value.clone() for name, value in state.items()}, assign=True)
+    return encoder.to(memory_format=torch.channels_last)

@@ -1,0 +1,52 @@
+import os
+from pathlib import Path
+
+import pytest
+import tiny
+
+from skosfusion import FusionClassifier, make_fusion_pipeline
+
+CHEST_XRAY = Path(__file__).parents[2] / "shared" / "data" / "chest_xray"
+
+# Worker processes of joblib read this; the filters of pytest do not reach them.
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory):
+    """A small cohort with images on disk; copy it before changing it."""
+    return tiny.make_cohort(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def image_options():
+    """Parameters of a classifier that trains in no time."""
+    return {
+        "image_column": "image",
+        "backbone": tiny.TinyEncoder,
+        "weights": None,
+        "image_size": 32,
+        "max_epochs": 3,
+        "batch_size": 16,
+        "random_state": 0,
+        "verbose": 0,
+    }
+
+
+@pytest.fixture
+def classifier(image_options):
+    return FusionClassifier(**image_options)
+
+
+@pytest.fixture
+def pipeline(image_options):
+    options = {name: value for name, value in image_options.items() if name != "image_column"}
+    return make_fusion_pipeline(**options)
+
+
+@pytest.fixture
+def chest_xray():
+    """Folder of real radiographs."""
+    if not CHEST_XRAY.is_dir():
+        pytest.skip("real radiographs are not part of the package: ../shared/data/chest_xray")
+    return CHEST_XRAY

@@ -1,0 +1,510 @@
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skorch
+import tiny
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.dataset import ValidSplit
+
+from skosfusion import FusionClassifier
+from skosfusion.exceptions import ImageError, WeightsError
+
+
+def clinical_only(**parameters):
+    defaults = {"max_epochs": 20, "lr": 0.1, "batch_size": 32, "random_state": 0, "verbose": 0}
+    return FusionClassifier(**(defaults | parameters))
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = make_classification(120, 6, n_informative=4, class_sep=2.0, random_state=0)
+    return scale(X).astype(np.float32), y
+
+
+@pytest.fixture
+def frame(cohort):
+    return cohort[["image", "age", "alp"]].assign(age=cohort["age"] / 100, alp=cohort["alp"] / 100)
+
+
+@pytest.fixture
+def target(cohort):
+    return cohort["diagnosis"].to_numpy()
+
+
+@parametrize_with_checks([clinical_only()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_it_is_a_skorch_classifier():
+    assert isinstance(FusionClassifier(), skorch.NeuralNetClassifier)
+
+
+def test_the_defaults_are_the_papers_recipe():
+    classifier = FusionClassifier()
+    assert (classifier.max_epochs, classifier.batch_size, classifier.lr) == (50, 256, 0.01)
+    assert classifier.lr_milestones == (20, 35, 45)
+    assert classifier.criterion is torch.nn.CrossEntropyLoss
+    assert classifier.train_split is None
+
+
+def test_the_learning_rate_falls_after_the_milestones(table):
+    classifier = clinical_only(max_epochs=6, lr=0.1, lr_milestones=(2, 5)).fit(*table)
+    rates = classifier.history_[:, "event_lr"]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.01, 0.001])
+
+
+class TestLabels:
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            np.array(["non-tumor", "osteosarcoma"]),
+            np.array([False, True]),
+            np.array([1.0, 2.0]),
+            np.array([-1, 7]),
+            np.array(["a", "b"], dtype=object),
+        ],
+        ids=lambda labels: str(labels.dtype),
+    )
+    def test_labels_come_back_as_they_went_in(self, labels, table):
+        X, y = table
+        predicted = clinical_only().fit(X, labels[y]).predict(X)
+        assert predicted.dtype == labels.dtype
+        assert (predicted == labels[y]).mean() > 0.9
+
+    def test_categories_come_back_as_their_values(self, table):
+        X, y = table
+        series = pd.Series(np.array(["no", "yes"])[y], dtype="category")
+        classifier = clinical_only().fit(X, series)
+        assert list(classifier.classes_) == ["no", "yes"]
+        assert (classifier.predict(X) == series).mean() > 0.9
+
+    def test_three_classes(self):
+        X, y = make_classification(
+            150, 8, n_informative=5, n_classes=3, class_sep=2, random_state=0
+        )
+        names = np.array(["benign", "intermediate", "malignant"])
+        classifier = clinical_only().fit(scale(X), names[y])
+        assert classifier.predict_proba(scale(X)).shape == (150, 3)
+        assert classifier.score(scale(X), names[y]) > 0.8
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            ([0, 1, None, 1], "NaN or None in 1 of 4 rows, the first is row 2"),
+            ([0.0, 1.0, np.nan, 1.0], "row 2"),
+            (["a", 1, "a", 1], "mixes strings with other labels"),
+            ([0, 0, 0, 0], "one class only, 0"),
+            ([[0, 1], [1, 0], [0, 1], [1, 0]], "y should be a 1d array"),
+            ([0.1, 0.5, 0.7, 0.9], "[Uu]nknown label type: continuous"),
+            ([0, 1, 0], "inconsistent numbers of samples"),
+        ],
+    )
+    def test_unusable_labels_are_refused(self, y, message):
+        with pytest.raises(ValueError, match=message):
+            clinical_only().fit(np.eye(4), y)
+
+    def test_class_weight_moves_the_decision(self, table):
+        X, y = table
+        keep = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:8]]
+        X, y = X[keep] + np.random.default_rng(0).normal(0, 4, (len(keep), 6)), y[keep]
+        plain = clinical_only().fit(X, y).predict(X).mean()
+        assert clinical_only(class_weight="balanced").fit(X, y).predict(X).mean() > plain
+        assert clinical_only(class_weight={0: 1, 1: 50}).fit(X, y).predict(X).mean() > plain
+
+
+class TestImages:
+    def test_images_and_clinical_values_train_and_predict(self, classifier, frame, target):
+        probabilities = classifier.fit(frame, target).predict_proba(frame)
+        assert probabilities.shape == (len(frame), 2)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+        assert list(classifier.feature_names_in_) == ["image", "age", "alp"]
+
+    def test_an_image_alone_is_enough(self, classifier, frame, target):
+        classifier.set_params(max_epochs=30, lr=0.1)
+        assert classifier.fit(frame[["image"]], target).score(frame[["image"]], target) > 0.9
+
+    def test_clinical_columns_reach_the_decision(self, classifier, frame, target):
+        classifier.set_params(frozen_epochs="all").fit(frame, target)
+        moved = frame.assign(alp=frame["alp"] + 1)
+        assert not np.allclose(classifier.predict_proba(frame), classifier.predict_proba(moved))
+
+    def test_images_reach_the_decision(self, classifier, frame, target):
+        classifier.set_params(frozen_epochs="all").fit(frame, target)
+        other = frame.assign(image=frame["image"].to_numpy()[::-1])
+        assert not np.allclose(classifier.predict_proba(frame), classifier.predict_proba(other))
+
+    @pytest.mark.parametrize("frozen_epochs", [0, 2, "all"])
+    def test_the_same_seed_gives_the_same_result(self, frozen_epochs, classifier, frame, target):
+        classifier.set_params(frozen_epochs=frozen_epochs)
+        first = clone(classifier).fit(frame, target).predict_proba(frame)
+        again = clone(classifier).fit(frame, target).predict_proba(frame)
+        other = clone(classifier).set_params(random_state=1).fit(frame, target)
+        np.testing.assert_array_equal(first, again)
+        assert not np.allclose(first, other.predict_proba(frame))
+
+    @pytest.mark.parametrize("frozen_epochs", [0, 1, "all"])
+    def test_one_row_and_many_rows_give_equal_probabilities(
+        self, frozen_epochs, classifier, frame, target
+    ):
+        classifier.set_params(frozen_epochs=frozen_epochs).fit(frame, target)
+        together = classifier.predict_proba(frame)
+        alone = np.vstack([classifier.predict_proba(frame[i : i + 1]) for i in range(len(frame))])
+        np.testing.assert_array_equal(alone, together)
+
+    def test_frozen_epochs_hold_the_encoder_still(self, classifier, frame, target):
+        classifier.set_params(frozen_epochs="all").fit(frame, target)
+        trained = classifier.module_.encoder.state_dict()
+        classifier.set_params(max_epochs=1).fit(frame, target)
+        assert all(
+            torch.equal(value, trained[name])
+            for name, value in classifier.module_.encoder.state_dict().items()
+        )
+
+    def test_after_its_frozen_epochs_the_encoder_trains(self, classifier, frame, target):
+        fixed = clone(classifier).set_params(frozen_epochs="all").fit(frame, target)
+        freed = clone(classifier).set_params(frozen_epochs=2).fit(frame, target)
+        before, after = fixed.module_.encoder, freed.module_.encoder
+        assert not torch.equal(before.conv.weight, after.conv.weight)
+        assert not torch.equal(before.norm.running_mean, after.norm.running_mean)
+
+    def test_a_last_batch_of_one_row_joins_the_one_before(self, classifier, frame, target):
+        sizes = []
+
+        class Sizes(Callback):
+            def on_batch_end(self, net, batch=None, training=False, **kwargs):
+                sizes.append(len(batch[1]))
+
+        classifier.set_params(batch_size=16, max_epochs=1, callbacks=[Sizes()])
+        classifier.fit(frame[:33], target[:33])
+        assert sizes == [16, 17]
+
+    def test_a_module_class_with_dropout_leaves_the_global_random_state_alone(
+        self, classifier, frame, target
+    ):
+        classifier.set_params(backbone=tiny.DropoutEncoder)
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        first = clone(classifier).fit(frame, target).predict_proba(frame)
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.rand(3)
+        again = clone(classifier).fit(frame, target).predict_proba(frame)
+        np.testing.assert_array_equal(first, again)
+
+    def test_fit_and_predict_leave_global_states_alone(self, classifier, frame, target):
+        torch.manual_seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
+        classifier.fit(frame, target).predict(frame)
+        assert torch.equal(torch.get_rng_state(), before[0])
+        np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+        assert (torch.get_num_threads(), torch.is_grad_enabled()) == (threads, grad)
+
+    def test_loader_processes_give_the_same_result(self, classifier, frame, target):
+        serial = clone(classifier).fit(frame, target).predict_proba(frame)
+        classifier.set_params(iterator_train__num_workers=1)
+        np.testing.assert_array_equal(classifier.fit(frame, target).predict_proba(frame), serial)
+
+    def test_image_options_reach_the_reader(self, classifier, frame, target):
+        classifier.set_params(image_options={"minimum_side": 64})
+        with pytest.raises(ImageError, match="row 0"):
+            classifier.fit(frame, target)
+
+    def test_a_resnet_trains_on_grey_radiographs(self, classifier, frame, target):
+        classifier.set_params(backbone="resnet18", frozen_epochs=1, max_epochs=2, batch_size=24)
+        assert classifier.fit(frame, target).module_.n_features == 512
+
+
+class TestRealRadiographs:
+    def test_they_train_and_predict(self, classifier, chest_xray):
+        table = pd.read_csv(chest_xray / "metadata.csv").iloc[::6]
+        frame = pd.DataFrame({"image": [str(chest_xray / "images" / f) for f in table["filename"]]})
+        target = table["finding"].str.contains("COVID-19").to_numpy()
+        classifier.set_params(image_size=64, frozen_epochs="all")
+        probabilities = classifier.fit(frame, target).predict_proba(frame)
+        assert np.isfinite(probabilities).all()
+
+
+class TestRefusedInput:
+    def test_a_missing_image_is_named_with_its_row(self, classifier, frame, target):
+        frame.loc[5, "image"] = "/nowhere/knee.png"
+        with pytest.raises(FileNotFoundError, match=r"row 5.*knee\.png"):
+            classifier.fit(frame, target)
+
+    @pytest.mark.parametrize("frozen_epochs", [0, "all"])
+    def test_an_unreadable_image_stops_before_training(
+        self, frozen_epochs, classifier, frame, target, tmp_path
+    ):
+        bad = tmp_path / "cut.png"
+        bad.write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+        frame.loc[47, "image"] = str(bad)
+        epochs = []
+
+        class Epochs(Callback):
+            def on_epoch_begin(self, net, **kwargs):
+                epochs.append(1)
+
+        classifier.set_params(frozen_epochs=frozen_epochs, callbacks=[Epochs()])
+        with pytest.raises(ImageError, match=r"cut\.png.*row 47"):
+            classifier.fit(frame, target)
+        assert not epochs
+
+    def test_a_missing_path_is_named_with_its_row(self, classifier, frame, target):
+        frame.loc[3, "image"] = None
+        with pytest.raises(ValueError, match="no image in 1 of 48 rows, the first is row 3"):
+            classifier.fit(frame, target)
+
+    def test_a_path_of_another_type_is_refused(self, classifier, frame, target):
+        frame["image"] = frame["image"].astype(object)
+        frame.loc[3, "image"] = 7
+        with pytest.raises(TypeError, match=r"holds 7 \(int\) in row 3"):
+            classifier.fit(frame, target)
+
+    def test_a_missing_image_column_is_named(self, classifier, frame, target):
+        with pytest.raises(ValueError, match=r"no column 'image'.*its columns are 'age', 'alp'"):
+            classifier.fit(frame[["age", "alp"]], target)
+
+    def test_an_array_with_an_image_column_is_refused(self, classifier, frame, target):
+        with pytest.raises(TypeError, match="must be a pandas DataFrame"):
+            classifier.fit(frame.to_numpy(), target)
+
+    def test_text_among_the_clinical_values_names_the_column(self, classifier, frame, target):
+        with pytest.raises(ValueError, match=r"column 'sex'.*'F'.*make_clinical_transformer"):
+            classifier.fit(frame.assign(sex="F"), target)
+
+    def test_infinite_values_are_refused(self, classifier, frame, target):
+        frame.loc[0, "alp"] = np.inf
+        with pytest.raises(ValueError, match="infinity"):
+            classifier.fit(frame, target)
+
+    def test_an_empty_table_is_refused_in_fit_and_predict(self, classifier, frame, target):
+        with pytest.raises(ValueError, match="0 sample"):
+            classifier.fit(frame[:0], target[:0])
+        with pytest.raises(ValueError, match="0 sample"):
+            classifier.fit(frame, target).predict(frame[:0])
+
+    def test_an_extra_column_is_refused_at_predict(self, classifier, frame, target):
+        classifier.fit(frame, target)
+        with pytest.raises(ValueError, match="unseen at fit time"):
+            classifier.predict(frame.assign(more=1.0))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("max_epochs", 0),
+            ("max_epochs", 1.5),
+            ("batch_size", 0),
+            ("lr", -0.1),
+            ("lr", np.nan),
+            ("hidden_units", 0),
+            ("frozen_epochs", -1),
+            ("frozen_epochs", "none"),
+            ("lr_milestones", 20),
+            ("image_size", 0),
+            ("image_options", {"image_size": 3}),
+            ("precision", "fp16"),
+            ("memory", 3),
+            ("class_weight", "heavy"),
+            ("callbacks", 1),
+            ("image_column", 5),
+        ],
+    )
+    def test_a_parameter_out_of_range_is_named_with_the_values_allowed(self, name, value, table):
+        with pytest.raises(ValueError, match=rf"{name}=.* is not allowed; allowed: "):
+            clinical_only().set_params(**{name: value}).fit(*table)
+
+    def test_an_unknown_parameter_is_named_with_the_nearest(self, table):
+        with pytest.raises(ValueError, match="no parameter 'max_epoch'; did you mean 'max_epochs'"):
+            clinical_only(max_epoch=3).fit(*table)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+    def test_cuda_without_cuda_is_an_error_and_not_a_fall_back(self, table):
+        with pytest.raises(ValueError, match="device='cuda' cannot be used on this machine"):
+            clinical_only(device="cuda").fit(*table)
+
+    def test_missing_weights_are_an_error(self, classifier, frame, target, tmp_path):
+        classifier.set_params(backbone="resnet18", weights=tmp_path / "none.pth")
+        with pytest.raises(WeightsError, match=r"none\.pth"):
+            classifier.fit(frame, target)
+
+    def test_weights_are_not_looked_for_without_an_image_column(self, table):
+        clinical_only(weights="/nowhere.pth").fit(*table)
+
+    def test_refused_input_leaves_an_earlier_fit_as_it_was(self, classifier, frame, target):
+        before = classifier.fit(frame, target).predict_proba(frame)
+        broken = frame.assign(image=frame["image"].replace(frame["image"][0], "/nowhere.png"))
+        for X, y in (
+            (frame, np.zeros(len(frame))),
+            (frame.drop(columns="image"), target),
+            (broken, target),
+        ):
+            with pytest.raises((ValueError, OSError)):
+                classifier.fit(X, y)
+            np.testing.assert_array_equal(classifier.predict_proba(frame), before)
+        assert len(classifier.history_) == 3
+
+
+class TestFailedFits:
+    def test_a_diverging_loss_is_an_error_and_leaves_no_fit(self, table):
+        classifier = clinical_only(lr=1e30)
+        with pytest.raises(FloatingPointError, match=r"lr=1e\+30.*lower lr"):
+            classifier.fit(*table)
+        with pytest.raises(NotFittedError):
+            classifier.predict(table[0])
+
+    def test_ctrl_c_is_passed_on_and_leaves_no_fit(self, table):
+        class Interrupt(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                if len(net.history) == 2:
+                    raise KeyboardInterrupt
+
+        classifier = clinical_only().fit(*table)
+        classifier.set_params(warm_start=False)
+        classifier.callbacks = [Interrupt()]
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(*table)
+        with pytest.raises(NotFittedError):
+            classifier.predict(table[0])
+
+    def test_early_stopping_ends_the_fit_and_keeps_it(self, table):
+        stopping = EarlyStopping("train_loss", patience=2, threshold=10.0, sink=lambda text: None)
+        classifier = clinical_only(callbacks=[stopping]).fit(*table)
+        assert len(classifier.history_) < 20
+        classifier.predict(table[0])
+
+    def test_an_unfitted_classifier_says_so(self, table):
+        for method in ("predict", "predict_proba"):
+            with pytest.raises(NotFittedError):
+                getattr(clinical_only(), method)(table[0])
+
+    def test_initialize_before_fit_says_what_is_missing(self):
+        with pytest.raises(ValueError, match="call fit"):
+            clinical_only().initialize()
+
+
+class TestGoingOn:
+    def test_partial_fit_goes_on(self, table):
+        classifier = clinical_only(max_epochs=2)
+        classifier.partial_fit(*table, classes=[0, 1])
+        first = classifier.module_
+        classifier.partial_fit(table[0][:40], table[1][:40])
+        assert classifier.module_ is first
+        assert len(classifier.history_) == 4
+
+    def test_partial_fit_knows_classes_that_are_not_there_yet(self, table):
+        X, y = table
+        classifier = clinical_only(max_epochs=1).partial_fit(
+            X[y == 0], y[y == 0], classes=[0, 1, 2]
+        )
+        assert classifier.predict_proba(X).shape == (len(X), 3)
+
+    def test_warm_start_goes_on_and_fit_starts_anew(self, table):
+        classifier = clinical_only(max_epochs=2, warm_start=True).fit(*table).fit(*table)
+        assert len(classifier.history_) == 4
+        assert len(classifier.set_params(warm_start=False).fit(*table).history_) == 2
+
+    def test_a_continued_fit_draws_new_orders(self, table):
+        orders = []
+
+        class Orders(Callback):
+            def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+                orders.append(batch[0]["clinical"][0].numpy().copy())
+
+        classifier = clinical_only(max_epochs=1, batch_size=60, callbacks=[Orders()])
+        classifier.partial_fit(*table).partial_fit(*table)
+        assert not np.array_equal(orders[0], orders[2])
+
+
+class TestValidationSplit:
+    @pytest.mark.parametrize("cv", [4, 0.25])
+    def test_patients_stay_together(self, cv, table):
+        X, y = table
+        groups = np.arange(len(X)) // 4
+        parts = {}
+
+        class Parts(Callback):
+            def on_train_end(self, net, X=None, **kwargs):
+                parts["groups"] = X.groups
+
+            def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+                parts["train"], parts["valid"] = dataset_train.indices, dataset_valid.indices
+
+        split = ValidSplit(cv, stratified=True, random_state=0 if cv < 1 else None)
+        clinical_only(train_split=split, callbacks=[Parts()]).fit(X, y, groups=groups)
+        assert not set(groups[parts["train"]]) & set(groups[parts["valid"]])
+        assert len(parts["train"]) + len(parts["valid"]) == len(X)
+
+    def test_validation_scores_are_recorded_with_string_labels(self, table):
+        X, y = table
+        classifier = clinical_only(train_split=ValidSplit(4, stratified=True))
+        classifier.fit(X, np.array(["no", "yes"])[y])
+        assert classifier.history_[-1, "valid_acc"] > 0.8
+
+    def test_images_work_with_a_validation_split(self, classifier, cohort, frame, target):
+        classifier.set_params(train_split=ValidSplit(4, stratified=True), frozen_epochs=1)
+        classifier.fit(frame, target, groups=cohort["patient_id"])
+        assert np.isfinite(classifier.history_[:, "valid_loss"]).all()
+
+
+class TestCopies:
+    def test_a_pickled_classifier_predicts_the_same(self, classifier, frame, target):
+        expected = classifier.fit(frame, target).predict_proba(frame)
+        copy = pickle.loads(pickle.dumps(classifier))
+        np.testing.assert_array_equal(copy.predict_proba(frame), expected)
+        assert copy.device == "auto"
+
+    def test_a_joblib_file_predicts_the_same(self, classifier, frame, target, tmp_path):
+        expected = classifier.fit(frame, target).predict_proba(frame)
+        joblib.dump(classifier, tmp_path / "classifier.joblib")
+        copy = joblib.load(tmp_path / "classifier.joblib")
+        np.testing.assert_array_equal(copy.predict_proba(frame), expected)
+
+    def test_a_clone_has_the_parameters_and_not_the_fit(self, classifier, frame, target):
+        classifier.set_params(optimizer__momentum=0.9).fit(frame, target)
+        copy = clone(classifier)
+        assert copy.get_params(deep=False) == classifier.get_params(deep=False)
+        assert copy.optimizer__momentum == 0.9
+        with pytest.raises(NotFittedError):
+            copy.predict(frame)
+
+    def test_private_state_is_not_a_parameter(self):
+        assert not [name for name in FusionClassifier().get_params(deep=False) if name[0] == "_"]
+
+
+def test_skorchs_own_parameters_keep_working(table):
+    classifier = clinical_only(
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        iterator_train__shuffle=False,
+        callbacks__lr_scheduler=None,
+    ).fit(*table)
+    assert classifier.optimizer_.param_groups[0]["momentum"] == 0.9
+    assert "event_lr" not in classifier.history_[0]
+
+
+def test_without_shuffling_rows_come_in_their_order(table):
+    first = []
+
+    class First(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            first.append(batch[0]["clinical"][0].numpy())
+
+    clinical_only(
+        iterator_train__shuffle=False, max_epochs=1, batch_size=60, callbacks=[First()]
+    ).fit(*table)
+    np.testing.assert_array_equal(first, table[0][[0, 60]])
+
+
+def test_progress_is_silent_at_verbose_0(table, capfd, monkeypatch):
+    clinical_only(verbose=0).fit(*table)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,286 @@
+import hashlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tiny
+import torch
+from PIL import Image
+from torchvision import models
+
+from skosfusion.classifier import _features
+from skosfusion.classifier._features import ENCODE_BATCH, FeatureCache
+from skosfusion.images import shared_image_store
+from skosfusion.network import FusionNetwork
+
+OPTIONS = {"image_size": 32}
+
+
+class CountingEncoder(tiny.TinyEncoder):
+    """Counts the images that were really encoded."""
+
+    n_batches = 0
+
+    def forward(self, images):
+        type(self).n_batches += 1
+        return super().forward(images)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    CountingEncoder.n_batches = 0
+    network = FusionNetwork(0, 2, backbone=CountingEncoder, image_size=32).eval()
+    CountingEncoder.n_batches = 0
+    return network
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    torch.manual_seed(0)
+    return FusionNetwork(0, 2, backbone="resnet18", image_size=32).eval()
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return tiny.make_cohort(tmp_path, n_patients=20)["image"].tolist()
+
+
+@pytest.fixture
+def cache():
+    return FeatureCache()
+
+
+def by_hand(network, paths):
+    pixels = np.stack([np.asarray(Image.open(path))[None] for path in paths])
+    with torch.no_grad():
+        return network.encode(torch.from_numpy(pixels)).numpy()
+
+
+def test_features_are_those_of_the_encoder(cache, network, paths):
+    features = cache.features(network, paths, OPTIONS)
+    np.testing.assert_allclose(features, by_hand(network, paths), rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_is_encoded_once(cache, network, paths):
+    first = cache.features(network, paths, OPTIONS)
+    n_batches = CountingEncoder.n_batches
+    again = cache.features(network, paths[::-1], OPTIONS)
+    assert n_batches == -(-len(paths) // ENCODE_BATCH)
+    assert CountingEncoder.n_batches == n_batches
+    np.testing.assert_array_equal(again, first[::-1])
+    assert cache.info().hits == cache.info().misses == len(paths)
+
+
+def test_the_same_picture_under_two_names_is_encoded_once(cache, network, paths, tmp_path):
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(Path(paths[0]).read_bytes())
+    cache.features(network, [paths[0], str(copy), paths[0]], OPTIONS)
+    assert cache.info().n_features == 1
+
+
+def test_a_picture_replaced_under_its_path_is_encoded_anew(cache, network, paths):
+    before = cache.features(network, paths, OPTIONS)
+    Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[3])
+    after = cache.features(network, paths, OPTIONS)
+    changed = (before != after).any(axis=1)
+    assert changed.tolist() == [i == 3 for i in range(len(paths))]
+
+
+@pytest.mark.parametrize("change", ["conv.weight", "norm.running_mean"])
+def test_other_weights_give_other_features(change, cache, network, paths):
+    before = cache.features(network, paths, OPTIONS)
+    with torch.no_grad():
+        network.encoder.state_dict()[change].data.add_(0.5)
+    after = cache.features(network, paths, OPTIONS)
+    assert not np.allclose(before, after)
+
+
+def test_other_options_give_other_features(cache, network, paths):
+    before = cache.features(network, paths, OPTIONS)
+    after = cache.features(network, paths, OPTIONS | {"contrast": "stretch"})
+    assert not np.allclose(before, after)
+
+
+def test_a_class_redefined_under_its_name_is_another_encoder(cache, paths):
+    def define(factor):
+        class Encoder(tiny.TinyEncoder):
+            def forward(self, images):
+                return factor * super().forward(images)
+
+        return Encoder
+
+    state = tiny.TinyEncoder().state_dict()
+    one, two = (
+        FusionNetwork(0, 2, backbone=define(factor), image_size=32, encoder_state=state).eval()
+        for factor in (1, 2)
+    )
+    np.testing.assert_allclose(
+        2 * cache.features(one, paths, OPTIONS), cache.features(two, paths, OPTIONS), rtol=1e-6
+    )
+
+
+def test_features_do_not_depend_on_the_company(cache, resnet, paths):
+    together = cache.features(resnet, paths, OPTIONS)
+    alone = np.vstack([FeatureCache().features(resnet, [path], OPTIONS) for path in paths[:5]])
+    np.testing.assert_array_equal(alone, together[:5])
+
+
+def test_memory_stays_within_its_bound(network, paths):
+    cache = FeatureCache(max_bytes=10 * 8 * 4)
+    exact = FeatureCache().features(network, paths, OPTIONS)
+    np.testing.assert_array_equal(cache.features(network, paths, OPTIONS), exact)
+    assert cache.info().n_bytes == 10 * 8 * 4
+
+
+def test_the_encoder_asked_for_longest_ago_leaves_first(paths):
+    torch.manual_seed(0)
+    old, new = (FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval() for _ in "ab")
+    cache = FeatureCache(max_bytes=len(paths) * 8 * 4)
+    cache.features(old, paths, OPTIONS)
+    cache.features(new, paths, OPTIONS)
+    cache.features(new, paths, OPTIONS)
+    assert cache.info().misses == 2 * len(paths)
+    assert cache.info().hits == len(paths)
+    assert cache.info().n_bytes == len(paths) * 8 * 4
+
+
+def test_threads_share_one_cache(network, paths):
+    cache, results = FeatureCache(), []
+    threads = [
+        threading.Thread(target=lambda: results.append(cache.features(network, paths, OPTIONS)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(result, results[0]) for result in results)
+    assert cache.info().n_features == len(paths)
+
+
+def test_an_unchanged_picture_is_decoded_once_for_many_encoders(paths):
+    torch.manual_seed(0)
+    shared_image_store().clear()
+    before = shared_image_store().info()
+    for _ in range(3):
+        network = FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval()
+        FeatureCache().features(network, paths, OPTIONS)
+    after = shared_image_store().info()
+    assert after.misses - before.misses == len(paths)
+    assert after.hits - before.hits == 2 * len(paths)
+
+
+class TestFolder:
+    def test_features_outlive_the_process(self, resnet, paths, tmp_path, monkeypatch):
+        folder = tmp_path / "memory"
+        first = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        monkeypatch.setattr(_features, "_encode", None)
+        again = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        np.testing.assert_array_equal(again, first)
+
+    def test_only_what_is_new_is_computed(self, resnet, paths, tmp_path):
+        FeatureCache().features(resnet, paths[:10], OPTIONS, folder=tmp_path)
+        cache = FeatureCache()
+        features = cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        assert cache.info().misses == len(paths) - 10
+        np.testing.assert_array_equal(features, FeatureCache().features(resnet, paths, OPTIONS))
+
+    def test_features_computed_before_are_written_too(self, resnet, paths, tmp_path):
+        cache = FeatureCache()
+        first = cache.features(resnet, paths, OPTIONS)
+        cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        again = FeatureCache()
+        np.testing.assert_array_equal(
+            again.features(resnet, paths, OPTIONS, folder=tmp_path), first
+        )
+        assert again.info().misses == 0
+
+    def test_there_is_no_pickle(self, resnet, paths, tmp_path):
+        FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+        (file,) = [f for f in (tmp_path / "memory").rglob("*") if f.is_file()]
+        arrays = safetensors.numpy.load_file(file)
+        assert arrays["features"].shape == (len(paths), 512)
+        assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()
+
+    @pytest.mark.parametrize("damage", ["bit", "cut", "empty", "pickle"])
+    def test_a_damaged_file_is_noticed_and_computed_again(self, damage, resnet, paths, tmp_path):
+        folder = tmp_path / "memory"
+        exact = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        (file,) = folder.rglob("*.safetensors")
+        content = bytearray(file.read_bytes())
+        if damage == "bit":
+            content[-9] ^= 4
+        elif damage == "cut":
+            content = content[:-100]
+        else:
+            content = b"" if damage == "empty" else b"\x80\x04cos\nsystem\n"
+        file.write_bytes(content)
+        with pytest.warns(UserWarning, match="is passed over, its images are encoded again"):
+            features = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        np.testing.assert_array_equal(features, exact)
+
+    def test_a_renamed_file_of_the_wrong_shape_is_passed_over(self, resnet, paths, tmp_path):
+        FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+        (file,) = (tmp_path / "memory").rglob("*.safetensors")
+        arrays = safetensors.numpy.load_file(file)
+        planted = safetensors.numpy.save(arrays | {"features": arrays["features"][:, :3].copy()})
+        file.unlink()
+        name = hashlib.sha256(planted).hexdigest()
+        file.with_name(f"{name}.safetensors").write_bytes(planted)
+        with pytest.warns(UserWarning, match="features have shape"):
+            FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+
+    def test_a_folder_that_cannot_be_written_costs_a_warning(
+        self, resnet, paths, tmp_path, monkeypatch
+    ):
+        def refuse(*args, **kwargs):
+            raise OSError(28, "No space left on device")
+
+        exact = FeatureCache().features(resnet, paths, OPTIONS)
+        monkeypatch.setattr(os, "replace", refuse)
+        with pytest.warns(UserWarning, match=r"cannot be kept.*No space left"):
+            features = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+        np.testing.assert_array_equal(features, exact)
+        assert not list((tmp_path / "memory").rglob("*.part"))
+
+    def test_a_file_as_folder_is_refused(self, resnet, paths, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ValueError, match="is not a folder"):
+            FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "file")
+
+    def test_orphans_are_swept_and_fresh_parts_are_not(self, resnet, paths, tmp_path):
+        folder = tmp_path / "memory"
+        FeatureCache().features(resnet, paths[:4], OPTIONS, folder=folder)
+        parent = next(folder.rglob("*.safetensors")).parent
+        old, fresh = parent / "old.part", parent / "fresh.part"
+        for part in (old, fresh):
+            part.write_bytes(b"half")
+        yesterday = time.time() - 86400
+        os.utime(old, (yesterday, yesterday))
+        FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        assert not old.exists()
+        assert fresh.exists()
+
+    def test_a_users_own_encoder_is_not_kept_on_disk(self, network, paths, tmp_path):
+        FeatureCache().features(network, paths, OPTIONS, folder=tmp_path / "memory")
+        assert not (tmp_path / "memory").exists()
+
+
+def test_the_key_covers_every_entry_of_the_state(resnet):
+    key = _features._encoder_key(resnet, OPTIONS)
+    for name, value in resnet.encoder.state_dict().items():
+        saved = value.clone()
+        value.view(-1)[:1].add_(1) if value.is_contiguous() else value.add_(1)
+        assert _features._encoder_key(resnet, OPTIONS) != key, name
+        value.copy_(saved)
+    assert _features._encoder_key(resnet, OPTIONS) == key
+
+
+def test_torchvision_models_are_told_from_others():
+    assert _features.is_torchvision_model(models.resnet18())
+    assert not _features.is_torchvision_model(tiny.TinyEncoder())
