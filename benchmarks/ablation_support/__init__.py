@@ -1,0 +1,1 @@
+"""Parts of the ablation script: its options, data, encoder, resumable units and report."""

@@ -1,0 +1,155 @@
+"""The cohort, the rows and the folds that the options ask for."""
+
+import os
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from skosfusion import ABLATION_ROWS
+from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
+
+from .options import pairs
+
+
+def load(options):
+    """Load the user's tables, or draw the embedded cohort.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    Bunch
+        As `skosfusion.datasets.load_cohort` returns it.
+    """
+    if options.image_table is None:
+        return make_osteosarcoma_cohort(
+            n_patients=options.patients,
+            random_state=0,
+            data_home=options.data_home,
+            n_jobs=os.cpu_count(),
+        )
+    kits = {}
+    for name, text in pairs(options.kit, "--kit").items():
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 3:
+            raise SystemExit(f"--kit {name}={text}: write it as NAME=VALUE,LOW,HIGH")
+        kits[name] = tuple(parts[:1] + [_number_or_name(part) for part in parts[1:]])
+    screenshots = {} if options.screenshots is None else {"screenshot_pattern": options.screenshots}
+    return load_cohort(
+        options.image_table,
+        options.clinical_table,
+        image_folder=options.image_folder,
+        columns=pairs(options.column, "--column") or None,
+        kits=kits or None,
+        target=options.target,
+        positive=options.positive,
+        na_values=tuple(options.na_value),
+        label_conflicts=options.label_conflicts,
+        data_home=options.data_home,
+        **screenshots,
+    )
+
+
+def _number_or_name(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def choose_rows(requested, cohort):
+    """Find the rows to run.
+
+    Parameters
+    ----------
+    requested : list of str or None
+        The option ``--rows``.
+    cohort : Bunch
+        The cohort; its columns say which inputs there are.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Clinical inputs by row name.
+    """
+    inputs = [name for name in ("gender", "age") if name in cohort.data] + list(cohort.kits)
+    if requested is None:
+        if set(inputs) >= set(ABLATION_ROWS["All"]):
+            return ABLATION_ROWS
+        rows = {"Baseline": ()} | {name.capitalize(): (name,) for name in inputs}
+        return rows if len(inputs) < 2 else rows | {"All": tuple(inputs)}
+    rows = {}
+    for item in requested:
+        name, separator, text = item.partition("=")
+        if separator:
+            rows[name] = tuple(part.strip() for part in text.split("+") if part.strip())
+        elif name in ABLATION_ROWS:
+            rows[name] = ABLATION_ROWS[name]
+        else:
+            raise SystemExit(
+                f"--rows {item!r} is neither NAME=input+input nor one of {', '.join(ABLATION_ROWS)}"
+            )
+        unknown = [used for used in rows[name] if used not in inputs]
+        if unknown:
+            raise SystemExit(
+                f"--rows {item!r} uses {unknown[0]!r}; the inputs are {', '.join(inputs)}"
+            )
+    return rows
+
+
+def make_folds(options, cohort):
+    """Split the cohort, and refuse a fold that cannot be trained or scored.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The options.
+    cohort : Bunch
+        The cohort.
+
+    Returns
+    -------
+    list of tuple of ndarray
+        Training and test rows of each fold.
+    """
+    labels = np.unique(cohort.target)
+    if labels.tolist() != [0, 1]:
+        raise SystemExit(
+            f"column {options.target!r} holds the labels {labels.tolist()}; say with --positive "
+            "TEXT which ones count as positive"
+        )
+    kind = StratifiedKFold if options.image_wise else StratifiedGroupKFold
+    splitter = kind(options.folds, shuffle=True, random_state=options.seed)
+    n_units = len(cohort.target) if options.image_wise else len(set(cohort.groups))
+    if options.folds > n_units:
+        raise SystemExit(f"--folds {options.folds}: there are only {n_units} to split")
+    folds = list(splitter.split(cohort.data, cohort.target, cohort.groups))
+    for number, fold in enumerate(folds, start=1):
+        for part, rows in zip(("training", "test"), fold, strict=True):
+            if len(np.unique(cohort.target[rows])) < 2:
+                raise SystemExit(
+                    f"the {part} part of fold {number} holds one class only; use fewer --folds"
+                )
+    return folds
+
+
+def count_leaking_patients(cohort, folds):
+    """Count the patients who stand on both sides of a split.
+
+    Parameters
+    ----------
+    cohort : Bunch
+        The cohort.
+    folds : list of tuple of ndarray
+        Training and test rows of each fold.
+
+    Returns
+    -------
+    int
+        Number of patients.
+    """
+    groups = np.asarray(cohort.groups)
+    return len(set().union(*(set(groups[train]) & set(groups[test]) for train, test in folds)))

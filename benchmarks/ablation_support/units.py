@@ -1,0 +1,186 @@
+"""One grid point on one fold at a time, each result on disk as soon as it is there."""
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.metrics import f1_score, make_scorer, precision_score, recall_score
+from sklearn.model_selection import GridSearchCV
+from tqdm.auto import tqdm
+
+from skosfusion import ablation_param_grid
+
+# A fold in which nothing is called positive has precision 0, by declaration.
+SCORING = {
+    "accuracy": "accuracy",
+    "precision": make_scorer(precision_score, zero_division=0.0),
+    "recall": make_scorer(recall_score, zero_division=0.0),
+    "f1": make_scorer(f1_score, zero_division=0.0),
+}
+_HEARTBEAT_SECONDS = 5.0
+
+
+def run(pipeline, cohort, rows, folds, *, settings, folder, jobs):
+    """Run the ablation, in parts that survive an interruption.
+
+    It is the grid search over `ablation_param_grid` with these folds, cut into
+    one search a grid point and fold. Scores are the same; but each part is
+    written when it is done, and read instead of run the next time.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        The full pipeline.
+    cohort : Bunch
+        The cohort.
+    rows : dict of str to tuple of str
+        Clinical inputs by row name.
+    folds : list of tuple of ndarray
+        Training and test rows.
+    settings : dict
+        Everything else that decides the scores; a change starts anew.
+    folder : path-like
+        Where the parts are kept.
+    jobs : int
+        Processes.
+
+    Returns
+    -------
+    dict
+        As ``cv_results_`` of the whole grid search.
+    """
+    grid = ablation_param_grid(rows)
+    folder = Path(folder) / _digest(settings, cohort)
+    folder.mkdir(parents=True, exist_ok=True)
+    todo, scores = [], {}
+    for row, (name, used) in enumerate(rows.items()):
+        for fold in range(len(folds)):
+            path = folder / f"{_unit_digest(used, rows, folds[fold])}.json"
+            scores[row, fold] = _read(path)
+            if scores[row, fold] is None:
+                todo.append((row, fold, name, path))
+    bar = tqdm(total=len(scores), initial=len(scores) - len(todo), unit="fit", desc="ablation")
+    with bar, heartbeat(bar):
+        tasks = (
+            delayed(_search_one)(
+                pipeline, grid[row], cohort.data, cohort.target, folds[fold], row, fold
+            )
+            for row, fold, _, _ in todo
+        )
+        paths = {(row, fold): path for row, fold, _, path in todo}
+        for row, fold, unit in Parallel(jobs, return_as="generator_unordered")(tasks):
+            write_atomically(paths[row, fold], json.dumps(unit))
+            scores[row, fold] = unit
+            bar.update()
+    return _as_cv_results(grid, scores, len(folds))
+
+
+def _search_one(pipeline, grid, data, target, fold, row, number):
+    search = GridSearchCV(
+        pipeline, grid or [{}], cv=[fold], scoring=SCORING, refit=False, error_score="raise"
+    )
+    search.fit(data, target)
+    return row, number, {m: float(search.cv_results_[f"split0_test_{m}"][0]) for m in SCORING}
+
+
+def _as_cv_results(grid, scores, n_folds):
+    results = {"params": [{key: values[0] for key, values in point.items()} for point in grid]}
+    for metric in SCORING:
+        table = np.array(
+            [[scores[row, fold][metric] for fold in range(n_folds)] for row in range(len(grid))]
+        )
+        for fold in range(n_folds):
+            results[f"split{fold}_test_{metric}"] = table[:, fold]
+        results[f"mean_test_{metric}"] = table.mean(axis=1)
+        results[f"std_test_{metric}"] = table.std(axis=1)
+    return results
+
+
+def _digest(settings, cohort):
+    """Name a run by all that decides its scores: settings, table, labels, state of the files."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    digest.update(cohort.data.to_csv(index=False).encode())
+    digest.update(np.asarray(cohort.target, np.int64).tobytes())
+    for path in cohort.data["image"]:
+        state = os.stat(path)
+        digest.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path):
+    """Digest a weights file, so that another one under the same name starts anew.
+
+    Parameters
+    ----------
+    path : str or None
+        The file, or a name that is no file.
+
+    Returns
+    -------
+    str or None
+        The digest; None where there is no file.
+    """
+    if path is None or not os.path.isfile(path):
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _unit_digest(used, rows, fold):
+    inputs = sorted({name for row in rows.values() for name in row})
+    digest = hashlib.sha256(repr((sorted(used), inputs)).encode())
+    for part in fold:
+        digest.update(np.asarray(part, np.int64).tobytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _read(path):
+    """Read a finished part; anything unreadable is run again."""
+    try:
+        unit = json.loads(path.read_text())
+        return {metric: float(unit[metric]) for metric in SCORING}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_atomically(path, text):
+    """Write a file so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : str
+        Its content.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def heartbeat(bar):
+    """Redraw a bar every few seconds while the work behind it is silent.
+
+    Parameters
+    ----------
+    bar : tqdm.tqdm
+        The bar.
+    """
+    stop = threading.Event()
+
+    def beat():
+        while not stop.wait(_HEARTBEAT_SECONDS):
+            bar.refresh()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
