@@ -61,6 +61,7 @@ def main(arguments=None):
         "backbone": options.backbone,
         "weights": weights,
         "max_epochs": options.epochs,
+        "batch_size": options.batch_size,
         "frozen_epochs": options.frozen_epochs,
         "precision": options.precision,
         "device": options.device,
@@ -114,8 +115,10 @@ def main(arguments=None):
     files = report.write(options.out, table, cv_results, rows, record)
     print(f"\n{title}\nmean ± standard deviation over the folds\n")
     print(report.format_table(table))
+    majority = max(cohort.target.mean(), 1 - cohort.target.mean())
+    print(f"\nFor comparison, always naming the larger class: accuracy {majority:.4f}")
     if embedded:
-        print("\nThe cohort is synthetic, a test bed for the software: no figure here is medical.")
+        print("The cohort is synthetic, a test bed for the software: no figure here is medical.")
     print("\n" + "\n".join(f"written: {file}" for file in files))
     print(f"{time.monotonic() - started:.0f} s in all")
     return table

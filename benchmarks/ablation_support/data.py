@@ -123,10 +123,17 @@ def make_folds(options, cohort):
         )
     kind = StratifiedKFold if options.image_wise else StratifiedGroupKFold
     splitter = kind(options.folds, shuffle=True, random_state=options.seed)
-    n_units = len(cohort.target) if options.image_wise else len(set(cohort.groups))
-    if options.folds > n_units:
-        raise SystemExit(f"--folds {options.folds}: there are only {n_units} to split")
-    folds = list(splitter.split(cohort.data, cohort.target, cohort.groups))
+    units = np.arange(len(cohort.target)) if options.image_wise else np.asarray(cohort.groups)
+    for label in labels:
+        n_units = len(set(units[cohort.target == label]))
+        if n_units < options.folds:
+            unit = "images" if options.image_wise else "patients"
+            raise SystemExit(
+                f"--folds {options.folds}: only {n_units} {unit} have label {label}, so a fold "
+                "would hold one class only; use fewer --folds"
+            )
+    groups = None if options.image_wise else cohort.groups
+    folds = list(splitter.split(cohort.data, cohort.target, groups))
     for number, fold in enumerate(folds, start=1):
         for part, rows in zip(("training", "test"), fold, strict=True):
             if len(np.unique(cohort.target[rows])) < 2:

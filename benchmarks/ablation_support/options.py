@@ -75,6 +75,9 @@ def parse(arguments=None):
     )
     model.add_argument("--epochs", type=int, default=50)
     model.add_argument(
+        "--batch-size", type=int, default=256, help="a small cohort needs smaller batches to learn"
+    )
+    model.add_argument(
         "--frozen-epochs",
         default="all",
         type=lambda text: text if text == "all" else int(text),

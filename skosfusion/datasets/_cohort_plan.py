@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from skosfusion.datasets._clinical_statistics import draw_activity, draw_person, measure
-from skosfusion.datasets._knee import VIEWS, Subject
-from skosfusion.datasets._knee_findings import Finding
-from skosfusion.datasets._knee_tumour import Tumour
+from ._clinical_statistics import draw_activity, draw_person, measure
+from ._knee import VIEWS, Subject
+from ._knee_findings import Finding
+from ._knee_tumour import Tumour
 
 # The cohort of the paper: patients and images of the two classes, non-tumour first.
 PAPER_PATIENTS = (454, 394)

@@ -8,10 +8,10 @@ import stat
 
 import pandas as pd
 
-from skosfusion.datasets._data_home import get_data_home, write_atomically
-from skosfusion.exceptions import ImageError
-from skosfusion.images import open_image
-from skosfusion.preprocessing._columns import is_missing
+from ..exceptions import ImageError
+from ..images import open_image
+from ..preprocessing._columns import is_missing
+from ._data_home import get_data_home, write_atomically
 
 # Bump it when a copy made by this version would differ from one made before.
 _CROP_VERSION = 1

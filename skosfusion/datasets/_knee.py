@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from skosfusion.datasets._knee_anatomy import (
+from ._knee_anatomy import (
     CANCELLOUS,
     CORTEX,
     DEPTH,
@@ -20,7 +20,7 @@ from skosfusion.datasets._knee_anatomy import (
     PHYSIS,
     growth_at,
 )
-from skosfusion.datasets._knee_canvas import (
+from ._knee_canvas import (
     Canvas,
     Projection,
     chord,
@@ -30,8 +30,8 @@ from skosfusion.datasets._knee_canvas import (
     silhouette,
     smooth_outline,
 )
-from skosfusion.datasets._knee_findings import Finding, add_finding, shape_outlines
-from skosfusion.datasets._knee_tumour import Tumour, add_tumour
+from ._knee_findings import Finding, add_finding, shape_outlines
+from ._knee_tumour import Tumour, add_tumour
 
 VIEWS = ("ap", "lateral", "oblique")
 # Attenuation per millimetre at about 60 kV; that of bone is its excess over soft tissue.

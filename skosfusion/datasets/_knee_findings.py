@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from skosfusion.datasets._knee_canvas import step
+from ._knee_canvas import step
 
 
 @dataclass(frozen=True)

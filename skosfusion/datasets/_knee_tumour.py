@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skosfusion.datasets._knee_canvas import look_up, step
+from ._knee_canvas import look_up, step
 
 
 @dataclass(frozen=True)

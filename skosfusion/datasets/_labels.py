@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from skosfusion.datasets._tables import shown
-from skosfusion.preprocessing._columns import check_parameter, is_number_text
+from ..preprocessing._columns import check_parameter, is_number_text
+from ._tables import shown
 
 
 def read_labels(records, target, positive):

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from skosfusion.datasets._image_files import check_names, crop_images, find_images, is_screenshot
-from skosfusion.datasets._labels import count_classes, read_labels, refuse_conflicts
-from skosfusion.datasets._records import join_tables
-from skosfusion.datasets._tables import open_table
-from skosfusion.preprocessing._clinical import PAPER_KITS, check_kits
-from skosfusion.preprocessing._columns import (
+from ..preprocessing._clinical import PAPER_KITS, check_kits
+from ..preprocessing._columns import (
     MISSING,
     check_choice,
     check_parameter,
     spelling,
 )
+from ._image_files import check_names, crop_images, find_images, is_screenshot
+from ._labels import count_classes, read_labels, refuse_conflicts
+from ._records import join_tables
+from ._tables import open_table
 
 _logger = logging.getLogger(__name__)
 

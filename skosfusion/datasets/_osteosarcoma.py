@@ -12,10 +12,10 @@ from PIL import Image
 from sklearn.utils import Bunch, check_scalar
 from tqdm import tqdm
 
-from skosfusion.datasets import _cohort_plan
-from skosfusion.datasets._cohort_plan import class_counts, plan_cohort
-from skosfusion.datasets._data_home import get_data_home, sweep_temporary_files, write_atomically
-from skosfusion.datasets._knee import draw_knee
+from . import _cohort_plan
+from ._cohort_plan import class_counts, plan_cohort
+from ._data_home import get_data_home, sweep_temporary_files, write_atomically
+from ._knee import draw_knee
 
 # Raised by whoever changes what is drawn or planned: an older folder is then left alone.
 COHORT_FORMAT = 1

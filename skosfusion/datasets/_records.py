@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from skosfusion.datasets._tables import Table, missing_column, shown
-from skosfusion.preprocessing._columns import is_missing
+from ..preprocessing._columns import is_missing
+from ._tables import Table, missing_column, shown
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skosfusion.preprocessing._columns import is_missing, read_numbers
+from ..preprocessing._columns import is_missing, read_numbers
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # A few bytes of Parquet can stand for any number of equal rows.

@@ -7,10 +7,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skosfusion.preprocessing._age import AgeScaler
-from skosfusion.preprocessing._columns import check_choice, check_parameter, is_number
-from skosfusion.preprocessing._gender import GenderEncoder
-from skosfusion.preprocessing._kit_range import KitRangeScaler
+from ._age import AgeScaler
+from ._columns import check_choice, check_parameter, is_number
+from ._gender import GenderEncoder
+from ._kit_range import KitRangeScaler
 
 PAPER_KITS = {"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}
 

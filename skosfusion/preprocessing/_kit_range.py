@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skosfusion.preprocessing._columns import (
+from ._columns import (
     check_parameter,
     column_names,
     count_missing,

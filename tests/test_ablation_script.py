@@ -1,0 +1,174 @@
+import json
+
+import ablation
+import numpy as np
+import pandas as pd
+import pytest
+from ablation_support import data, report, units
+from ablation_support.options import parse
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import Bunch
+
+from skosfusion import ABLATION_ROWS, ablation_param_grid, ablation_table
+
+SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("data_home"))
+
+
+@pytest.fixture(scope="module")
+def first_run(home, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    embedded = ["--patients", "20", "--data-home", home, "--out", str(out), *SMALL]
+    return out, embedded, ablation.main(embedded)
+
+
+def test_the_embedded_cohort_gives_eight_rows_and_three_files(first_run):
+    out, _, table = first_run
+    assert list(table.index) == list(ABLATION_ROWS)
+    assert (table["n_patients"] == 20).all()
+    assert {path.name for path in out.glob("ablation.*")} == {
+        "ablation.csv", "ablation.json", "ablation.png"
+    }  # fmt: skip
+    record = json.loads((out / "ablation.json").read_text())
+    assert record["leaking_patients"] == 0
+    assert {"torch", "skosfusion"} <= record["versions"].keys()
+    assert record["settings"]["seed"] == 0
+    assert len(record["folds"]["f1"]["All"]) == 2
+
+
+def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, monkeypatch):
+    out, arguments, table = first_run
+    parts = sorted((out / "parts").rglob("*.json"))
+    assert len(parts) == 16
+    for part in parts[::2]:
+        part.unlink()
+    parts[1].write_text("{ half a fi")
+    calls = []
+    search_one = units._search_one
+
+    def counted(*args):
+        calls.append(args)
+        return search_one(*args)
+
+    monkeypatch.setattr(units, "_search_one", counted)
+    again = ablation.main(arguments)
+    assert len(calls) == 9
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_other_settings_do_not_meet_old_parts(first_run):
+    out, arguments, _ = first_run
+    before = len(list((out / "parts").iterdir()))
+    ablation.main([*arguments, "--epochs", "1", "--rows", "Baseline"])
+    assert len(list((out / "parts").iterdir())) == before + 1
+
+
+def test_an_image_wise_split_is_called_leaking(first_run, capsys):
+    out, arguments, _ = first_run
+    ablation.main([*arguments, "--image-wise", "--rows", "Baseline"])
+    record = json.loads((out / "ablation.json").read_text())
+    assert record["leaking_patients"] > 0
+    assert "LEAKING" in record["title"]
+    assert "LEAKING" in capsys.readouterr().out
+
+
+def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
+    ablation.main([*first_run[1], "--rows", "Baseline"])
+    printed = capsys.readouterr().out
+    assert "SYNTHETIC" in printed
+    assert "no figure here is medical" in printed
+
+
+def test_own_tables_run_with_options_only(cohort, home, tmp_path):
+    table = cohort.rename(columns={"patient_id": "record", "gender": "sex", "alp": "ALP"})
+    table["finding"] = np.where(table.pop("diagnosis"), "osteosarcoma, tibia", "sprain")
+    folder = table["image"].str.rsplit("/", n=1).str[0].iloc[0]
+    table["image"] = table["image"].str.rsplit("/", n=1).str[1]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    arguments = [
+        "--image-table", str(tmp_path / "table.csv"), "--image-folder", folder,
+        "--column", "patient_id=record", "--column", "gender=sex",
+        "--kit", "alp=ALP,40,130", "--target", "finding", "--positive", "osteosarcoma",
+        "--rows", "Baseline", "Laboratory=alp", "All=gender+age+alp",
+        "--data-home", home, "--out", str(tmp_path / "out"), *SMALL,
+    ]  # fmt: skip
+    result = ablation.main(arguments)
+    assert list(result.index) == ["Baseline", "Laboratory", "All"]
+    assert (result["n_images"] == 48).all()
+    assert not any(column.startswith("paper") for column in result)
+
+
+@pytest.fixture
+def bunch(cohort):
+    return Bunch(
+        data=cohort.drop(columns="diagnosis"),
+        target=cohort["diagnosis"].to_numpy(),
+        groups=cohort["patient_id"].to_numpy(),
+        kits={"alp": (), "ldh": ()},
+    )
+
+
+def test_the_parts_are_the_grid_search(pipeline, bunch, tmp_path):
+    rows = {"Baseline": (), "ALP": ("alp",), "All": ("gender", "age", "alp", "ldh")}
+    folds = data.make_folds(parse(["--folds", "3"]), bunch)
+    parts = units.run(pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=1)
+    search = GridSearchCV(
+        pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False
+    ).fit(bunch.data, bunch.target)
+    pd.testing.assert_frame_equal(ablation_table(parts, rows), ablation_table(search, rows))
+
+
+def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
+    pipeline.set_params(classifier__max_epochs=0)
+    folds = data.make_folds(parse(["--folds", "2"]), bunch)
+    with pytest.raises(ValueError, match="max_epochs=0"):
+        units.run(pipeline, bunch, {"A": ()}, folds, settings={}, folder=tmp_path, jobs=1)
+
+
+def test_folds_keep_patients_together_unless_asked_otherwise(bunch):
+    by_patient = data.make_folds(parse([]), bunch)
+    by_image = data.make_folds(parse(["--image-wise"]), bunch)
+    assert data.count_leaking_patients(bunch, by_patient) == 0
+    assert data.count_leaking_patients(bunch, by_image) > 0
+
+
+def test_a_fold_with_one_class_is_refused_before_training(bunch):
+    bunch.target = np.zeros(len(bunch.target), int)
+    bunch.target[bunch.groups == "p000"] = 1
+    with pytest.raises(SystemExit, match=r"one class only; use fewer --folds"):
+        data.make_folds(parse(["--folds", "3"]), bunch)
+
+
+def test_labels_that_are_not_binary_ask_for_the_positive_ones(bunch):
+    bunch.target = np.array(["benign", "malignant"])[bunch.target]
+    with pytest.raises(SystemExit, match=r"--positive TEXT"):
+        data.make_folds(parse([]), bunch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "Everything"], "neither NAME=input"),
+        (["--rows", "X=weight"], "uses 'weight'; the inputs are gender, age, alp, ldh"),
+    ],
+)
+def test_unknown_rows_and_inputs_are_named(arguments, message, bunch):
+    with pytest.raises(SystemExit, match=message):
+        data.choose_rows(parse(arguments).rows, bunch)
+
+
+def test_default_rows_follow_the_inputs_there_are(bunch):
+    assert data.choose_rows(None, bunch) is ABLATION_ROWS
+    bunch.kits = {"saturation": ()}
+    rows = data.choose_rows(None, bunch)
+    assert list(rows) == ["Baseline", "Gender", "Age", "Saturation", "All"]
+
+
+def test_the_papers_table_is_copied_right():
+    assert report.PAPER.keys() == ABLATION_ROWS.keys()
+    assert report.PAPER["All"] == (0.9719, 0.9826, 0.9549, 0.9685)
+    assert report.PAPER["Baseline"] == (0.9435, 0.9588, 0.9144, 0.9357)
