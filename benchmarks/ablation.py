@@ -30,13 +30,23 @@ def main(arguments=None):
     import torch
     from ablation_support import data, encoder, report, units
 
-    from skosfusion import FusionClassifier, make_clinical_transformer, make_fusion_pipeline
+    from skosfusion import FusionClassifier, make_fusion_pipeline
     from skosfusion.datasets import get_data_home
+    from skosfusion.exceptions import WeightsError
 
     embedded = options.image_table is None
-    cohort = data.load(options)
-    rows = data.choose_rows(options.rows, cohort)
-    folds = data.make_folds(options, cohort)
+    print("drawing the cohort" if embedded else "reading the tables", flush=True)
+    try:
+        cohort = data.load(options)
+        rows = data.choose_rows(options.rows, cohort)
+        folds = data.make_folds(options, cohort)
+        clinical = data.make_clinical(cohort, rows, folds)
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(
+            f"{error}\n(the names are those after --column and --kit; text that means a missing "
+            "value is declared with --na-value TEXT, patients with two labels with "
+            "--label-conflicts keep)"
+        )
     n_patients, n_images = len(set(cohort.groups)), len(cohort.data)
     source = "embedded SYNTHETIC cohort" if embedded else str(options.image_table)
     print(
@@ -52,7 +62,10 @@ def main(arguments=None):
         )
     print(split, flush=True)
 
-    weights, weights_description = encoder.choose_weights(options)
+    try:
+        weights, weights_description = encoder.choose_weights(options)
+    except ValueError as error:
+        sys.exit(f"--backbone {options.backbone}, --weights {options.weights}: {error}")
     optimizer = options.optimizer
     if optimizer == "auto":
         optimizer = "adam" if options.frozen_epochs == "all" else "sgd"
@@ -66,6 +79,7 @@ def main(arguments=None):
         "precision": options.precision,
         "device": options.device,
         "random_state": options.seed,
+        "image_options": None if options.frame is None else {"frame": options.frame},
     }
     memory = get_data_home(options.data_home) / "memory"
     if options.frozen_epochs != 0:
@@ -76,12 +90,12 @@ def main(arguments=None):
             memory=memory,
             **(model | {"max_epochs": 1, "frozen_epochs": "all"}),
         )
-        first.fit(cohort.data[["image"]], cohort.target)
-    clinical = make_clinical_transformer(
-        gender="gender" if "gender" in cohort.data else None,
-        age="age" if "age" in cohort.data else None,
-        kits=cohort.kits,
-    )
+        try:
+            first.fit(cohort.data[["image"]], cohort.target)
+        except WeightsError as error:
+            sys.exit(str(error))
+        except OSError as error:
+            sys.exit(f"{error}\n(--unusable-images exclude leaves such rows out)")
     pipeline = make_fusion_pipeline(clinical=clinical, memory=memory, verbose=0, **model)
     settings = model | {
         "optimizer": optimizer,

@@ -17,7 +17,7 @@ ABLATION_ROWS = {
 }
 
 
-def ablation_param_grid(rows=None, *, step="clinical"):
+def ablation_param_grid(rows=None, *, step="clinical", inputs=None):
     """Write an ablation as a parameter grid for ``GridSearchCV``.
 
     Each row becomes one grid point that sets the inputs it does without to
@@ -29,6 +29,9 @@ def ablation_param_grid(rows=None, *, step="clinical"):
         Row name to the clinical inputs that it uses; None takes `ABLATION_ROWS`.
     step : str or None, default="clinical"
         Name of the ColumnTransformer in the pipeline; None if it is searched itself.
+    inputs : list of str or None, default=None
+        All clinical inputs of the transformer; None takes those that `rows` name. An
+        input that is in neither stays on in every row.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def ablation_param_grid(rows=None, *, step="clinical"):
     """
     rows = _check_rows(rows)
     prefix = "" if step is None else f"{step}__"
-    inputs = _all_inputs(rows)
+    inputs = list(dict.fromkeys([*_all_inputs(rows), *(inputs or ())]))
     return [
         {f"{prefix}{name}": ["drop"] for name in inputs if name not in used}
         for used in rows.values()
@@ -83,7 +86,7 @@ def ablation_table(search, rows=None, *, step="clinical"):
     Raises
     ------
     ValueError
-        If a grid point is none of the `rows`.
+        If a grid point is none of the `rows`, or two are the same one.
 
     Examples
     --------
@@ -110,7 +113,12 @@ def ablation_table(search, rows=None, *, step="clinical"):
                 f"the search holds a grid point with the inputs {used}, which is none of the rows "
                 f"{dict(rows)}; pass the rows that ablation_param_grid was given"
             )
-        lines.append({"row": names[frozenset(used)], "inputs": ", ".join(used) or "none"})
+        name = names[frozenset(used)]
+        if any(line["row"] == name for line in lines):
+            raise ValueError(
+                f"the search holds row {name!r} more than once; search over nothing but the inputs"
+            )
+        lines.append({"row": name, "inputs": ", ".join(rows[name]) or "none"})
     table = pd.DataFrame(lines).set_index("row")
     for key in results:
         if key.startswith("mean_test_"):

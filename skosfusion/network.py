@@ -73,8 +73,10 @@ def build_encoder(backbone):
         nearest = difflib.get_close_matches(backbone, names, n=3)
         hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"known: {', '.join(names)}"
         raise ValueError(f"backbone={backbone!r} is not a torchvision classification model; {hint}")
-    # These two warn unless told how to draw their weights; True is what they do by default.
-    options = {"init_weights": True} if backbone in ("googlenet", "inception_v3") else {}
+    # These two warn unless told how to draw their weights; True is what they do by default. Their
+    # ImageNet weights expect another scale of pixels, to which they can convert themselves.
+    is_inception = backbone in ("googlenet", "inception_v3")
+    options = {"init_weights": True, "transform_input": True} if is_inception else {}
     encoder = models.get_model(backbone, weights=None, **options)
     head = next(name for name in _HEAD_NAMES if hasattr(encoder, name))
     setattr(encoder, head, nn.Identity())
@@ -94,6 +96,9 @@ def build_empty_encoder(backbone):
     torch.nn.Module
         The encoder; its tensors have shapes but, as a rule, no storage ("meta").
     """
+    if not isinstance(backbone, str):
+        # A user's class may hold tensors that no state dict restores.
+        return build_encoder(backbone)
     try:
         with torch.device("meta"):
             return build_encoder(backbone)

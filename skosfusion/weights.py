@@ -156,17 +156,20 @@ def _encoder_part(state, backbone, source):
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
         )
     encoder = build_empty_encoder(backbone)
-    expected = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    expected = encoder.state_dict()
     missing = [name for name in expected if name not in state]
     if missing:
         raise WeightsError(
             f"weights from {source} do not fit backbone {backbone!r}: {len(missing)} of "
             f"{len(expected)} entries are missing, such as {missing[0]!r}"
         )
-    for name, shape in expected.items():
-        if state[name].shape != shape:
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
             raise WeightsError(
                 f"weights from {source} do not fit backbone {backbone!r}: entry {name!r} has shape "
-                f"{tuple(state[name].shape)}, expected {tuple(shape)}"
+                f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
             )
-    return {name: state[name] for name in expected}
+        if not torch.isfinite(state[name]).all():
+            raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
+    # Weights may have been saved in half precision.
+    return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}

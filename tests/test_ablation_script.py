@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import ablation
 import numpy as np
@@ -58,6 +59,12 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
     again = ablation.main(arguments)
     assert len(calls) == 9
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_a_row_scores_the_same_in_a_shorter_run(first_run, tmp_path):
+    _, arguments, table = first_run
+    alone = ablation.main([*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)])
+    pd.testing.assert_frame_equal(alone, table.loc[["Baseline", "Age"]])
 
 
 def test_other_settings_do_not_meet_old_parts(first_run):
@@ -120,6 +127,57 @@ def test_the_parts_are_the_grid_search(pipeline, bunch, tmp_path):
         pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False
     ).fit(bunch.data, bunch.target)
     pd.testing.assert_frame_equal(ablation_table(parts, rows), ablation_table(search, rows))
+
+
+@pytest.fixture
+def own_table(cohort, tmp_path):
+    """A user's table beside its images, and the options that read it."""
+    folder = cohort["image"].iloc[0].rsplit("/", 1)[0]
+    table = cohort.assign(image=cohort["image"].str.rsplit("/", n=1).str[1])
+    path = tmp_path / "table.csv"
+    options = ["--image-table", str(path), "--image-folder", folder, "--rows", "Baseline", "All"]
+    return table, path, [*options, "--out", str(tmp_path / "out"), *SMALL]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("gender", "unknown", r"'unknown'.*row 40(?s:.*)--na-value"),
+        ("age", 130, "130.*row 40"),
+        ("alp_high", 10, "row 40"),
+    ],
+)
+def test_a_bad_value_is_named_with_the_row_of_the_table_before_anything_runs(
+    column, value, message, own_table, home
+):
+    table, path, options = own_table
+    table[column] = table[column].astype(object)
+    table.loc[table["patient_id"] == table.loc[40, "patient_id"], column] = value
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match=message):
+        ablation.main([*options, "--data-home", home])
+
+
+def test_an_input_without_values_in_a_fold_is_named(own_table, home):
+    table, path, options = own_table
+    table["ldh"] = None
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match="input 'ldh' has 0 values in all"):
+        ablation.main([*options, "--data-home", home])
+
+
+def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path, capsys):
+    table, path, options = own_table
+    broken = tmp_path / "images"
+    shutil.copytree(options[3], broken)
+    (broken / table.loc[7, "image"]).write_bytes(b"no picture")
+    options[3] = str(broken)
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match=r"row 7(?s:.*)--unusable-images exclude"):
+        ablation.main([*options, "--data-home", home])
+    result = ablation.main([*options, "--data-home", home, "--unusable-images", "exclude"])
+    assert (result["n_images"] == len(table) - 1).all()
+    assert "left out 1 of 48 images" in capsys.readouterr().out
 
 
 def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):

@@ -10,9 +10,10 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from sklearn.preprocessing import scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 
 from skosfusion import FusionClassifier
@@ -22,6 +23,16 @@ from skosfusion.exceptions import ImageError, WeightsError
 def clinical_only(**parameters):
     defaults = {"max_epochs": 20, "lr": 0.1, "batch_size": 32, "random_state": 0, "verbose": 0}
     return FusionClassifier(**(defaults | parameters))
+
+
+class PickleEachEpoch(Callback):
+    """Writes the whole classifier while it is being fitted, as skorch's Checkpoint can."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_epoch_end(self, net, **kwargs):
+        self.path.write_bytes(pickle.dumps(net))
 
 
 @pytest.fixture(scope="module")
@@ -355,6 +366,10 @@ class TestRefusedInput:
 
 
 class TestFailedFits:
+    def test_a_last_step_that_diverges_is_noticed_too(self, table):
+        with pytest.raises(FloatingPointError, match="the network is no longer finite"):
+            clinical_only(max_epochs=1, lr=1e38, batch_size=-1).fit(1000 * table[0], table[1])
+
     def test_a_diverging_loss_is_an_error_and_leaves_no_fit(self, table):
         classifier = clinical_only(lr=1e30)
         with pytest.raises(FloatingPointError, match=r"lr=1e\+30.*lower lr"):
@@ -413,6 +428,12 @@ class TestGoingOn:
         assert len(classifier.history_) == 4
         assert len(classifier.set_params(warm_start=False).fit(*table).history_) == 2
 
+    def test_milestones_count_over_continued_fits(self, table):
+        once = clinical_only(max_epochs=6, lr_milestones=(2, 4)).fit(*table)
+        parts = clinical_only(max_epochs=2, lr_milestones=(2, 4), warm_start=True)
+        parts.fit(*table).fit(*table).fit(*table)
+        np.testing.assert_allclose(once.history_[:, "event_lr"], parts.history_[:, "event_lr"])
+
     def test_a_continued_fit_draws_new_orders(self, table):
         orders = []
 
@@ -450,6 +471,34 @@ class TestValidationSplit:
         classifier.fit(X, np.array(["no", "yes"])[y])
         assert classifier.history_[-1, "valid_acc"] > 0.8
 
+    @pytest.mark.parametrize("labels", [("no", "yes"), (1, 2)])
+    @pytest.mark.parametrize("scoring", ["f1", "average_precision", "roc_auc"])
+    def test_scoring_callbacks_agree_with_the_fitted_classifier(self, labels, scoring, table):
+        X, y = table
+        scored = EpochScoring(scoring, name="scored", lower_is_better=False)
+        rows = np.arange(len(X))
+        split = ValidSplit([(rows[::2], rows[1::2])])
+        classifier = clinical_only(train_split=split, callbacks=[scored], max_epochs=3)
+        classifier.fit(X, np.array(labels)[y])
+        assert list(classifier.classes_) == list(labels)
+        valid = X[1::2]
+        metric = {"f1": f1_score, "average_precision": average_precision_score}.get(
+            scoring, roc_auc_score
+        )
+        predicted = (
+            classifier.predict(valid) == labels[1]
+            if scoring == "f1"
+            else classifier.predict_proba(valid)[:, 1]
+        )
+        expected = metric(y[1::2], predicted)
+        np.testing.assert_allclose(classifier.history_[-1, "scored"], expected, rtol=1e-6)
+
+    def test_a_split_given_as_rows_works_with_patients(self, table):
+        X, y = table
+        rows = np.arange(len(X))
+        split = ValidSplit([(rows[:90], rows[90:])])
+        clinical_only(train_split=split, max_epochs=1).fit(X, y, groups=rows // 3)
+
     def test_images_work_with_a_validation_split(self, classifier, cohort, frame, target):
         classifier.set_params(train_split=ValidSplit(4, stratified=True), frozen_epochs=1)
         classifier.fit(frame, target, groups=cohort["patient_id"])
@@ -477,6 +526,20 @@ class TestCopies:
         with pytest.raises(NotFittedError):
             copy.predict(frame)
 
+    def test_it_can_be_pickled_in_the_middle_of_a_fit(self, table, tmp_path):
+        callbacks = [PickleEachEpoch(tmp_path / "net.pkl")]
+        clinical_only(callbacks=callbacks, verbose=1).fit(*table)
+        copy = pickle.loads((tmp_path / "net.pkl").read_bytes())
+        assert copy.score(*table) > 0.9
+
+    def test_skorchs_saved_parameters_load_again(self, table, tmp_path):
+        classifier = clinical_only().fit(*table)
+        expected = classifier.predict_proba(table[0])
+        classifier.save_params(f_params=tmp_path / "params.pt")
+        other = clinical_only(random_state=1).fit(*table)
+        other.load_params(f_params=tmp_path / "params.pt")
+        np.testing.assert_array_equal(other.predict_proba(table[0]), expected)
+
     def test_private_state_is_not_a_parameter(self):
         assert not [name for name in FusionClassifier().get_params(deep=False) if name[0] == "_"]
 
@@ -490,6 +553,34 @@ def test_skorchs_own_parameters_keep_working(table):
     ).fit(*table)
     assert classifier.optimizer_.param_groups[0]["momentum"] == 0.9
     assert "event_lr" not in classifier.history_[0]
+
+
+def test_dropping_the_last_batch_keeps_the_order_random(table):
+    first = []
+
+    class First(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            first.append(batch[0]["clinical"].numpy())
+
+    clinical_only(
+        iterator_train__drop_last=True, max_epochs=1, batch_size=50, callbacks=[First()]
+    ).fit(*table)
+    assert [len(batch) for batch in first] == [50, 50]
+    assert not np.array_equal(first[0], table[0][:50])
+
+
+def test_a_fit_inside_a_callback_does_not_hang(classifier, frame, target):
+    class Nested(Callback):
+        def on_train_end(self, net, **kwargs):
+            self.inner_ = clone(net).set_params(callbacks=None).fit(frame, target)
+
+    classifier.set_params(backbone=tiny.DropoutEncoder, max_epochs=1, callbacks=[Nested()])
+    classifier.fit(frame, target)
+
+
+def test_without_any_input_the_error_says_so(frame, target):
+    with pytest.raises(ValueError, match="at least one clinical input"):
+        clinical_only().fit(frame[[]], target)
 
 
 def test_without_shuffling_rows_come_in_their_order(table):

@@ -1,10 +1,12 @@
 import hashlib
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.numpy
 import tiny
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 from torchvision import models
 
+from skosfusion import FusionClassifier
 from skosfusion.classifier import _features
 from skosfusion.classifier._features import ENCODE_BATCH, FeatureCache
 from skosfusion.images import shared_image_store
@@ -98,6 +101,26 @@ def test_other_weights_give_other_features(change, cache, network, paths):
         network.encoder.state_dict()[change].data.add_(0.5)
     after = cache.features(network, paths, OPTIONS)
     assert not np.allclose(before, after)
+
+
+def test_a_buffer_outside_the_state_counts_too(cache, paths):
+    def define(scale):
+        class Scaled(tiny.TinyEncoder):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("scale", torch.full((8,), scale), persistent=False)
+
+            def forward(self, images):
+                return self.scale * super().forward(images)
+
+        return Scaled
+
+    network = FusionNetwork(
+        0, 2, backbone=define(1.0), image_size=32, encoder_state=tiny.TinyEncoder().state_dict()
+    ).eval()
+    before = cache.features(network, paths, OPTIONS)
+    network.encoder.scale.fill_(5.0)
+    np.testing.assert_allclose(cache.features(network, paths, OPTIONS), 5 * before, rtol=1e-6)
 
 
 def test_other_options_give_other_features(cache, network, paths):
@@ -266,19 +289,45 @@ class TestFolder:
         assert not old.exists()
         assert fresh.exists()
 
+    def test_what_memory_cannot_hold_is_read_from_the_folder(self, resnet, paths, tmp_path):
+        cache = FeatureCache(max_bytes=5000)
+        first = cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        np.testing.assert_array_equal(
+            cache.features(resnet, paths, OPTIONS, folder=tmp_path), first
+        )
+        assert cache.info().misses == len(paths)
+        assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+
+    def test_a_folder_that_was_deleted_is_written_again(self, resnet, paths, tmp_path):
+        cache, folder = FeatureCache(), tmp_path / "memory"
+        cache.features(resnet, paths, OPTIONS, folder=folder)
+        shutil.rmtree(folder)
+        cache.features(resnet, paths, OPTIONS, folder=folder)
+        assert len(list(folder.rglob("*.safetensors"))) == 1
+
+    def test_features_of_a_trained_encoder_are_not_kept_on_disk(
+        self, paths, tmp_path, image_options
+    ):
+        frame, target = pd.DataFrame({"image": paths}), np.arange(len(paths)) // 2 % 2
+        options = {"backbone": "resnet18", "memory": tmp_path / "memory", "max_epochs": 2}
+        classifier = FusionClassifier(**(image_options | options | {"frozen_epochs": 1}))
+        classifier.fit(frame, target).predict(frame)
+        assert len(list((tmp_path / "memory" / "features").iterdir())) == 1
+
     def test_a_users_own_encoder_is_not_kept_on_disk(self, network, paths, tmp_path):
         FeatureCache().features(network, paths, OPTIONS, folder=tmp_path / "memory")
         assert not (tmp_path / "memory").exists()
 
 
 def test_the_key_covers_every_entry_of_the_state(resnet):
-    key = _features._encoder_key(resnet, OPTIONS)
+    key = _features.encoder_key(resnet, OPTIONS)
+    assert len(list(resnet.encoder.named_buffers())) == 60
     for name, value in resnet.encoder.state_dict().items():
         saved = value.clone()
         value.view(-1)[:1].add_(1) if value.is_contiguous() else value.add_(1)
-        assert _features._encoder_key(resnet, OPTIONS) != key, name
+        assert _features.encoder_key(resnet, OPTIONS) != key, name
         value.copy_(saved)
-    assert _features._encoder_key(resnet, OPTIONS) == key
+    assert _features.encoder_key(resnet, OPTIONS) == key
 
 
 def test_torchvision_models_are_told_from_others():

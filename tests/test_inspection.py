@@ -41,6 +41,15 @@ def test_the_lowest_bar_with_its_spread_is_in_the_picture(results):
     mpl.pyplot.close(display.figure_)
 
 
+def test_metrics_below_zero_are_drawn_upright(results):
+    for metric in ("accuracy", "f1"):
+        results[f"mean_test_{metric}"] -= 2
+    display = AblationDisplay.from_cv_results(results).plot()
+    bottom, top = display.ax_.get_ylim()
+    assert bottom < -1.2 < -1.05 < top
+    mpl.pyplot.close(display.figure_)
+
+
 def test_it_draws_where_it_is_told(results):
     figure, ax = mpl.pyplot.subplots()
     display = AblationDisplay.from_cv_results(results).plot(ax)

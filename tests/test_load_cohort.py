@@ -426,12 +426,21 @@ class TestLabels:
 
 class TestPaths:
     @pytest.mark.parametrize(
-        "name", ["../x.png", "sub/../../x.png", "{folder}/a.png", "/etc/passwd", "a\0.png", ".."]
+        "name",
+        [
+            "../x.png",
+            "sub/../../x.png",
+            "sub/../a.png",
+            "{folder}/a.png",
+            "/etc/passwd",
+            "a\0.png",
+            "..",
+        ],
     )
     def test_path_out_of_the_folder_is_refused_with_row(self, folder, images, records, name):
         (folder.parent / "x.png").touch()
         images.loc[1, "image"] = name.format(folder=folder)
-        with pytest.raises(ValueError, match=r"column 'image', row 1: .* is outside"):
+        with pytest.raises(ValueError, match=r"column 'image', row 1: .* (is outside|has a NUL)"):
             load_cohort(images, records, image_folder=folder)
 
     def test_folder_with_a_longer_name_is_outside(self, folder, images, records):
@@ -441,7 +450,7 @@ class TestPaths:
         with pytest.raises(ValueError, match="is outside"):
             load_cohort(images, records, image_folder=folder)
 
-    @pytest.mark.parametrize("name", ["sub/ä b.png", "./sub/ä b.png", "sub/../sub/ä b.png"])
+    @pytest.mark.parametrize("name", ["sub/ä b.png", "./sub/ä b.png"])
     def test_path_that_stays_inside_is_taken(self, folder, images, records, name):
         (folder / "sub").mkdir()
         (folder / "sub" / "ä b.png").touch()

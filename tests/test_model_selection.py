@@ -111,6 +111,17 @@ def test_senseless_rows_are_refused(rows, message):
         ablation_table({"params": []}, rows)
 
 
+def test_inputs_that_no_row_names_are_dropped_when_they_are_listed():
+    grid = ablation_param_grid({"Baseline": ()}, inputs=["age", "alp"])
+    assert grid == [{"clinical__age": ["drop"], "clinical__alp": ["drop"]}]
+
+
+def test_a_row_that_was_searched_twice_is_refused():
+    results = {"params": [{"lr": 1}, {"lr": 2}]}
+    with pytest.raises(ValueError, match="row 'All' more than once"):
+        ablation_table(results)
+
+
 def test_a_grid_point_that_is_no_row_is_named():
     results = {"params": [{"clinical__age": "drop"}]}
     with pytest.raises(ValueError, match=r"inputs \['gender', 'ldh', 'alp'\], which is none"):

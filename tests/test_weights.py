@@ -144,6 +144,23 @@ def test_weights_of_another_shape_are_refused(tmp_path):
         load_encoder_state(tiny.TinyEncoder, path)
 
 
+def test_half_precision_weights_become_float32(tmp_path):
+    state = {name: value.half() for name, value in tiny.TinyEncoder().state_dict().items()}
+    path = tmp_path / "half.safetensors"
+    safetensors.torch.save_file(state, path)
+    loaded = load_encoder_state(tiny.TinyEncoder, path)
+    assert loaded["conv.weight"].dtype == torch.float32
+    assert loaded["norm.num_batches_tracked"].dtype == torch.int64
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    state = tiny.TinyEncoder().state_dict() | {"conv.bias": torch.full((8,), torch.nan)}
+    path = tmp_path / "nan.safetensors"
+    safetensors.torch.save_file(state, path)
+    with pytest.raises(WeightsError, match=r"non-finite numbers in entry 'conv\.bias'"):
+        load_encoder_state(tiny.TinyEncoder, path)
+
+
 def test_a_file_that_holds_no_state_dict_is_refused(tmp_path):
     path = tmp_path / "list.pth"
     torch.save([torch.zeros(2)], path)

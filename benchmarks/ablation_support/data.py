@@ -3,10 +3,13 @@
 import os
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from tqdm.auto import tqdm
 
-from skosfusion import ABLATION_ROWS
+from skosfusion import ABLATION_ROWS, make_clinical_transformer
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
+from skosfusion.images import open_image
 
 from .options import pairs
 
@@ -38,7 +41,7 @@ def load(options):
             raise SystemExit(f"--kit {name}={text}: write it as NAME=VALUE,LOW,HIGH")
         kits[name] = tuple(parts[:1] + [_number_or_name(part) for part in parts[1:]])
     screenshots = {} if options.screenshots is None else {"screenshot_pattern": options.screenshots}
-    return load_cohort(
+    cohort = load_cohort(
         options.image_table,
         options.clinical_table,
         image_folder=options.image_folder,
@@ -51,6 +54,63 @@ def load(options):
         data_home=options.data_home,
         **screenshots,
     )
+    return cohort if options.unusable_images == "error" else _without_unusable(cohort, options)
+
+
+def _without_unusable(cohort, options):
+    """Leave out the rows whose image cannot be read, and list them."""
+    usable = np.ones(len(cohort.data), bool)
+    for row, path in enumerate(tqdm(cohort.data["image"], desc="checking images", leave=False)):
+        try:
+            open_image(path, row=row, frame=options.frame)
+        except OSError as error:
+            usable[row] = False
+            print(f"left out: {error}")
+    for name in ("data", "frame"):
+        cohort[name] = cohort[name][usable].reset_index(drop=True)
+    for name in ("target", "groups"):
+        cohort[name] = cohort[name][usable]
+    print(f"left out {np.sum(~usable)} of {len(usable)} images", flush=True)
+    return cohort
+
+
+def make_clinical(cohort, rows, folds):
+    """Make the clinical transformer, and try every value before anything is trained.
+
+    Parameters
+    ----------
+    cohort : Bunch
+        The cohort.
+    rows : dict of str to tuple of str
+        Clinical inputs by row name.
+    folds : list of tuple of ndarray
+        Training and test rows.
+
+    Returns
+    -------
+    ColumnTransformer
+        Not fitted.
+    """
+    used = {name for row in rows.values() for name in row}
+    for name in sorted(used):
+        known = cohort.data[name].notna().to_numpy()
+        for number, (train, _) in enumerate(folds, start=1):
+            if not known[train].any():
+                raise SystemExit(
+                    f"input {name!r} has {known.sum()} values in all and none in the training part "
+                    f"of fold {number}; use fewer --folds, or leave it out of --rows"
+                )
+    clinical = make_clinical_transformer(
+        gender="gender" if "gender" in cohort.data else None,
+        age="age" if "age" in cohort.data else None,
+        kits=cohort.kits,
+    )
+    unused = {name: "drop" for name, *_ in clinical.transformers if name not in {"image", *used}}
+    # An input that no row names would otherwise stay on in all of them.
+    clinical.set_params(**unused)
+    # Here rows are those of the whole table; within a fold they would be counted anew.
+    clone(clinical).fit(cohort.data)
+    return clinical
 
 
 def _number_or_name(text):

@@ -64,7 +64,10 @@ def choose_weights(options):
 
 def _why_no_imagenet(backbone):
     """Tell what keeps ImageNet weights away, None if nothing does."""
-    url = get_model_weights(backbone)[IMAGENET].url
+    entries = get_model_weights(backbone).__members__
+    if IMAGENET not in entries:
+        return f"torchvision has no weights {IMAGENET} for it"
+    url = entries[IMAGENET].url
     if (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/")[-1]).exists():
         return None
     try:

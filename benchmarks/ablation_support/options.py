@@ -63,6 +63,15 @@ def parse(arguments=None):
     data.add_argument(
         "--screenshots", metavar="PATTERN", help="file names to leave out, such as '*shot*'"
     )
+    data.add_argument(
+        "--unusable-images",
+        choices=["error", "exclude"],
+        default="error",
+        help="files that cannot be read: stop, or leave their rows out and say so",
+    )
+    data.add_argument(
+        "--frame", type=int, help="which picture to take of files that hold several, from 0"
+    )
     data.add_argument("--patients", type=int, default=848, help="size of the embedded cohort")
 
     model = parser.add_argument_group("model")

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from skosfusion import AblationDisplay, ablation_table
 
@@ -140,7 +141,10 @@ def write(folder, table, cv_results, rows, record):
 
 def versions():
     """Give the versions of Python and the packages that decide a result."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    capability = "CUDA" if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    return {"python": platform.python_version(), "computes with": capability} | {
+        name: version(name) for name in _PACKAGES
+    }
 
 
 def _machine():

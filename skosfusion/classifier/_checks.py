@@ -114,6 +114,10 @@ def check_inputs(estimator, X, *, reset):
     """
     column = estimator.image_column
     if column is None:
+        if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
+            raise ValueError(
+                "X has no columns: without an image column at least one clinical input is needed"
+            )
         return validate_data(estimator, X, reset=reset, dtype=np.float32), None
     if not isinstance(X, pd.DataFrame):
         raise TypeError(

@@ -2,33 +2,31 @@
 
 import contextlib
 import threading
+from itertools import chain
 
 import numpy as np
 import torch
-from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
-from skorch.dataset import ValidSplit
-from skorch.utils import is_dataset, to_tensor
-from torch.utils.data import DataLoader, Subset
+from skorch.utils import is_dataset
 
-from ._dataset import ShuffledBatches, as_gathered
+from ._batches import BatchedNet
 from ._hardware import resolve_device
 
 # Torch's global random state is shared by threads: who seeds it must have it alone.
-_RANDOM_STATE_LOCK = threading.Lock()
+_RANDOM_STATE_LOCK = threading.RLock()
 
 
-class ConventionalNet(NeuralNetClassifier):
+class ConventionalNet(BatchedNet):
     """A skorch classifier that behaves as scikit-learn expects.
 
     What it changes: labels of any kind come back as they went in; input that
     is refused leaves an earlier fit as it was, and a fit that fails or is
     interrupted leaves none; the random state of the caller is not touched;
     ``device="auto"``; one row and many rows give equal predictions; an inner
-    validation split keeps groups together.
+    validation split keeps groups together. Callbacks see label codes, 0 to
+    n_classes - 1, in predictions, targets and ``classes_`` alike.
 
     A subclass implements `_check_training_data`, which returns a dataset with
     ``codes`` and ``groups`` and sets ``classes_inferred_``, `_prepare_images`
@@ -115,7 +113,20 @@ class ConventionalNet(NeuralNetClassifier):
             raise
         return self
 
+    @property
+    def classes_(self):
+        """The labels, sorted; during training the codes that callbacks see in their place."""
+        labels = super().classes_
+        return np.arange(len(labels)) if vars(self).get("_speaks_codes") else labels
+
     def _train(self, dataset):
+        self._speaks_codes = True
+        try:
+            self._train_on_codes(dataset)
+        finally:
+            del self._speaks_codes
+
+    def _train_on_codes(self, dataset):
         self.notify("on_train_begin", X=dataset, y=dataset.codes)
         with self._seeded_random_layers():
             try:
@@ -124,7 +135,17 @@ class ConventionalNet(NeuralNetClassifier):
                 # This is also how skorch's EarlyStopping ends the loop.
                 if not self._has_stopped_early():
                     raise
+        tensors = chain(self.module_.parameters(), self.module_.buffers())
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+            raise FloatingPointError(self._describe_divergence("the network"))
         self.notify("on_train_end", X=dataset, y=dataset.codes)
+
+    def _describe_divergence(self, what):
+        return (
+            f"{what} is no longer finite after {len(self.history_)} epochs with lr={self.lr}: "
+            "training has diverged and the classifier is not fitted; lower lr, or look for extreme "
+            "clinical values"
+        )
 
     def _forget(self):
         """Drop everything that a fit has set."""
@@ -206,148 +227,10 @@ class ConventionalNet(NeuralNetClassifier):
     def __sklearn_is_fitted__(self):
         return self.initialized_
 
-    def get_split_datasets(self, X, y=None, **fit_params):
-        """Split off validation samples, groups kept together where they are known.
-
-        Parameters
-        ----------
-        X : Dataset
-            All samples, with ``codes`` and ``groups``.
-        y : Tensor of shape (n_samples,) or None, default=None
-            Label codes.
-        **fit_params
-            Not used.
-
-        Returns
-        -------
-        dataset_train : Dataset
-            Samples to train on.
-        dataset_valid : Dataset or None
-            Samples to validate on, if `train_split` asks for any.
-        """
-        split = self.train_split
-        if X.groups is None or not isinstance(split, ValidSplit):
-            return super().get_split_datasets(X, y)
-        splitter = split.cv
-        if isinstance(splitter, float):
-            splitter = GroupShuffleSplit(test_size=splitter, random_state=split.random_state)
-        elif isinstance(splitter, int):
-            splitter = StratifiedGroupKFold(splitter)
-        rows = np.arange(len(X))
-        train, valid = next(iter(splitter.split(rows, X.codes.numpy(), X.groups)))
-        return Subset(X, train), Subset(X, valid)
-
-    def get_iterator(self, dataset, training=False):
-        """Make the loader of batches.
-
-        Parameters
-        ----------
-        dataset : Dataset
-            Samples.
-        training : bool, default=False
-            Whether the order is random, and a last batch of one row joins the one before.
-
-        Returns
-        -------
-        DataLoader
-            The batches.
-        """
-        prefix = "iterator_train" if training else "iterator_valid"
-        loader, options = getattr(self, prefix), self.get_params_for(prefix)
-        if loader is not DataLoader:
-            return super().get_iterator(dataset, training)
-        options.setdefault("collate_fn", as_gathered)
-        # A generator of its own keeps the loader from drawing from the global random state.
-        options.setdefault("generator", torch.Generator())
-        batch_size = options.pop("batch_size", self.batch_size)
-        if batch_size == -1:
-            batch_size = len(dataset)
-        if training and not {"sampler", "batch_sampler", "drop_last"} & options.keys():
-            options["batch_sampler"] = ShuffledBatches(
-                len(dataset),
-                batch_size,
-                self._seed,
-                lambda: len(self.history_),
-                shuffle=options.pop("shuffle", True),
-            )
-        elif "batch_sampler" not in options:
-            options["batch_size"] = batch_size
-        return DataLoader(dataset, **options)
-
-    def infer(self, x, **fit_params):
-        """Run the network on one batch, where the network is.
-
-        Parameters
-        ----------
-        x : dict of str to Tensor
-            Arguments of the network.
-        **fit_params
-            Further arguments.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_classes)
-            Logits.
-        """
-        device = next(self.module_.parameters()).device
-        return self.module_(**to_tensor(x, device=device), **fit_params)
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Compute the loss of a batch.
-
-        Parameters
-        ----------
-        y_pred : Tensor of shape (n_samples, n_classes)
-            Logits.
-        y_true : Tensor of shape (n_samples,)
-            Label codes.
-        X : dict of str to Tensor or None, default=None
-            Not used.
-        training : bool, default=False
-            Not used.
-
-        Returns
-        -------
-        Tensor
-            The loss.
-        """
-        return self.criterion_(y_pred, y_true.to(y_pred.device))
-
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Stop if the loss is no longer a number."""
         if training and not np.isfinite(self.history_[-1, "batches", -1, "train_loss"]):
-            raise FloatingPointError(
-                f"the loss is {self.history_[-1, 'batches', -1, 'train_loss']} in epoch "
-                f"{len(self.history_)} with lr={self.lr}: training has diverged and the classifier "
-                "is not fitted; lower lr, or look for extreme clinical values"
-            )
-
-    def evaluation_step(self, batch, training=False):
-        """Compute the logits of a batch, padded to the full batch size.
-
-        Matrix kernels are chosen by shape: without padding, the same row would
-        get slightly different logits in batches of different size.
-
-        Parameters
-        ----------
-        batch : tuple of (dict of str to Tensor, Tensor)
-            Inputs and label codes.
-        training : bool, default=False
-            Whether layers such as dropout are active.
-
-        Returns
-        -------
-        Tensor of shape (n_samples, n_classes)
-            Logits.
-        """
-        inputs, codes = batch
-        n_rows = len(codes)
-        full = max(self.get_params_for("iterator_valid").get("batch_size", self.batch_size), n_rows)
-        padded = {
-            name: torch.cat([values, values[:1].expand(full - n_rows, *values.shape[1:])])
-            for name, values in inputs.items()
-        }
-        return super().evaluation_step((padded, codes), training)[:n_rows]
+            raise FloatingPointError(self._describe_divergence("the loss"))
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -381,6 +264,22 @@ class ConventionalNet(NeuralNetClassifier):
         codes = self.predict_proba(X).argmax(axis=1)
         # skorch's scoring callbacks pass datasets, whose labels are codes.
         return codes if is_dataset(X) else self.classes_[codes]
+
+    def load_params(self, *args, **kwargs):
+        """Load what ``save_params`` of skorch wrote, into a fitted classifier.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            As in skorch.
+        """
+        with self._resolved_device():
+            super().load_params(*args, **kwargs)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state.pop("_speaks_codes", None)
+        return state
 
     def __setstate__(self, state):
         # skorch resolves the device of a saved net, and does not know "auto".

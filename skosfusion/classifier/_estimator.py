@@ -1,29 +1,21 @@
 """The classifier: tables in, labels out, with the fusion network between."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from sklearn.utils import check_consistent_length
 from sklearn.utils.class_weight import compute_class_weight
-from skorch.callbacks import EpochScoring, EpochTimer, LRScheduler, PassthroughScoring
-from skorch.utils import is_dataset
+from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 
-from ..images import shared_image_store
 from ..network import FusionNetwork
 from ..weights import load_encoder_state
+from ._callbacks import EpochProgress, MilestoneScheduler
 from ._checks import check_inputs, check_labels, check_parameters
-from ._conventions import ConventionalNet
 from ._dataset import FusionDataset
-from ._features import shared_feature_cache
 from ._hardware import resolve_device, resolve_encoder_dtype
-from ._progress import EpochProgress, progress_bar
-
-# Images are read in parts of this size before training starts.
-_READ_ROWS = 256
+from ._images import ImageFedNet
 
 
-class FusionClassifier(ConventionalNet):
+class FusionClassifier(ImageFedNet):
     """Late fusion of one image and clinical values a sample, as a classifier.
 
     An image encoder gives a feature vector, the clinical values are appended,
@@ -54,7 +46,7 @@ class FusionClassifier(ConventionalNet):
         For this number of first epochs the encoder is fixed, then everything
         trains; "all" keeps it fixed throughout.
     lr_milestones : tuple of int or None, default=(20, 35, 45)
-        After these epochs the learning rate is divided by 10.
+        After these epochs, counted over continued fits, the learning rate is divided by 10.
     image_size : int, default=224
         Images are resized to this height and width, in pixels.
     image_options : dict or None, default=None
@@ -69,8 +61,9 @@ class FusionClassifier(ConventionalNet):
     class_weight : "balanced", dict or None, default=None
         Weight of each class in the loss, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights and the order of samples. The same integer gives
-        the same result on the same machine.
+        Decides initial weights and the order of samples. The same integer gives the
+        same result on the same machine; where the encoder trains, with the same
+        number of threads only (a worker process of joblib has fewer than its parent).
     device : str or torch.device, default="auto"
         Where to compute. "auto" takes CUDA where there is one.
     criterion : type, default=torch.nn.CrossEntropyLoss
@@ -203,10 +196,7 @@ class FusionClassifier(ConventionalNet):
         ]
         # skorch lists the callbacks of parameters that nothing has checked yet, too.
         if isinstance(self.lr_milestones, (tuple, list)) and self.lr_milestones:
-            scheduler = LRScheduler(
-                torch.optim.lr_scheduler.MultiStepLR, milestones=list(self.lr_milestones), gamma=0.1
-            )
-            callbacks.append(("lr_scheduler", scheduler))
+            callbacks.append(("lr_scheduler", MilestoneScheduler(tuple(self.lr_milestones))))
         return [*callbacks, ("progress", EpochProgress())]
 
     def fit(self, X, y, *, groups=None):
@@ -297,6 +287,7 @@ class FusionClassifier(ConventionalNet):
             "encoder_dtype": resolve_encoder_dtype(self.precision, resolve_device(self.device)),
         }
         self.module_ = self.module(**(arguments | self.get_params_for("module")))
+        self._encoder_has_trained = False
         return self
 
     def get_params_for_optimizer(self, prefix, named_parameters):
@@ -334,88 +325,3 @@ class FusionClassifier(ConventionalNet):
             arguments.setdefault("weight", self._class_weights)
         self.criterion_ = self.initialized_instance(self.criterion, arguments)
         return self
-
-    def _encoder_is_fixed(self, epoch):
-        return self.frozen_epochs == "all" or epoch <= self.frozen_epochs
-
-    def _prepare_images(self, dataset):
-        """Read every image before training starts, so that a bad one is found in time."""
-        if dataset.paths is not None:
-            self._feed_images(dataset, epoch=len(self.history_) + 1)
-
-    def _feed_images(self, dataset, epoch):
-        """Fix or free the encoder, and feed it features or pixels accordingly."""
-        fixed = self._encoder_is_fixed(epoch)
-        self.module_.freeze_encoder(fixed)
-        if fixed:
-            features = torch.from_numpy(self._features(dataset.paths, range(len(dataset))))
-            dataset.load_images = partial(_gather_features, features)
-        else:
-            starts = range(0, len(dataset), _READ_ROWS)
-            for start in progress_bar(starts, shown=self.verbose, desc="reading images"):
-                rows = range(start, min(start + _READ_ROWS, len(dataset)))
-                self._pixels(dataset.paths, rows)
-            dataset.load_images = partial(self._pixels, dataset.paths)
-        self._images_are_fixed = fixed
-
-    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
-        """Begin an epoch; free the encoder when its fixed epochs are over."""
-        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        dataset = getattr(dataset_train, "dataset", dataset_train)
-        epoch = len(self.history_)
-        if dataset.paths is not None and self._encoder_is_fixed(epoch) != self._images_are_fixed:
-            self._feed_images(dataset, epoch)
-
-    @property
-    def _read_options(self):
-        return {"image_size": self.image_size, **(self.image_options or {})}
-
-    def _pixels(self, paths, rows):
-        files = [paths[row] for row in rows]
-        pixels = shared_image_store().read_batch(files, rows=list(rows), **self._read_options)
-        return {"image": torch.from_numpy(pixels)}
-
-    def _features(self, paths, rows):
-        shown = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
-        was_training = self.module_.training
-        self.module_.eval()
-        try:
-            return shared_feature_cache().features(
-                self.module_,
-                [paths[row] for row in rows],
-                self._read_options,
-                rows=list(rows),
-                folder=self.memory,
-                progress=shown,
-            )
-        finally:
-            self.module_.train(was_training)
-
-    def _load_features(self, paths, rows):
-        return {"features": torch.from_numpy(self._features(paths, rows))}
-
-    def get_dataset(self, X, y=None):
-        """Check a table to predict from, and make a dataset of it.
-
-        Parameters
-        ----------
-        X : DataFrame, array-like of shape (n_samples, n_features) or Dataset
-            The same columns as in `fit`; a dataset is returned as it is.
-        y : None
-            Not used.
-
-        Returns
-        -------
-        Dataset
-            The samples; images are encoded batch by batch, when asked for.
-        """
-        if is_dataset(X):
-            return X
-        clinical, paths = check_inputs(self, X, reset=False)
-        dataset = FusionDataset(clinical, paths=paths)
-        dataset.load_images = partial(self._load_features, paths)
-        return dataset
-
-
-def _gather_features(features, rows):
-    return {"features": features[rows]}

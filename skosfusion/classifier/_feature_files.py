@@ -46,31 +46,20 @@ class FeatureFiles:
                 f"memory={os.fspath(folder)!r} is not a folder; name a folder, or None to keep "
                 "nothing between runs"
             )
-        self.folder = Path(folder) / "features" / encoder_key
+        self.folder = Path(folder).absolute() / "features" / encoder_key
         self.n_features = n_features
 
-    def read(self, wanted):
-        """Read the features that are there.
-
-        Parameters
-        ----------
-        wanted : set of bytes
-            Digests of the images.
+    def read(self):
+        """Read all features that are there.
 
         Returns
         -------
         dict of bytes to ndarray of shape (n_features,)
-            Features of the images that were found.
+            Features by image digest.
         """
         found = {}
-        if not self.folder.is_dir():
-            return found
         for path in sorted(self.folder.glob("*" + _SUFFIX)):
-            if wanted <= found.keys():
-                break
-            for fingerprint, vector in self._read_part(path):
-                if fingerprint in wanted:
-                    found[fingerprint] = vector
+            found.update(self._read_part(path))
         return found
 
     def _read_part(self, path):
@@ -102,9 +91,12 @@ class FeatureFiles:
         ----------
         features : dict of bytes to ndarray of shape (n_features,)
             Features by image digest.
+
+        Returns
+        -------
+        bool
+            Whether they have been written.
         """
-        if not features:
-            return
         content = safetensors.numpy.save(
             {
                 "fingerprints": np.stack([np.frombuffer(f, np.uint8) for f in features]),
@@ -129,6 +121,8 @@ class FeatureFiles:
                 "computed again in the next run. Free some space, or name another folder as memory",
                 stacklevel=2,
             )
+            return False
+        return True
 
     def _sweep(self):
         for orphan in self.folder.glob("*.part"):

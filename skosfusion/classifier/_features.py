@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict, defaultdict, namedtuple
+from itertools import chain
 
 import numpy as np
 import torch
@@ -60,7 +61,9 @@ class FeatureCache:
             n_features = sum(map(len, self._by_encoder.values()))
             return FeatureCacheInfo(self._hits, self._misses, n_features, self._n_bytes)
 
-    def features(self, network, paths, image_options, *, rows=None, folder=None, progress=iter):
+    def features(
+        self, network, paths, image_options, *, key=None, rows=None, folder=None, progress=iter
+    ):
         """Return the features of images, computing those that are not at hand.
 
         Parameters
@@ -71,6 +74,8 @@ class FeatureCache:
             Image files.
         image_options : dict
             How the files are read, see `skosfusion.images.read_image`.
+        key : bytes or None, default=None
+            What `encoder_key` gives for network and options; None computes it.
         rows : list of int or None, default=None
             Position of each file in the user's table, for errors.
         folder : path-like or None, default=None
@@ -83,42 +88,52 @@ class FeatureCache:
         ndarray of shape (n_images, n_features)
             Features, float32.
         """
+        key = encoder_key(network, image_options) if key is None else key
         rows = list(range(len(paths))) if rows is None else rows
         fingerprints = shared_image_store().fingerprints(paths, rows=rows)
-        encoder_key = _encoder_key(network, image_options)
         wanted = set(fingerprints)
-        found = self._known(encoder_key, wanted)
-        files, saved = None, wanted
+        found = self._known(key, wanted)
+        files, unsaved = None, set()
         if folder is not None and is_torchvision_model(network.encoder):
-            files = FeatureFiles(folder, encoder_key.hex(), network.n_features)
-            saved = self._saved[files.folder]
-        if not wanted <= saved:
-            stored = files.read(wanted - saved)
-            saved |= stored.keys()
-            found |= self._keep(encoder_key, stored)
+            files = FeatureFiles(folder, key.hex(), network.n_features)
+            found |= self._stored(key, files, wanted, found)
+            unsaved = wanted & found.keys() - self._saved[files.folder]
         position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
         missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
         with self._lock:
             self._hits += len(paths) - len(missing)
             self._misses += len(missing)
-        unsaved = wanted & found.keys() - saved
         for start in progress(range(0, len(missing), ENCODE_BATCH)):
             batch = missing[start : start + ENCODE_BATCH]
             files_and_rows = [paths[i] for i in batch], [rows[i] for i in batch]
             encoded = _encode(network, *files_and_rows, image_options)
             fresh = dict(zip((fingerprints[i] for i in batch), encoded, strict=True))
-            found |= self._keep(encoder_key, fresh)
+            self._keep(key, fresh)
+            found |= fresh
             unsaved |= fresh.keys()
-            if files is not None and len(unsaved) >= _IMAGES_PER_FILE:
+            if len(unsaved) >= _IMAGES_PER_FILE:
                 self._save(files, unsaved, found)
                 unsaved = set()
-        if files is not None and unsaved:
-            self._save(files, unsaved, found)
+        self._save(files, unsaved, found)
         return np.stack([found[fingerprint] for fingerprint in fingerprints])
 
+    def _stored(self, key, files, wanted, found):
+        """Read the folder where that can help, and remember what it holds."""
+        if not files.folder.is_dir():
+            self._saved[files.folder] = set()
+        elif not wanted <= found.keys() or not wanted <= self._saved[files.folder]:
+            stored = files.read()
+            self._saved[files.folder] = set(stored)
+            self._keep(key, stored)
+            return {fingerprint: stored[fingerprint] for fingerprint in wanted & stored.keys()}
+        return {}
+
     def _save(self, files, fingerprints, features):
-        files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints})
-        self._saved[files.folder] |= fingerprints
+        """Write features to the folder, if there is one."""
+        if files is None or not fingerprints:
+            return
+        if files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints}):
+            self._saved[files.folder] |= fingerprints
 
     def _known(self, encoder_key, fingerprints):
         with self._lock:
@@ -129,7 +144,7 @@ class FeatureCache:
             return {f: known[f] for f in fingerprints if f in known}
 
     def _keep(self, encoder_key, features):
-        """Admit features as far as they fit, and return them all."""
+        """Admit features as far as they fit."""
         with self._lock:
             kept = self._by_encoder.setdefault(encoder_key, {})
             self._by_encoder.move_to_end(encoder_key)
@@ -143,7 +158,6 @@ class FeatureCache:
                     break
                 kept[fingerprint] = vector
                 self._n_bytes += vector.nbytes
-        return features
 
 
 def _encode(network, paths, rows, image_options):
@@ -157,8 +171,21 @@ def _encode(network, paths, rows, image_options):
     return [row.copy() for row in features[:n_images].cpu().numpy()]
 
 
-def _encoder_key(network, image_options):
-    """Digest everything but the image that a feature depends on."""
+def encoder_key(network, image_options):
+    """Digest everything but the image that a feature depends on.
+
+    Parameters
+    ----------
+    network : FusionNetwork
+        Its encoder counts.
+    image_options : dict
+        How image files are read.
+
+    Returns
+    -------
+    bytes
+        The digest.
+    """
     encoder_type = type(network.encoder)
     digest = hashlib.sha256()
     if not is_torchvision_model(network.encoder):
@@ -176,10 +203,12 @@ def _encoder_key(network, image_options):
         repr(sorted(image_options.items())),
     ):
         digest.update(part.encode() + b"\0")
-    for name, tensor in network.encoder.state_dict().items():
+    # Not the state dict: buffers may be left out of it.
+    encoder = network.encoder
+    for name, tensor in chain(encoder.named_parameters(), encoder.named_buffers()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         # The storage order is part of the tensor's identity here, so nothing needs to be copied.
-        tensor = tensor.cpu()
+        tensor = tensor.detach().cpu()
         flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
         digest.update(f"{tensor.stride()}\0".encode())
         digest.update(flat.numpy().view(np.uint8).data)

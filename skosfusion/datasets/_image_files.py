@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import stat
+from pathlib import Path
 
 import pandas as pd
 
@@ -53,10 +54,12 @@ def find_images(cells, folder, *, column, outside_links):
     for row, name in cells.items():
         path = os.path.normpath(os.path.join(folder, name))
         where = f"column {column!r}, row {row}: image {name!r}"
-        if "\0" in name or os.path.isabs(name) or not _is_within(path, folder):
+        if "\0" in name:
+            raise ValueError(f"{where} has a NUL in its name; correct the name")
+        if os.path.isabs(name) or ".." in Path(name).parts or not _is_within(path, folder):
             raise ValueError(
-                f"{where} is outside the image folder {folder!r} or has a NUL in its name; write "
-                "it relative to the folder, or give another image_folder"
+                f"{where} is outside the image folder {folder!r}; write it relative to the folder, "
+                "without '..', or give another image_folder"
             )
         if outside_links == "error" and not _is_within(os.path.realpath(path), real_folder):
             raise ValueError(

@@ -110,7 +110,12 @@ def _read_csv(path, title):
                 f"cannot read {title}: row {position} has {len(row)} cells, but the header has "
                 f"{len(header)}; quote cells that hold a comma, and write empty cells out"
             )
-    return pd.DataFrame(rows, columns=header, dtype="str")
+    # Spreadsheets leave lines and columns of nothing but commas behind.
+    while rows and not any(cell.strip() for cell in rows[-1]):
+        rows.pop()
+    cells = pd.DataFrame(rows, columns=header, dtype="str")
+    is_left_over = [not name.strip() and not any(cells.iloc[:, i]) for i, name in enumerate(header)]
+    return cells.loc[:, np.logical_not(is_left_over)]
 
 
 def _read_parquet(path, title):

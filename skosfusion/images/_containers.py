@@ -272,16 +272,18 @@ def _check_kind(integers, is_raw, is_big_endian):
     """Refuse the kinds of values that Pillow is seen to decode wrongly without an error."""
     depth = max(integers.get(_DEPTH, (1,)))
     is_unsigned = set(integers.get(_VALUE_TYPE, (1,))) == {1}
+    is_float = 3 in integers.get(_VALUE_TYPE, (1,))
     is_separate = integers.get(_PLANAR) == (2,)
     if (
         (is_unsigned and depth > 16)
         or (not is_unsigned and depth < 16)
         or (is_separate and depth > 8)
+        or (is_float and depth != 32)
         or (is_big_endian and not is_raw and (depth > 16 or not is_unsigned))
     ):
         raise UnusableError(
             f"it is a TIFF of {depth}-bit values stored in an unsupported way; save it as unsigned "
-            "16-bit or 8-bit values"
+            "16-bit or 8-bit values, or as 32-bit floats"
         )
 
 

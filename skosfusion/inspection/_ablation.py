@@ -143,8 +143,10 @@ class AblationDisplay:
             )
         means = self.table[metrics].to_numpy(float)
         spread = self.table[[f"{m}_std" for m in metrics]].to_numpy(float)
-        lowest = float((means - spread).min())
-        ax.set_ylim(max(0.0, lowest - 0.03), min(1.0, float((means + spread).max()) + 0.02))
+        lowest, highest = float((means - spread).min()) - 0.03, float((means + spread).max()) + 0.02
+        if means.min() >= 0 and means.max() <= 1:
+            lowest, highest = max(0.0, lowest), min(1.0, highest)
+        ax.set_ylim(lowest, highest)
         ax.set_xticks(range(len(metrics)), [m if m != "f1" else "F1" for m in metrics])
         ax.set_ylabel("mean over folds")
         ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, title="inputs")

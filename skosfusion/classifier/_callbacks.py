@@ -1,4 +1,4 @@
-"""Progress of a long fit."""
+"""What happens between epochs: the learning rate falls, and progress is shown."""
 
 import math
 
@@ -29,8 +29,31 @@ def progress_bar(iterable=None, *, shown, **options):
     return tqdm(iterable, delay=DELAY_SECONDS, leave=False, disable=not shown, **options)
 
 
+class MilestoneScheduler(Callback):
+    """Divide the learning rate by 10 after given epochs, counted over continued fits.
+
+    Parameters
+    ----------
+    milestones : tuple of int
+        Epochs, from 1.
+    """
+
+    def __init__(self, milestones):
+        self.milestones = milestones
+
+    def on_epoch_begin(self, net, **kwargs):
+        """Lower the rate where a milestone has just passed, and record it."""
+        for group in net.optimizer_.param_groups:
+            if len(net.history) - 1 in self.milestones:
+                group["lr"] *= 0.1
+        net.history.record("event_lr", net.optimizer_.param_groups[0]["lr"])
+
+
 class EpochProgress(Callback):
     """Show epochs, loss and time left in a bar; nothing with ``verbose=0``."""
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "bar_"}
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
         """Make the bar; its length is known at the first epoch."""

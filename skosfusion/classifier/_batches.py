@@ -1,0 +1,158 @@
+"""How samples are split off, batched and sent through the network."""
+
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, check_cv
+from skorch import NeuralNetClassifier
+from skorch.dataset import ValidSplit
+from skorch.utils import to_tensor
+from torch.utils.data import DataLoader, Subset
+
+from ._dataset import ShuffledBatches, as_gathered
+
+
+class BatchedNet(NeuralNetClassifier):
+    """A skorch classifier on datasets that gather whole batches, see `FusionDataset`.
+
+    An inner validation split keeps groups together, training batches come in
+    an order that the attribute ``_seed`` decides, and one row and many rows
+    give equal predictions.
+    """
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        """Split off validation samples, groups kept together where they are known.
+
+        Parameters
+        ----------
+        X : Dataset
+            All samples, with ``codes`` and ``groups``.
+        y : Tensor of shape (n_samples,) or None, default=None
+            Label codes.
+        **fit_params
+            Not used.
+
+        Returns
+        -------
+        dataset_train : Dataset
+            Samples to train on.
+        dataset_valid : Dataset or None
+            Samples to validate on, if `train_split` asks for any.
+        """
+        split = self.train_split
+        if X.groups is None or not isinstance(split, ValidSplit):
+            return super().get_split_datasets(X, y)
+        splitter = split.cv
+        if isinstance(splitter, float):
+            splitter = GroupShuffleSplit(test_size=splitter, random_state=split.random_state)
+        elif isinstance(splitter, int):
+            splitter = StratifiedGroupKFold(splitter)
+        else:
+            splitter = check_cv(splitter)
+        rows = np.arange(len(X))
+        train, valid = next(iter(splitter.split(rows, X.codes.numpy(), X.groups)))
+        return Subset(X, train), Subset(X, valid)
+
+    def get_iterator(self, dataset, training=False):
+        """Make the loader of batches.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Samples.
+        training : bool, default=False
+            Whether the order is random, and a last batch of one row joins the one before.
+
+        Returns
+        -------
+        DataLoader
+            The batches.
+        """
+        prefix = "iterator_train" if training else "iterator_valid"
+        loader, options = getattr(self, prefix), self.get_params_for(prefix)
+        if loader is not DataLoader:
+            return super().get_iterator(dataset, training)
+        options.setdefault("collate_fn", as_gathered)
+        # A generator of its own keeps the loader from drawing from the global random state.
+        options.setdefault("generator", torch.Generator().manual_seed(self._seed))
+        batch_size = options.pop("batch_size", self.batch_size)
+        if batch_size == -1:
+            batch_size = len(dataset)
+        if training and not {"sampler", "batch_sampler", "drop_last"} & options.keys():
+            options["batch_sampler"] = ShuffledBatches(
+                len(dataset),
+                batch_size,
+                self._seed,
+                lambda: len(self.history_),
+                shuffle=options.pop("shuffle", True),
+            )
+        elif "batch_sampler" not in options:
+            options["batch_size"] = batch_size
+            if "sampler" not in options:
+                options.setdefault("shuffle", training)
+        return DataLoader(dataset, **options)
+
+    def infer(self, x, **fit_params):
+        """Run the network on one batch, where the network is.
+
+        Parameters
+        ----------
+        x : dict of str to Tensor
+            Arguments of the network.
+        **fit_params
+            Further arguments.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_classes)
+            Logits.
+        """
+        device = next(self.module_.parameters()).device
+        return self.module_(**to_tensor(x, device=device), **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        y_pred : Tensor of shape (n_samples, n_classes)
+            Logits.
+        y_true : Tensor of shape (n_samples,)
+            Label codes.
+        X : dict of str to Tensor or None, default=None
+            Not used.
+        training : bool, default=False
+            Not used.
+
+        Returns
+        -------
+        Tensor
+            The loss.
+        """
+        return self.criterion_(y_pred, y_true.to(y_pred.device))
+
+    def evaluation_step(self, batch, training=False):
+        """Compute the logits of a batch, padded to the full batch size.
+
+        Matrix kernels are chosen by shape: without padding, the same row would
+        get slightly different logits in batches of different size.
+
+        Parameters
+        ----------
+        batch : tuple of (dict of str to Tensor, Tensor)
+            Inputs and label codes.
+        training : bool, default=False
+            Whether layers such as dropout are active.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_classes)
+            Logits.
+        """
+        inputs, codes = batch
+        n_rows = len(codes)
+        full = max(self.get_params_for("iterator_valid").get("batch_size", self.batch_size), n_rows)
+        padded = {
+            name: torch.cat([values, values[:1].expand(full - n_rows, *values.shape[1:])])
+            for name, values in inputs.items()
+        }
+        return super().evaluation_step((padded, codes), training)[:n_rows]

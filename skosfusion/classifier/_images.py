@@ -1,0 +1,114 @@
+"""What the network gets to see of an image: features while the encoder is fixed, else pixels."""
+
+from functools import partial
+
+import torch
+from skorch.utils import is_dataset
+
+from ..images import shared_image_store
+from ._callbacks import progress_bar
+from ._checks import check_inputs
+from ._conventions import ConventionalNet
+from ._dataset import FusionDataset
+from ._features import encoder_key, shared_feature_cache
+
+# Images are read in parts of this size before training starts.
+_READ_ROWS = 256
+
+
+class ImageFedNet(ConventionalNet):
+    """A classifier whose datasets name image files.
+
+    A subclass has the parameters `frozen_epochs`, `image_size`, `image_options`
+    and `memory`, and sets ``_encoder_has_trained`` to False with a new network.
+    """
+
+    def _encoder_is_fixed(self, epoch):
+        return self.frozen_epochs == "all" or epoch <= self.frozen_epochs
+
+    def _prepare_images(self, dataset):
+        """Read every image before training starts, so that a bad one is found in time."""
+        if dataset.paths is not None:
+            self._feed_images(dataset, epoch=len(self.history_) + 1)
+
+    def _feed_images(self, dataset, epoch):
+        """Fix or free the encoder, and feed it features or pixels accordingly."""
+        fixed = self._encoder_is_fixed(epoch)
+        self.module_.freeze_encoder(fixed)
+        if fixed:
+            features = torch.from_numpy(self._features(dataset.paths, range(len(dataset))))
+            dataset.load_images = partial(_gather_features, features)
+        else:
+            starts = range(0, len(dataset), _READ_ROWS)
+            for start in progress_bar(starts, shown=self.verbose, desc="reading images"):
+                rows = range(start, min(start + _READ_ROWS, len(dataset)))
+                self._pixels(dataset.paths, rows)
+            dataset.load_images = partial(self._pixels, dataset.paths)
+            self._encoder_has_trained = True
+        self._images_are_fixed = fixed
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        """Begin an epoch; free the encoder when its fixed epochs are over."""
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
+        dataset = getattr(dataset_train, "dataset", dataset_train)
+        epoch = len(self.history_)
+        if dataset.paths is not None and self._encoder_is_fixed(epoch) != self._images_are_fixed:
+            self._feed_images(dataset, epoch)
+
+    @property
+    def _read_options(self):
+        return {"image_size": self.image_size, **(self.image_options or {})}
+
+    def _pixels(self, paths, rows):
+        files = [paths[row] for row in rows]
+        pixels = shared_image_store().read_batch(files, rows=list(rows), **self._read_options)
+        return {"image": torch.from_numpy(pixels)}
+
+    def _features(self, paths, rows, key=None):
+        shown = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
+        was_training = self.module_.training
+        self.module_.eval()
+        try:
+            return shared_feature_cache().features(
+                self.module_,
+                [paths[row] for row in rows],
+                self._read_options,
+                key=key,
+                rows=list(rows),
+                # What a trained encoder gives is of no use to any later run.
+                folder=None if self._encoder_has_trained else self.memory,
+                progress=shown,
+            )
+        finally:
+            self.module_.train(was_training)
+
+    def _load_features(self, paths, key, rows):
+        return {"features": torch.from_numpy(self._features(paths, rows, key))}
+
+    def get_dataset(self, X, y=None):
+        """Check a table to predict from, and make a dataset of it.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like of shape (n_samples, n_features) or Dataset
+            The same columns as in `fit`; a dataset is returned as it is.
+        y : None
+            Not used.
+
+        Returns
+        -------
+        Dataset
+            The samples; images are encoded batch by batch, when asked for.
+        """
+        if is_dataset(X):
+            return X
+        clinical, paths = check_inputs(self, X, reset=False)
+        dataset = FusionDataset(clinical, paths=paths)
+        if paths is not None:
+            key = encoder_key(self.module_, self._read_options)
+            dataset.load_images = partial(self._load_features, paths, key)
+        return dataset
+
+
+def _gather_features(features, rows):
+    return {"features": features[rows]}
