@@ -17,7 +17,7 @@ from skosfusion import FusionClassifier
 from skosfusion.datasets import get_data_home, make_osteosarcoma_cohort
 
 IMAGENET = "IMAGENET1K_V1"
-_CONNECT_SECONDS = 8.0
+_CONNECT_SECONDS = 4.0
 # Another seed than any cohort of the ablation, so that no picture is shared with it.
 _SEED = 20_000_003
 _N_PATIENTS = 400
@@ -49,6 +49,7 @@ def choose_weights(options):
         return None, "random weights"
     if options.weights != "auto":
         return options.weights, f"weights {options.weights}"
+    print("looking for ImageNet weights", flush=True)
     reason = _why_no_imagenet(options.backbone)
     if reason is None:
         return IMAGENET, "ImageNet weights"
