@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torchvision.models import get_model_weights
 
 from skosfusion import FusionClassifier
 from skosfusion.datasets import get_data_home, make_osteosarcoma_cohort
+
+from .units import write_atomically
 
 IMAGENET = "IMAGENET1K_V1"
 _CONNECT_SECONDS = 4.0
@@ -112,10 +114,8 @@ def _trained_encoder(options):
     with tempfile.TemporaryDirectory() as crops:
         classifier.fit(_crop(cohort, Path(crops)), cohort.target)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     state = classifier.module_.encoder.state_dict()
-    save_file({name: value.contiguous().cpu() for name, value in state.items()}, temporary)
-    os.replace(temporary, path)
+    write_atomically(path, save({name: value.contiguous().cpu() for name, value in state.items()}))
     return path
 
 

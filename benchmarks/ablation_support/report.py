@@ -115,7 +115,7 @@ def write(folder, table, cv_results, rows, record):
     """
     folder = Path(folder)
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
-    write_atomically(csv, table.to_csv())
+    write_atomically(csv, table.to_csv().encode())
     folds = {
         metric: {
             row: [
@@ -128,7 +128,7 @@ def write(folder, table, cv_results, rows, record):
         for metric in SCORING
     }
     record = record | {"folds": folds, "versions": versions(), "machine": _machine()}
-    write_atomically(record_file, json.dumps(record, indent=1, default=str))
+    write_atomically(record_file, json.dumps(record, indent=1, default=str).encode())
     try:
         display = AblationDisplay.from_cv_results(cv_results, rows=rows).plot()
     except ImportError as error:

@@ -74,7 +74,7 @@ def run(pipeline, cohort, rows, folds, *, settings, folder, jobs):
         )
         paths = {(row, fold): path for row, fold, _, path in todo}
         for row, fold, unit in Parallel(jobs, return_as="generator_unordered")(tasks):
-            write_atomically(paths[row, fold], json.dumps(unit))
+            write_atomically(paths[row, fold], json.dumps(unit).encode())
             scores[row, fold] = unit
             bar.update()
     return _as_cv_results(grid, scores, len(folds))
@@ -147,18 +147,18 @@ def _read(path):
         return None
 
 
-def write_atomically(path, text):
+def write_atomically(path, content):
     """Write a file so that it is there whole or not at all.
 
     Parameters
     ----------
     path : Path
         The file.
-    text : str
+    content : bytes
         Its content.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_text(text)
+    temporary.write_bytes(content)
     os.replace(temporary, path)
 
 

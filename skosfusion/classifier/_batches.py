@@ -15,7 +15,7 @@ class BatchedNet(NeuralNetClassifier):
     """A skorch classifier on datasets that gather whole batches, see `FusionDataset`.
 
     An inner validation split keeps groups together, training batches come in
-    an order that the attribute ``_seed`` decides, and one row and many rows
+    an order that the attribute ``_seed_`` decides, and one row and many rows
     give equal predictions.
     """
 
@@ -73,7 +73,7 @@ class BatchedNet(NeuralNetClassifier):
             return super().get_iterator(dataset, training)
         options.setdefault("collate_fn", as_gathered)
         # A generator of its own keeps the loader from drawing from the global random state.
-        options.setdefault("generator", torch.Generator().manual_seed(self._seed))
+        options.setdefault("generator", torch.Generator().manual_seed(self._seed_))
         batch_size = options.pop("batch_size", self.batch_size)
         if batch_size == -1:
             batch_size = len(dataset)
@@ -81,7 +81,7 @@ class BatchedNet(NeuralNetClassifier):
             options["batch_sampler"] = ShuffledBatches(
                 len(dataset),
                 batch_size,
-                self._seed,
+                self._seed_,
                 lambda: len(self.history_),
                 shuffle=options.pop("shuffle", True),
             )

@@ -99,7 +99,7 @@ class ConventionalNet(BatchedNet):
                 self._forget()
             dataset = self._check_training_data(X, y, groups, anew=anew, classes=classes)
             if anew:
-                self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+                self._seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
                 self.initialize()
             self._prepare_images(dataset)
         except BaseException:
@@ -148,9 +148,9 @@ class ConventionalNet(BatchedNet):
         )
 
     def _forget(self):
-        """Drop everything that a fit has set."""
-        private = {"_seed", "_class_weights", "_modules", "_criteria", "_optimizers"}
-        for name in [name for name in vars(self) if name.endswith("_") or name in private]:
+        """Drop everything that a fit has set: what ends in an underscore, and skorch's lists."""
+        skorchs = {"_modules", "_criteria", "_optimizers"}
+        for name in [name for name in vars(self) if name.endswith("_") or name in skorchs]:
             vars(self).pop(name)
         self._history, self._initialized, self._virtual_params = None, False, {}
 
@@ -173,7 +173,7 @@ class ConventionalNet(BatchedNet):
         ValueError
             If `fit` has not seen any data yet.
         """
-        if not hasattr(self, "_seed"):
+        if not hasattr(self, "_seed_"):
             raise ValueError(
                 "initialize needs the numbers of inputs and classes, which fit finds; call fit"
             )
@@ -195,7 +195,7 @@ class ConventionalNet(BatchedNet):
         """Seed torch's global random state, and put the caller's back."""
         device = resolve_device(self.device)
         cuda = [device] if device.type == "cuda" else []
-        seed = self._seed + len(self.history_ or ())
+        seed = self._seed_ + len(self.history_ or ())
         with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
             torch.default_generator.manual_seed(seed)
             if cuda:

@@ -257,7 +257,7 @@ class FusionClassifier(ImageFedNet):
         check_consistent_length(clinical, codes, groups)
         if anew:
             self.classes_inferred_ = classes
-            self._class_weights = self._weigh_classes(codes)
+            self._class_weights_ = self._weigh_classes(codes)
         groups = None if groups is None else np.asarray(groups)
         return FusionDataset(clinical, codes, paths=paths, groups=groups)
 
@@ -287,7 +287,7 @@ class FusionClassifier(ImageFedNet):
             "encoder_dtype": resolve_encoder_dtype(self.precision, resolve_device(self.device)),
         }
         self.module_ = self.module(**(arguments | self.get_params_for("module")))
-        self._encoder_has_trained = False
+        self._encoder_has_trained_ = False
         return self
 
     def get_params_for_optimizer(self, prefix, named_parameters):
@@ -321,7 +321,7 @@ class FusionClassifier(ImageFedNet):
             The classifier itself.
         """
         arguments = self.get_params_for("criterion")
-        if self._class_weights is not None:
-            arguments.setdefault("weight", self._class_weights)
+        if self._class_weights_ is not None:
+            arguments.setdefault("weight", self._class_weights_)
         self.criterion_ = self.initialized_instance(self.criterion, arguments)
         return self

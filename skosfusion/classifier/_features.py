@@ -135,19 +135,19 @@ class FeatureCache:
         if files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints}):
             self._saved[files.folder] |= fingerprints
 
-    def _known(self, encoder_key, fingerprints):
+    def _known(self, key, fingerprints):
         with self._lock:
-            known = self._by_encoder.get(encoder_key)
+            known = self._by_encoder.get(key)
             if known is None:
                 return {}
-            self._by_encoder.move_to_end(encoder_key)
+            self._by_encoder.move_to_end(key)
             return {f: known[f] for f in fingerprints if f in known}
 
-    def _keep(self, encoder_key, features):
+    def _keep(self, key, features):
         """Admit features as far as they fit."""
         with self._lock:
-            kept = self._by_encoder.setdefault(encoder_key, {})
-            self._by_encoder.move_to_end(encoder_key)
+            kept = self._by_encoder.setdefault(key, {})
+            self._by_encoder.move_to_end(key)
             for fingerprint, vector in features.items():
                 if fingerprint in kept:
                     continue

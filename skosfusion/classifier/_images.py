@@ -20,7 +20,7 @@ class ImageFedNet(ConventionalNet):
     """A classifier whose datasets name image files.
 
     A subclass has the parameters `frozen_epochs`, `image_size`, `image_options`
-    and `memory`, and sets ``_encoder_has_trained`` to False with a new network.
+    and `memory`, and sets ``_encoder_has_trained_`` to False with a new network.
     """
 
     def _encoder_is_fixed(self, epoch):
@@ -44,15 +44,15 @@ class ImageFedNet(ConventionalNet):
                 rows = range(start, min(start + _READ_ROWS, len(dataset)))
                 self._pixels(dataset.paths, rows)
             dataset.load_images = partial(self._pixels, dataset.paths)
-            self._encoder_has_trained = True
-        self._images_are_fixed = fixed
+            self._encoder_has_trained_ = True
+        self._images_are_fixed_ = fixed
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin an epoch; free the encoder when its fixed epochs are over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
         dataset = getattr(dataset_train, "dataset", dataset_train)
         epoch = len(self.history_)
-        if dataset.paths is not None and self._encoder_is_fixed(epoch) != self._images_are_fixed:
+        if dataset.paths is not None and self._encoder_is_fixed(epoch) != self._images_are_fixed_:
             self._feed_images(dataset, epoch)
 
     @property
@@ -76,7 +76,7 @@ class ImageFedNet(ConventionalNet):
                 key=key,
                 rows=list(rows),
                 # What a trained encoder gives is of no use to any later run.
-                folder=None if self._encoder_has_trained else self.memory,
+                folder=None if self._encoder_has_trained_ else self.memory,
                 progress=shown,
             )
         finally:
