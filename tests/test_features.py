@@ -269,7 +269,7 @@ class TestFolder:
         with pytest.warns(UserWarning, match=r"cannot be kept.*No space left"):
             features = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
         np.testing.assert_array_equal(features, exact)
-        assert not list((tmp_path / "memory").rglob("*.part"))
+        assert not list((tmp_path / "memory").rglob(".*.tmp"))
 
     def test_a_file_as_folder_is_refused(self, resnet, paths, tmp_path):
         (tmp_path / "file").write_text("")
@@ -280,7 +280,7 @@ class TestFolder:
         folder = tmp_path / "memory"
         FeatureCache().features(resnet, paths[:4], OPTIONS, folder=folder)
         parent = next(folder.rglob("*.safetensors")).parent
-        old, fresh = parent / "old.part", parent / "fresh.part"
+        old, fresh = parent / ".old.tmp", parent / ".fresh.tmp"
         for part in (old, fresh):
             part.write_bytes(b"half")
         yesterday = time.time() - 86400

@@ -198,7 +198,7 @@ def test_a_failing_image_is_named_and_nothing_is_kept(make, tmp_path, rows, row)
     with pytest.raises(ImageError, match="broken") as caught:
         store.read([good, tmp_path / "broken.png", other], rows=rows)
     assert caught.value.row == row
-    assert store.info() == (0, 0, 0, 0)
+    assert store.info() == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("path", [None, float("nan")])
@@ -243,7 +243,7 @@ def test_a_batch_needs_a_size(make):
 def test_each_picture_counts_its_bytes_and_a_small_overhead(make):
     store = ImageStore()
     store.read(make(*range(10)), image_size=SIZE)
-    assert store.info() == (0, 10, 10, 10 * COST)
+    assert store.info() == (0, 10, 10, 10 * COST, 0)
 
 
 def test_the_paper_s_data_set_fits_into_the_default_store():
@@ -271,14 +271,14 @@ def test_repeated_passes_over_a_data_set_larger_than_the_store_find_a_part(make)
 def test_a_picture_larger_than_the_store_is_returned_and_not_kept(make):
     store = ImageStore(max_bytes=COST - 1)
     assert store.read(make(50), image_size=SIZE)[0].max() == 50
-    assert store.info() == (0, 1, 0, 0)
+    assert store.info() == (0, 1, 0, 0, 0)
 
 
 def test_clear_forgets_everything(make):
     paths, store = make(50, 60), ImageStore()
     store.read(paths)
     store.clear()
-    assert store.info() == (0, 0, 0, 0)
+    assert store.info() == (0, 0, 0, 0, 0)
     assert store.read(paths)[1].max() == 60
 
 

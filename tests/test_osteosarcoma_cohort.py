@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from skosfusion.datasets import _osteosarcoma
+from skosfusion.datasets import _osteosarcoma, get_data_home
 from skosfusion.datasets._clinical_statistics import (
     ADULT_LIMITS,
     KITS,
@@ -21,12 +21,12 @@ from skosfusion.datasets._clinical_statistics import (
     reference_limits,
 )
 from skosfusion.datasets._cohort_plan import VISIBILITY_BETA, class_counts, plan_cohort
-from skosfusion.datasets._data_home import get_data_home, sweep_temporary_files, write_atomically
 from skosfusion.datasets._knee import VIEWS, Subject, draw_knee
 from skosfusion.datasets._knee_canvas import Canvas, Projection
 from skosfusion.datasets._knee_findings import BRUSHES, Finding
 from skosfusion.datasets._knee_tumour import Tumour, add_tumour
 from skosfusion.datasets._osteosarcoma import make_osteosarcoma_cohort
+from skosfusion.files import sweep_temporary_files, write_atomically
 
 COLUMNS = [
     "image",

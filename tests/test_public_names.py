@@ -77,12 +77,13 @@ def test_rooms_without_networks_do_not_load_torch(room):
 
 ROOMS = {
     "exceptions": (),
+    "files": (),
     "preprocessing": (),
-    "images": ("exceptions",),
-    "datasets": ("images", "preprocessing", "exceptions"),
+    "images": ("exceptions", "files"),
+    "datasets": ("images", "preprocessing", "exceptions", "files"),
     "network": (),
     "weights": ("network", "exceptions"),
-    "classifier": ("network", "weights", "images", "exceptions"),
+    "classifier": ("network", "weights", "images", "exceptions", "files"),
     "pipeline": ("classifier", "preprocessing"),
     "model_selection": (),
     "inspection": ("classifier", "model_selection", "images", "network"),

@@ -1,10 +1,7 @@
 """Features on disk, shared by processes and runs; safetensors only, so nothing in them can run."""
 
 import hashlib
-import logging
 import os
-import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -12,10 +9,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-_LOGGER = logging.getLogger(__name__)
+from ..files import sweep_temporary_files, write_atomically
+
 _SUFFIX = ".safetensors"
-# A file that a process was writing when it was killed is swept after this time.
-_ORPHAN_SECONDS = 3600
 
 
 class FeatureFiles:
@@ -103,19 +99,12 @@ class FeatureFiles:
                 "features": np.stack(list(features.values())),
             }
         )
-        temporary = None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / (hashlib.sha256(content).hexdigest() + _SUFFIX))
+            sweep_temporary_files(self.folder)
+            name = hashlib.sha256(content).hexdigest() + _SUFFIX
+            write_atomically(self.folder / name, content)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             warnings.warn(
                 f"features cannot be kept in {str(self.folder)!r} ({error}); they are used now and "
                 "computed again in the next run. Free some space, or name another folder as memory",
@@ -123,11 +112,3 @@ class FeatureFiles:
             )
             return False
         return True
-
-    def _sweep(self):
-        for orphan in self.folder.glob("*.part"):
-            try:
-                if time.time() - orphan.stat().st_mtime > _ORPHAN_SECONDS:
-                    orphan.unlink()
-            except OSError as error:
-                _LOGGER.debug("temporary file %s stays: %s", orphan, error)

@@ -1,8 +1,6 @@
 """Where the data sets of this package are kept on disk."""
 
 import os
-import tempfile
-import time
 from pathlib import Path
 
 
@@ -31,25 +29,3 @@ def get_data_home(data_home=None):
     if data_home is None:
         data_home = os.environ.get("SKOSFUSION_DATA") or Path("~", ".cache", "skosfusion")
     return Path(data_home).expanduser().absolute()
-
-
-def write_atomically(path, content):
-    """Write bytes to a file so that it holds either its old content or all of the new."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def sweep_temporary_files(folder, older_than=3600.0):
-    """Remove what killed processes left of `write_atomically`, a while (seconds) ago."""
-    for path in folder.glob(".*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > older_than:
-                path.unlink()
-        except FileNotFoundError:  # another process was faster
-            continue

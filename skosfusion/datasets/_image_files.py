@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..exceptions import ImageError
+from ..files import write_atomically
 from ..images import open_image
 from ..preprocessing._columns import is_missing
-from ._data_home import get_data_home, write_atomically
+from ._data_home import get_data_home
 
 # Bump it when a copy made by this version would differ from one made before.
 _CROP_VERSION = 1

@@ -3,12 +3,15 @@
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from ._open import check_integer, file_status, read_file
+from ._picture_files import PictureFiles
 from ._read import read_options, read_pixels
 
 _MAX_KNOWN_FILES = 2**16
@@ -23,6 +26,7 @@ class StoreInfo(NamedTuple):
     misses: int
     n_images: int
     n_bytes: int
+    folder_hits: int
 
 
 class _BoundedDict:
@@ -98,7 +102,7 @@ class ImageStore:
     >>> batch.shape
     (2, 1, 32, 32)
     >>> store.info()
-    StoreInfo(hits=1, misses=1, n_images=1, n_bytes=1536)
+    StoreInfo(hits=1, misses=1, n_images=1, n_bytes=1536, folder_hits=0)
     """
 
     def __init__(self, max_bytes=2**30):
@@ -106,7 +110,7 @@ class ImageStore:
         self._lock = threading.Lock()
         self._files = _BoundedDict(_MAX_KNOWN_FILES)
         self._images = _BoundedDict(max_bytes)
-        self._hits = self._misses = 0
+        self._hits = self._misses = self._folder_hits = 0
 
     def __reduce__(self):
         raise TypeError(
@@ -114,7 +118,7 @@ class ImageStore:
             "call shared_image_store() in the other process"
         )
 
-    def fingerprints(self, paths, *, rows=None):
+    def fingerprints(self, paths, *, rows=None, n_threads=1):
         """Digest of each file's content.
 
         A file whose device, inode, size and times have not changed is not read again, unless it
@@ -128,6 +132,8 @@ class ImageStore:
         rows : sequence of int or None, default=None
             Their positions in the table that named them, for the error messages; ``None`` counts
             from 0.
+        n_threads : int, default=1
+            Threads that read files.
 
         Returns
         -------
@@ -139,9 +145,12 @@ class ImageStore:
         FileNotFoundError, ImageError, TypeError, ValueError
             As `open_image` does, for a file that cannot be read.
         """
-        return [self._fingerprint(path, row)[0] for path, row in _numbered(paths, rows)]
+        numbered = _numbered(paths, rows)
+        found = [self._known_fingerprint(path, row) for path, row in numbered]
+        _fill(found, lambda path, row: self._read_file(path, row)[0], numbered, n_threads)
+        return found
 
-    def read(self, paths, *, rows=None, **options):
+    def read(self, paths, *, rows=None, folder=None, n_threads=1, **options):
         """Pixels of each file.
 
         Parameters
@@ -151,6 +160,12 @@ class ImageStore:
         rows : sequence of int or None, default=None
             Their positions in the table that named them, for the error messages; ``None`` counts
             from 0.
+        folder : str, os.PathLike or None, default=None
+            Where decoded pictures are kept between runs and for other processes, one file each,
+            as large as the pixels. They are read from there each time and leave the memory to
+            others. None keeps them in memory.
+        n_threads : int, default=1
+            Threads that decode; more than the cores at hand are of no use.
         **options
             ``image_size``, ``crop_box``, ``contrast``, ``percentiles``, ``minimum_side`` and
             ``frame`` of `read_image`, with the same defaults.
@@ -163,28 +178,61 @@ class ImageStore:
         Raises
         ------
         FileNotFoundError, ImageError, ImportError, TypeError, ValueError
-            As `read_image` does. Nothing of the call is kept then.
+            As `read_image` does, for the first file in order that cannot be read. Nothing of the
+            call is kept in memory then.
+
+        Warns
+        -----
+        UserWarning
+            If pictures cannot be kept in `folder`, or some that are there are damaged; they are
+            decoded again.
         """
+        check_integer("n_threads", n_threads, minimum=1)
         options = read_options(**options)
-        images, new = [], {}
-        for path, row in _numbered(paths, rows):
-            digest, data = self._fingerprint(path, row)
-            image = self._known(digest, options, new)
-            if image is None:
-                if data is None:
-                    digest, data = self._read_file(path, row)
-                image = read_pixels(data, options, path=path, row=row)
-                image.setflags(write=False)
-                new[digest, options] = image
-            images.append(image)
+        files = None if folder is None else PictureFiles(folder, options)
+        numbered = _numbered(paths, rows)
+        new, loaded = {}, []
+        images = [self._at_hand(path, row, options) for path, row in numbered]
+        look = partial(self._look_up, options=options, files=files, new=new, loaded=loaded)
+        n_sought = _fill(images, look, numbered, n_threads)
+        if files is not None and n_sought:
+            files.report()
         with self._lock:
             self._misses += len(new)
-            self._hits += len(images) - len(new)
-            for key, image in new.items():
-                self._images.put(key, image, image.nbytes + _PICTURE_OVERHEAD)
+            self._folder_hits += len(loaded)
+            self._hits += len(images) - len(new) - len(loaded)
+            for key, (image, is_kept_on_disk) in new.items():
+                if not is_kept_on_disk:
+                    self._images.put(key, image, image.nbytes + _PICTURE_OVERHEAD)
         return images
 
-    def read_batch(self, paths, *, rows=None, **options):
+    def _at_hand(self, path, row, options):
+        """Picture of a file that is known and in memory, else None."""
+        digest = self._known_fingerprint(path, row)
+        return None if digest is None else self._in_memory(digest, options)
+
+    def _look_up(self, path, row, *, options, files, new, loaded):
+        """Find the picture of one file in memory or in the folder, or decode it."""
+        digest, data = self._known_fingerprint(path, row), None
+        if digest is None:
+            digest, data = self._read_file(path, row)
+        image, _ = new.get((digest, options), (None, None))
+        if image is None:
+            image = self._in_memory(digest, options)
+        if image is None and files is not None:
+            image = files.read(digest)
+            if image is not None:
+                loaded.append(digest)
+        if image is None:
+            if data is None:
+                digest, data = self._read_file(path, row)
+            image = read_pixels(data, options, path=path, row=row)
+            image.setflags(write=False)
+            is_kept_on_disk = files is not None and files.write(digest, image)
+            new[digest, options] = image, is_kept_on_disk
+        return image
+
+    def read_batch(self, paths, *, rows=None, folder=None, n_threads=1, **options):
         """Pixels of all files as one array.
 
         Parameters
@@ -194,6 +242,10 @@ class ImageStore:
         rows : sequence of int or None, default=None
             Their positions in the table that named them, for the error messages; ``None`` counts
             from 0.
+        folder : str, os.PathLike or None, default=None
+            As in `read`.
+        n_threads : int, default=1
+            As in `read`.
         **options
             As in `read`, but ``image_size=None`` is refused: the pictures of a batch have one size.
 
@@ -211,7 +263,7 @@ class ImageStore:
         size = read_options(**options).image_size
         if size is None:
             raise ValueError("image_size must be an integer >= 1 in a batch, got None")
-        images = self.read(paths, rows=rows, **options)
+        images = self.read(paths, rows=rows, folder=folder, n_threads=n_threads, **options)
         n_channels = max((len(image) for image in images), default=1)
         batch = np.empty((len(images), n_channels, size, size), np.uint8)
         for target, image in zip(batch, images, strict=True):
@@ -224,34 +276,33 @@ class ImageStore:
         Returns
         -------
         info : StoreInfo
-            Named tuple: ``hits`` and ``misses`` (pictures found, and decoded), ``n_images``
-            (pictures kept now), ``n_bytes`` (what they count for, at most `max_bytes`).
+            Named tuple: ``hits`` and ``misses`` (pictures found in memory, and decoded),
+            ``n_images`` (pictures in memory now), ``n_bytes`` (what they count for, at most
+            `max_bytes`), ``folder_hits`` (pictures read from a folder).
         """
         with self._lock:
-            return StoreInfo(self._hits, self._misses, len(self._images), self._images.cost)
+            counts = self._hits, self._misses
+            return StoreInfo(*counts, len(self._images), self._images.cost, self._folder_hits)
 
     def clear(self):
         """Forget all pictures, fingerprints and counts."""
         with self._lock:
             self._files.clear()
             self._images.clear()
-            self._hits = self._misses = 0
+            self._hits = self._misses = self._folder_hits = 0
 
-    def _known(self, digest, options, new):
-        image = new.get((digest, options))
-        if image is not None:
-            return image
+    def _in_memory(self, digest, options):
         with self._lock:
             return self._images.get((digest, options))
 
-    def _fingerprint(self, path, row):
-        """Digest of a file, and its content if it had to be read."""
+    def _known_fingerprint(self, path, row):
+        """Digest of a file that has not changed since it was read, else None."""
         status = file_status(path, row=row)
         with self._lock:
             known = self._files.get(_file_key(path))
         if status is not None and known is not None and known[0] == _signature(status):
-            return known[1], None
-        return self._read_file(path, row)
+            return known[1]
+        return None
 
     def _read_file(self, path, row):
         started = time.time_ns()
@@ -280,6 +331,26 @@ def _numbered(paths, rows):
     if len(rows) != len(paths):
         raise ValueError(f"rows must be as long as paths ({len(paths)}), got {len(rows)}")
     return list(zip(paths, rows, strict=True))
+
+
+def _fill(results, function, numbered, n_threads):
+    """Compute the results that are None, in threads, and count them."""
+    gaps = [position for position, result in enumerate(results) if result is None]
+    if n_threads == 1 or len(gaps) < 2:
+        for position in gaps:
+            results[position] = function(*numbered[position])
+        return len(gaps)
+    # Reading, hashing, decoding and resizing leave Python's lock to others for most of their time.
+    pool = ThreadPoolExecutor(min(n_threads, len(gaps)))
+    try:
+        pairs = (numbered[position] for position in gaps)
+        for position, result in zip(
+            gaps, pool.map(function, *zip(*pairs, strict=True)), strict=True
+        ):
+            results[position] = result
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return len(gaps)
 
 
 _SHARED = ImageStore()

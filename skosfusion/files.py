@@ -1,0 +1,67 @@
+"""Files that are there whole or not at all, whatever happens to the process that writes them."""
+
+import logging
+import os
+import tempfile
+import time
+from pathlib import Path
+
+_LOGGER = logging.getLogger(__name__)
+_SUFFIX = ".tmp"
+_ORPHAN_SECONDS = 3600.0
+
+
+def write_atomically(path, content, *, temporary_folder=None):
+    """Write bytes to a file so that it holds either its old content or all of the new.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, in a folder that exists.
+    content : bytes
+        What to write.
+    temporary_folder : pathlib.Path or None, default=None
+        Where the unfinished file lies, on the same file system; None for beside the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; nothing is left behind then.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skosfusion.files import write_atomically
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder, "note"), b"done")
+    ...     Path(folder, "note").read_bytes()
+    b'done'
+    """
+    folder = temporary_folder or path.parent
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=_SUFFIX)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def sweep_temporary_files(folder, older_than=_ORPHAN_SECONDS):
+    """Remove what killed processes left of `write_atomically`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where to look; folders in it are left alone.
+    older_than : float, default=3600.0
+        Age in seconds from which a file counts as left behind.
+    """
+    for path in folder.glob(f".*{_SUFFIX}"):
+        try:
+            if time.time() - path.stat().st_mtime > older_than:
+                path.unlink()
+        except OSError as error:  # another process was faster, or the folder cannot be written
+            _LOGGER.debug("temporary file %s stays: %s", path, error)

@@ -1,0 +1,224 @@
+"""Decoded pictures kept in a folder."""
+
+import hashlib
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from PIL import Image
+
+from skosfusion.exceptions import ImageError
+from skosfusion.images import ImageStore, _picture_files, _store
+
+SIZE = 16
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Five grey pictures of noise and one in colour."""
+    rng, files = np.random.default_rng(0), []
+    for number in range(6):
+        shape = (30, 40, 3) if number == 5 else (30, 40)
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8)).save(files[-1])
+    return files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "memory"
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    """Make any decoding an error, from the call on."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a picture was decoded")
+
+    return lambda: monkeypatch.setattr(_store, "read_pixels", refuse)
+
+
+def _read(paths, folder, store=None, **options):
+    return (store or ImageStore()).read(paths, folder=folder, image_size=SIZE, **options)
+
+
+def _kept(folder):
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def _equal(first, second):
+    return len(first) == len(second) and all(map(np.array_equal, first, second))
+
+
+def test_pictures_outlive_the_store(paths, folder, no_decoding):
+    exact = ImageStore().read(paths, image_size=SIZE)
+    assert _equal(_read(paths, folder), exact)
+    no_decoding()
+    store = ImageStore()
+    assert _equal(_read(paths, folder, store), exact)
+    assert store.info() == (0, 0, 0, 0, 6)
+
+
+def test_kept_pictures_take_no_memory(paths, folder):
+    store = ImageStore()
+    _read(paths, folder, store)
+    assert store.info() == (0, 6, 0, 0, 0)
+    _read(paths, folder, store)
+    assert store.info() == (0, 6, 0, 0, 6)
+
+
+def test_a_picture_in_memory_is_not_read_from_the_folder(paths, folder):
+    store = ImageStore()
+    store.read(paths, image_size=SIZE)
+    _read(paths, folder, store)
+    assert store.info()[:3] == (6, 6, 6)
+    assert not folder.exists()
+
+
+def test_files_are_safetensors_that_hold_a_digest(paths, folder):
+    _read(paths, folder)
+    assert len(_kept(folder)) == len([f for f in folder.rglob("*") if f.is_file()]) == 6
+    for path in _kept(folder):
+        arrays = safetensors.numpy.load_file(path)
+        assert arrays["pixels"].dtype == np.uint8
+        assert arrays["digest"].shape == (32,)
+
+
+def test_other_options_and_versions_do_not_meet(paths, folder, monkeypatch):
+    _read(paths, folder)
+    _read(paths, folder, contrast="stretch")
+    ImageStore().read(paths, folder=folder, image_size=8)
+    monkeypatch.setattr(_picture_files, "pillow_version", "0.0")
+    _read(paths, folder)
+    monkeypatch.setattr(_picture_files, "__version__", "0.0")
+    _read(paths, folder)
+    assert len(list((folder / "images").iterdir())) == 5
+    assert len(_kept(folder)) == 30
+
+
+def test_a_replaced_image_is_noticed(paths, folder):
+    old = _read(paths, folder)
+    paths[0].write_bytes(paths[1].read_bytes())
+    assert _equal(_read(paths, folder), [old[1], *old[1:]])
+
+
+@pytest.mark.parametrize(
+    "damage", ["bit", "cut", "empty", "pickle", "other", "shape", "pipe", "key"]
+)
+def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding):
+    exact = _read(paths[:5], folder)
+    first, second = _kept(folder)[:2]
+    content = bytearray(first.read_bytes())
+    arrays = safetensors.numpy.load(bytes(content))
+    if damage == "bit":
+        content[-40] ^= 4
+    elif damage == "cut":
+        content = content[:-100]
+    elif damage == "other":
+        content = second.read_bytes()
+    elif damage == "shape":
+        content = safetensors.numpy.save(arrays | {"pixels": arrays["pixels"][:, :3].copy()})
+    elif damage == "key":
+        content = safetensors.numpy.save({"pixels": arrays["pixels"]})
+    else:
+        content = b"\x80\x04cos\nsystem\n" if damage == "pickle" else b""
+    first.unlink()
+    if damage == "pipe":
+        os.mkfifo(first)
+    else:
+        first.write_bytes(content)
+    with pytest.warns(UserWarning, match="1 kept pictures are passed over and decoded again"):
+        assert _equal(_read(paths[:5], folder), exact)
+    no_decoding()
+    assert _equal(_read(paths[:5], folder), exact)
+
+
+def test_a_folder_of_another_owner_is_like_none(paths, folder, no_decoding):
+    exact = _read(paths, folder)
+    folder.joinpath("images").rename(folder / "pictures")
+    folder.joinpath("images").write_text("in the way")
+    store = ImageStore()
+    with pytest.warns(UserWarning, match="pictures cannot be kept"):
+        assert _equal(_read(paths, folder, store), exact)
+    assert store.info().n_images == 6
+    no_decoding()
+    assert _equal(_read(paths, folder, store), exact)
+
+
+def test_a_full_disk_costs_one_warning(paths, folder, monkeypatch):
+    calls = []
+
+    def refuse(*args, **kwargs):
+        calls.append(args)
+        raise OSError(28, "No space left on device")
+
+    exact = ImageStore().read(paths, image_size=SIZE)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.warns(UserWarning, match="No space left") as caught:
+        assert _equal(_read(paths, folder), exact)
+    assert len(caught) == len(calls) == 1
+    assert not [f for f in folder.rglob("*") if f.is_file()]
+
+
+def test_a_file_as_folder_is_refused(paths, folder):
+    folder.write_text("")
+    with pytest.raises(ValueError, match="is not a folder"):
+        _read(paths, folder)
+
+
+def test_unfinished_files_of_killed_processes_are_swept(paths, folder):
+    _read(paths[:3], folder)
+    (inner,) = (folder / "images").iterdir()
+    old, fresh = inner / ".old.tmp", inner / ".fresh.tmp"
+    for file in (old, fresh):
+        file.write_bytes(b"half")
+    os.utime(old, (time.time() - 86400,) * 2)
+    _read(paths, folder)
+    assert not old.exists()
+    assert fresh.exists()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_threads_give_what_one_thread_gives(kept, paths, folder):
+    folder = folder if kept else None
+    many = paths * 4
+    exact = ImageStore().read(many, image_size=SIZE)
+    store = ImageStore()
+    assert _equal(_read(many, folder, store, n_threads=3), exact)
+    assert _equal(_read(many, folder, store, n_threads=3), exact)
+    batch = ImageStore().read_batch(many, folder=folder, n_threads=3, image_size=SIZE)
+    assert _equal(list(batch)[5::6], exact[5::6])
+
+
+def test_several_threads_decode(paths, monkeypatch):
+    together = threading.Barrier(3, timeout=20)
+    decode = _store.read_pixels
+
+    def wait(*args, **kwargs):
+        together.wait()
+        return decode(*args, **kwargs)
+
+    monkeypatch.setattr(_store, "read_pixels", wait)
+    assert len(_read(paths, None, n_threads=3)) == 6
+
+
+def test_fingerprints_are_the_same_in_threads(paths):
+    expected = [hashlib.blake2b(path.read_bytes(), digest_size=32).digest() for path in paths]
+    assert ImageStore().fingerprints(paths, n_threads=3) == expected
+
+
+def test_the_first_unreadable_file_in_order_is_named(paths, folder):
+    for number in (2, 4):
+        paths[number].write_bytes(b"not a picture")
+    with pytest.raises(ImageError, match="row 12"):
+        _read(paths, folder, n_threads=2, rows=range(10, 16))
+
+
+@pytest.mark.parametrize("n_threads", [0, 1.5, True])
+def test_a_number_of_threads_that_is_none_is_refused(n_threads, paths):
+    with pytest.raises(ValueError, match="n_threads must be an integer >= 1"):
+        ImageStore().read(paths, n_threads=n_threads)
