@@ -5,9 +5,11 @@ Tensors only: this module reads no file and knows no table.
 
 import copy
 import difflib
+import functools
 
 import torch
 from torch import nn
+from torch.fx.experimental.optimization import fuse
 from torchvision import models
 
 # Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
@@ -107,6 +109,59 @@ def build_empty_encoder(backbone):
         return build_encoder(backbone)
 
 
+def is_torchvision_model(encoder):
+    """Tell whether an encoder's code is torchvision's, and so known by torchvision's version.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        The encoder.
+
+    Returns
+    -------
+    bool
+        True for torchvision's classification models.
+    """
+    return type(encoder).__module__.startswith("torchvision.models.")
+
+
+def folded_encoder(encoder):
+    """Make a copy of an encoder for inference, its batch normalisation folded into convolutions.
+
+    In evaluation mode batch normalisation is a scale and an offset for each channel, which the
+    weights and the bias of the convolution before it can take over [1]_. The features are those
+    of the encoder but for rounding.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        The encoder. What is not a torchvision model is returned as it is: folding needs to
+        follow the computation, and nothing is known of a user's class.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy, in evaluation mode.
+
+    References
+    ----------
+    .. [1] B. Jacob et al., "Quantization and training of neural networks for efficient
+       integer-arithmetic-only inference", CVPR 2018, section 3.2.
+
+    Examples
+    --------
+    >>> from skosfusion.network import build_encoder, folded_encoder
+    >>> folded = folded_encoder(build_encoder("resnet18"))
+    >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
+    False
+    """
+    if not is_torchvision_model(encoder):
+        return encoder
+    copied = copy.deepcopy(encoder).eval()
+    # Only layers are exchanged for others; parameters that need no gradient stay that way.
+    return fuse(copied).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
 class FusionNetwork(nn.Module):
     """Late fusion of one image and a row of clinical values.
 
@@ -180,7 +235,7 @@ class FusionNetwork(nn.Module):
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = _initialised_encoder(backbone, encoder_state)
-            self.n_features = _feature_length(self.encoder, image_size)
+            self.n_features = _feature_length(backbone, self.encoder, image_size)
         # Buffers follow the module to its device; they are constants, so not part of its state.
         for name, values in (("pixel_mean", IMAGENET_MEAN), ("pixel_std", IMAGENET_STD)):
             constant = 255 * torch.tensor(values).view(1, 3, 1, 1)
@@ -233,25 +288,28 @@ class FusionNetwork(nn.Module):
             self.encoder.train(mode and not self.encoder_frozen)
         return self
 
-    def encode(self, image):
+    def encode(self, image, encoder=None):
         """Turn images into feature vectors.
 
         Parameters
         ----------
         image : torch.Tensor of shape (n_samples, channels, height, width)
             Pixels, uint8 or float in [0, 255], with one channel (grey) or three (red, green, blue).
+        encoder : torch.nn.Module or None, default=None
+            What `folded_encoder` made of this network's encoder; None takes the encoder itself.
 
         Returns
         -------
         torch.Tensor of shape (n_samples, n_features)
             Features, float32.
         """
+        encoder = self.encoder if encoder is None else encoder
         pixels = (image.float().expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             pixels.device.type, self.encoder_dtype, enabled=self.encoder_dtype is not None
         ):
-            return _flatten(self.encoder(pixels)).float()
+            return _flatten(encoder(pixels)).float()
 
     def forward(self, clinical, image=None, features=None):
         """Compute one logit per class.
@@ -285,13 +343,22 @@ def _flatten(output):
     return output.flatten(1)
 
 
-def _feature_length(encoder, image_size):
+def _feature_length(backbone, encoder, image_size):
     """Find the length of the feature vector from shapes alone, without computing."""
-    shapes_only = copy.deepcopy(encoder).to("meta").eval()
+    if isinstance(backbone, str):
+        return _feature_length_of_torchvision(backbone, image_size)
+    return _length_by_shapes(copy.deepcopy(encoder).to("meta"), image_size)
+
+
+@functools.cache
+def _feature_length_of_torchvision(backbone, image_size):
+    return _length_by_shapes(build_empty_encoder(backbone).to("meta"), image_size)
+
+
+def _length_by_shapes(encoder, image_size):
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
     with torch.no_grad():
-        return _flatten(
-            shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
-        ).shape[1]
+        return _flatten(encoder.eval()(image)).shape[1]
 
 
 def _initialised_encoder(backbone, state):

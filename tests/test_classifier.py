@@ -17,7 +17,9 @@ from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 
 from skosfusion import FusionClassifier
+from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import ImageError, WeightsError
+from skosfusion.images import shared_image_store
 
 
 def clinical_only(**parameters):
@@ -234,6 +236,62 @@ class TestImages:
     def test_a_resnet_trains_on_grey_radiographs(self, classifier, frame, target):
         classifier.set_params(backbone="resnet18", frozen_epochs=1, max_epochs=2, batch_size=24)
         assert classifier.fit(frame, target).module_.n_features == 512
+
+
+class TestMemory:
+    @pytest.fixture
+    def classifier(self, classifier):
+        return classifier.set_params(backbone="resnet18", max_epochs=2)
+
+    def forget(self):
+        shared_image_store().clear()
+        shared_feature_cache().clear()
+
+    @pytest.mark.parametrize("frozen_epochs", ["all", 1, 0])
+    def test_results_are_the_same_with_and_without(
+        self, frozen_epochs, classifier, frame, target, tmp_path
+    ):
+        classifier.set_params(frozen_epochs=frozen_epochs)
+        self.forget()
+        expected = classifier.fit(frame, target).predict_proba(frame)
+        classifier.set_params(memory=tmp_path / "memory")
+        for _ in range(2):
+            self.forget()
+            probabilities = classifier.fit(frame, target).predict_proba(frame)
+            np.testing.assert_array_equal(probabilities, expected)
+        assert shared_image_store().info().misses == 0
+        assert shared_image_store().info().n_images == 0
+
+    def test_a_second_run_with_a_fixed_encoder_reads_features_only(
+        self, classifier, frame, target, tmp_path
+    ):
+        classifier.set_params(frozen_epochs="all", memory=tmp_path)
+        classifier.fit(frame, target)
+        self.forget()
+        classifier.fit(frame, target).predict(frame)
+        assert shared_image_store().info() == (0, 0, 0, 0, 0)
+        assert shared_feature_cache().info()[:2] == (len(frame), 0)
+        assert shared_feature_cache().info().folder_hits == len(frame)
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("frozen_epochs", ["all", 0])
+    def test_bf16_agrees_with_fp32_within_the_bound(self, frozen_epochs, classifier, frame, target):
+        options = {"backbone": "resnet18", "image_size": 64, "frozen_epochs": frozen_epochs}
+        classifier.set_params(**options, lr=0.001)
+        fp32 = classifier.set_params(precision="fp32").fit(frame, target).predict_proba(frame)
+        bf16 = classifier.set_params(precision="bf16").fit(frame, target).predict_proba(frame)
+        difference = np.abs(fp32 - bf16).max()
+        assert 0 < difference < 0.05
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"), [({}, True), ({"foreach": True}, None), ({"fused": False}, False)]
+)
+def test_adam_runs_fused_unless_told_otherwise(params, expected, table):
+    options = {f"optimizer__{name}": value for name, value in params.items()}
+    classifier = clinical_only(optimizer=torch.optim.Adam, max_epochs=1, **options).fit(*table)
+    assert classifier.optimizer_.param_groups[0]["fused"] is expected
 
 
 class TestRealRadiographs:

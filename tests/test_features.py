@@ -18,7 +18,7 @@ from skosfusion import FusionClassifier
 from skosfusion.classifier import _features
 from skosfusion.classifier._features import ENCODE_BATCH, FeatureCache
 from skosfusion.images import shared_image_store
-from skosfusion.network import FusionNetwork
+from skosfusion.network import FusionNetwork, is_torchvision_model
 
 OPTIONS = {"image_size": 32}
 
@@ -48,6 +48,12 @@ def resnet():
     return FusionNetwork(0, 2, backbone="resnet18", image_size=32).eval()
 
 
+@pytest.fixture(autouse=True)
+def no_pictures():
+    """Forget the pictures of earlier tests, which draw the same ones."""
+    shared_image_store().clear()
+
+
 @pytest.fixture
 def paths(tmp_path):
     return tiny.make_cohort(tmp_path, n_patients=20)["image"].tolist()
@@ -56,6 +62,10 @@ def paths(tmp_path):
 @pytest.fixture
 def cache():
     return FeatureCache()
+
+
+def kept_features(folder):
+    return sorted((folder / "features").rglob("*.safetensors"))
 
 
 def by_hand(network, paths):
@@ -198,6 +208,64 @@ def test_an_unchanged_picture_is_decoded_once_for_many_encoders(paths):
     assert after.hits - before.hits == 2 * len(paths)
 
 
+def test_an_encoder_is_folded_once(cache, resnet, paths, monkeypatch):
+    folded = []
+    fold = _features.folded_encoder
+
+    def counted(encoder):
+        folded.append(encoder)
+        return fold(encoder)
+
+    monkeypatch.setattr(_features, "folded_encoder", counted)
+    key = _features.encoder_key(resnet, OPTIONS)
+    for start in range(0, len(paths), 10):
+        cache.features(resnet, paths[start : start + 10], OPTIONS, key=key)
+    assert folded == [resnet.encoder]
+
+
+def test_a_trained_encoder_is_folded_anew(cache, paths):
+    network = FusionNetwork(0, 2, backbone="resnet18", image_size=32).eval()
+    cache.features(network, paths[:3], OPTIONS)
+    with torch.no_grad():
+        network.encoder.conv1.weight.mul_(2)
+        network.encoder.bn1.running_var.mul_(2)
+    fresh = FeatureCache().features(network, paths[3:6], OPTIONS)
+    np.testing.assert_array_equal(cache.features(network, paths[3:6], OPTIONS), fresh)
+    np.testing.assert_allclose(fresh, by_hand(network, paths[3:6]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_users_encoder_that_trains_on_is_not_remembered(cache, network, paths):
+    cache.features(network, paths[:3], OPTIONS)
+    with torch.no_grad():
+        network.encoder.conv.weight.mul_(2)
+    assert not np.allclose(
+        cache.features(network, paths[:3], OPTIONS),
+        FeatureCache().features(
+            FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval(), paths[:3], OPTIONS
+        ),
+    )
+
+
+def test_a_picture_replaced_while_others_are_encoded_leaves_nothing_stale(
+    cache, network, paths, monkeypatch
+):
+    encode = _features._encode
+    original = Path(paths[-1]).read_bytes()
+
+    def replace_first(*args):
+        Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[-1])
+        return encode(*args)
+
+    monkeypatch.setattr(_features, "_encode", replace_first)
+    cache.features(network, paths, OPTIONS)
+    monkeypatch.undo()
+    changed = cache.features(network, paths[-1:], OPTIONS)
+    Path(paths[-1]).write_bytes(original)
+    restored = cache.features(network, paths[-1:], OPTIONS)
+    np.testing.assert_allclose(restored, by_hand(network, paths[-1:]), rtol=1e-5, atol=1e-6)
+    assert not np.allclose(changed, restored)
+
+
 class TestFolder:
     def test_features_outlive_the_process(self, resnet, paths, tmp_path, monkeypatch):
         folder = tmp_path / "memory"
@@ -205,6 +273,23 @@ class TestFolder:
         monkeypatch.setattr(_features, "_encode", None)
         again = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
         np.testing.assert_array_equal(again, first)
+
+    def test_pictures_are_kept_too(self, resnet, paths, tmp_path):
+        exact = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path)
+        assert len(list((tmp_path / "images").rglob("*.safetensors"))) == len(paths)
+        shutil.rmtree(tmp_path / "features")
+        shared_image_store().clear()
+        again = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path)
+        np.testing.assert_array_equal(again, exact)
+        assert shared_image_store().info() == (0, 0, 0, 0, len(paths))
+
+    def test_what_comes_from_the_folder_is_counted(self, resnet, paths, tmp_path):
+        FeatureCache().features(resnet, paths[:30], OPTIONS, folder=tmp_path)
+        cache = FeatureCache()
+        cache.features(resnet, paths[:10], OPTIONS)
+        cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        assert cache.info()[:2] == (10, 20)
+        assert cache.info().folder_hits == 20
 
     def test_only_what_is_new_is_computed(self, resnet, paths, tmp_path):
         FeatureCache().features(resnet, paths[:10], OPTIONS, folder=tmp_path)
@@ -225,7 +310,9 @@ class TestFolder:
 
     def test_there_is_no_pickle(self, resnet, paths, tmp_path):
         FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
-        (file,) = [f for f in (tmp_path / "memory").rglob("*") if f.is_file()]
+        files = [f for f in (tmp_path / "memory").rglob("*") if f.is_file()]
+        assert {f.suffix for f in files} == {".safetensors"}
+        (file,) = [f for f in files if "features" in f.parts]
         arrays = safetensors.numpy.load_file(file)
         assert arrays["features"].shape == (len(paths), 512)
         assert file.stem == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -234,7 +321,7 @@ class TestFolder:
     def test_a_damaged_file_is_noticed_and_computed_again(self, damage, resnet, paths, tmp_path):
         folder = tmp_path / "memory"
         exact = FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
-        (file,) = folder.rglob("*.safetensors")
+        (file,) = kept_features(folder)
         content = bytearray(file.read_bytes())
         if damage == "bit":
             content[-9] ^= 4
@@ -249,7 +336,7 @@ class TestFolder:
 
     def test_a_renamed_file_of_the_wrong_shape_is_passed_over(self, resnet, paths, tmp_path):
         FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
-        (file,) = (tmp_path / "memory").rglob("*.safetensors")
+        (file,) = kept_features(tmp_path / "memory")
         arrays = safetensors.numpy.load_file(file)
         planted = safetensors.numpy.save(arrays | {"features": arrays["features"][:, :3].copy()})
         file.unlink()
@@ -279,7 +366,7 @@ class TestFolder:
     def test_orphans_are_swept_and_fresh_parts_are_not(self, resnet, paths, tmp_path):
         folder = tmp_path / "memory"
         FeatureCache().features(resnet, paths[:4], OPTIONS, folder=folder)
-        parent = next(folder.rglob("*.safetensors")).parent
+        parent = kept_features(folder)[0].parent
         old, fresh = parent / ".old.tmp", parent / ".fresh.tmp"
         for part in (old, fresh):
             part.write_bytes(b"half")
@@ -296,14 +383,14 @@ class TestFolder:
             cache.features(resnet, paths, OPTIONS, folder=tmp_path), first
         )
         assert cache.info().misses == len(paths)
-        assert len(list(tmp_path.rglob("*.safetensors"))) == 1
+        assert len(kept_features(tmp_path)) == 1
 
     def test_a_folder_that_was_deleted_is_written_again(self, resnet, paths, tmp_path):
         cache, folder = FeatureCache(), tmp_path / "memory"
         cache.features(resnet, paths, OPTIONS, folder=folder)
         shutil.rmtree(folder)
         cache.features(resnet, paths, OPTIONS, folder=folder)
-        assert len(list(folder.rglob("*.safetensors"))) == 1
+        assert len(kept_features(folder)) == 1
 
     def test_features_of_a_trained_encoder_are_not_kept_on_disk(
         self, paths, tmp_path, image_options
@@ -316,7 +403,7 @@ class TestFolder:
 
     def test_a_users_own_encoder_is_not_kept_on_disk(self, network, paths, tmp_path):
         FeatureCache().features(network, paths, OPTIONS, folder=tmp_path / "memory")
-        assert not (tmp_path / "memory").exists()
+        assert not (tmp_path / "memory" / "features").exists()
 
 
 def test_the_key_covers_every_entry_of_the_state(resnet):
@@ -331,5 +418,5 @@ def test_the_key_covers_every_entry_of_the_state(resnet):
 
 
 def test_torchvision_models_are_told_from_others():
-    assert _features.is_torchvision_model(models.resnet18())
-    assert not _features.is_torchvision_model(tiny.TinyEncoder())
+    assert is_torchvision_model(models.resnet18())
+    assert not is_torchvision_model(tiny.TinyEncoder())

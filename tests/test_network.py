@@ -10,6 +10,7 @@ from skosfusion.network import (
     FusionNetwork,
     backbone_names,
     build_encoder,
+    folded_encoder,
 )
 
 
@@ -191,3 +192,59 @@ def test_only_classification_models_are_backbones():
     names = backbone_names()
     assert {"resnet18", "resnet50"} <= set(names)
     assert not any("fcn" in name or "raft" in name or "r3d" in name for name in names)
+
+
+FAMILIES = (
+    "alexnet",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "mnasnet0_5",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "resnext50_32x4d",
+    "shufflenet_v2_x0_5",
+    "swin_t",
+    "vgg11_bn",
+)
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_a_folded_encoder_gives_the_features_of_the_encoder(backbone):
+    torch.manual_seed(0)
+    encoder = build_encoder(backbone).eval()
+    for layer in encoder.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 0.1)
+            layer.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(layer.weight, 0.5, 2)
+            nn.init.normal_(layer.bias, 0, 0.1)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    images = torch.randn(2, 3, 64, 64)
+    folded = folded_encoder(encoder)
+    with torch.inference_mode():
+        expected, features = encoder(images), folded(images)
+    torch.testing.assert_close(features, expected, rtol=0, atol=2e-5 * expected.abs().max().item())
+    assert folded is not encoder
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_folding_leaves_a_training_encoder_in_training():
+    encoder = build_encoder("resnet18").train()
+    folded = folded_encoder(encoder)
+    assert all(layer.training for layer in encoder.modules())
+    assert not any(layer.training for layer in folded.modules())
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+
+
+def test_a_users_encoder_is_not_folded(network):
+    assert folded_encoder(network.encoder) is network.encoder
+
+
+def test_the_length_of_features_is_that_of_each_size_and_backbone():
+    sizes = [FusionNetwork(0, 2, backbone="alexnet", image_size=s).n_features for s in (64, 224)]
+    assert sizes == [9216, 9216]
+    lengths = [FusionNetwork(0, 2, backbone=b).n_features for b in ("resnet18", "resnet50")]
+    assert lengths == [512, 2048]

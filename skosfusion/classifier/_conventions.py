@@ -12,7 +12,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.utils import is_dataset
 
 from ._batches import BatchedNet
-from ._hardware import resolve_device
+from ._hardware import kept_memory, one_thread_in_thread_workers, resolve_device
 
 # Torch's global random state is shared by threads: who seeds it must have it alone.
 _RANDOM_STATE_LOCK = threading.RLock()
@@ -89,7 +89,7 @@ class ConventionalNet(BatchedNet):
 
     def _fit(self, X, y, groups, *, anew, classes=None):
         """Check, prepare and train; `anew` starts without an earlier fit."""
-        with self._resolved_device():
+        with self._resolved_device(), one_thread_in_thread_workers(), kept_memory:
             return self._fit_on_device(X, y, groups, anew=anew, classes=classes)
 
     def _fit_on_device(self, X, y, groups, *, anew, classes):
@@ -246,7 +246,8 @@ class ConventionalNet(BatchedNet):
             Probabilities in the order of `classes_`, float32, in [0, 1].
         """
         check_is_fitted(self)
-        return super().predict_proba(X)
+        with one_thread_in_thread_workers(), kept_memory:
+            return super().predict_proba(X)
 
     def predict(self, X):
         """Predict the labels.

@@ -14,6 +14,10 @@ from ._dataset import FusionDataset
 from ._hardware import resolve_device, resolve_encoder_dtype
 from ._images import ImageFedNet
 
+# In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
+# nothing, and its fused form fails when an encoder that was fixed begins to train.
+_FUSED_OPTIMIZERS = torch.optim.Adam, torch.optim.AdamW
+
 
 class FusionClassifier(ImageFedNet):
     """Late fusion of one image and clinical values a sample, as a classifier.
@@ -291,7 +295,7 @@ class FusionClassifier(ImageFedNet):
         return self
 
     def get_params_for_optimizer(self, prefix, named_parameters):
-        """Collect the optimiser's arguments; SGD gets its momentum here.
+        """Collect the optimiser's arguments; SGD gets its momentum here, and some run fused.
 
         Parameters
         ----------
@@ -310,6 +314,11 @@ class FusionClassifier(ImageFedNet):
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if self.optimizer is torch.optim.SGD:
             kwargs.setdefault("momentum", 0.9)
+        if (
+            self.optimizer in _FUSED_OPTIMIZERS
+            and not {"foreach", "differentiable"} & kwargs.keys()
+        ):
+            kwargs.setdefault("fused", torch.device(self.device).type in ("cpu", "cuda"))
         return args, kwargs
 
     def initialize_criterion(self):

@@ -6,11 +6,13 @@ from collections import OrderedDict, defaultdict, namedtuple
 from itertools import chain
 
 import numpy as np
+import PIL
 import torch
 import torchvision
 
 from .. import __version__
 from ..images import shared_image_store
+from ..network import folded_encoder, is_torchvision_model
 from ._feature_files import FeatureFiles
 
 # Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so
@@ -19,7 +21,9 @@ ENCODE_BATCH = 32
 # Features are written to disk in parts, so that an interrupted run keeps what it has.
 _IMAGES_PER_FILE = 512
 
-FeatureCacheInfo = namedtuple("FeatureCacheInfo", "hits misses n_features n_bytes")
+FeatureCacheInfo = namedtuple("FeatureCacheInfo", "hits misses n_features n_bytes folder_hits")
+# To be raised when the same encoder and image would give other features than before.
+_FEATURE_FORMAT = 2
 
 
 class FeatureCache:
@@ -35,6 +39,16 @@ class FeatureCache:
     max_bytes : int, default=2**30
         Most memory to use. The encoder that was asked for longest ago leaves
         first; what does not fit even then is computed again when needed.
+
+    See Also
+    --------
+    shared_feature_cache : The cache of this process.
+
+    Examples
+    --------
+    >>> from skosfusion.classifier import FeatureCache
+    >>> FeatureCache().info()
+    FeatureCacheInfo(hits=0, misses=0, n_features=0, n_bytes=0, folder_hits=0)
     """
 
     def __init__(self, max_bytes=2**30):
@@ -47,7 +61,8 @@ class FeatureCache:
         with self._lock:
             self._by_encoder = OrderedDict()
             self._saved = defaultdict(set)
-            self._n_bytes = self._hits = self._misses = 0
+            self._folded = None, None
+            self._n_bytes = self._hits = self._misses = self._folder_hits = 0
 
     def info(self):
         """Count what the cache did and holds.
@@ -55,14 +70,26 @@ class FeatureCache:
         Returns
         -------
         FeatureCacheInfo
-            Named tuple (hits, misses, n_features, n_bytes).
+            Named tuple: ``hits`` and ``misses`` (features found in memory, and computed),
+            ``n_features`` and ``n_bytes`` (vectors in memory now, and their size),
+            ``folder_hits`` (features read from a folder).
         """
         with self._lock:
             n_features = sum(map(len, self._by_encoder.values()))
-            return FeatureCacheInfo(self._hits, self._misses, n_features, self._n_bytes)
+            counts = self._hits, self._misses
+            return FeatureCacheInfo(*counts, n_features, self._n_bytes, self._folder_hits)
 
     def features(
-        self, network, paths, image_options, *, key=None, rows=None, folder=None, progress=iter
+        self,
+        network,
+        paths,
+        image_options,
+        *,
+        key=None,
+        rows=None,
+        folder=None,
+        keep_on_disk=True,
+        progress=iter,
     ):
         """Return the features of images, computing those that are not at hand.
 
@@ -79,7 +106,9 @@ class FeatureCache:
         rows : list of int or None, default=None
             Position of each file in the user's table, for errors.
         folder : path-like or None, default=None
-            Where features are kept between processes and runs; None for not at all.
+            Where pictures and features are kept between processes and runs; None for not at all.
+        keep_on_disk : bool, default=True
+            Whether the folder keeps features too, not only pictures.
         progress : callable, default=iter
             Wraps the list of batches to encode, to show a progress bar.
 
@@ -90,32 +119,64 @@ class FeatureCache:
         """
         key = encoder_key(network, image_options) if key is None else key
         rows = list(range(len(paths))) if rows is None else rows
-        fingerprints = shared_image_store().fingerprints(paths, rows=rows)
+        n_threads = torch.get_num_threads()
+        fingerprints = shared_image_store().fingerprints(paths, rows=rows, n_threads=n_threads)
         wanted = set(fingerprints)
         found = self._known(key, wanted)
+        n_known = sum(fingerprint in found for fingerprint in fingerprints)
         files, unsaved = None, set()
-        if folder is not None and is_torchvision_model(network.encoder):
+        # A user's class can change under its name, so its features are of no use to another run.
+        if folder is not None and keep_on_disk and is_torchvision_model(network.encoder):
             files = FeatureFiles(folder, key.hex(), network.n_features)
             found |= self._stored(key, files, wanted, found)
             unsaved = wanted & found.keys() - self._saved[files.folder]
         position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
         missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
         with self._lock:
-            self._hits += len(paths) - len(missing)
+            self._hits += n_known
             self._misses += len(missing)
-        for start in progress(range(0, len(missing), ENCODE_BATCH)):
-            batch = missing[start : start + ENCODE_BATCH]
-            files_and_rows = [paths[i] for i in batch], [rows[i] for i in batch]
-            encoded = _encode(network, *files_and_rows, image_options)
-            fresh = dict(zip((fingerprints[i] for i in batch), encoded, strict=True))
-            self._keep(key, fresh)
-            found |= fresh
-            unsaved |= fresh.keys()
+            self._folder_hits += len(paths) - n_known - len(missing)
+        batches = [missing[i : i + ENCODE_BATCH] for i in range(0, len(missing), ENCODE_BATCH)]
+        image_options = {**image_options, "folder": folder, "n_threads": n_threads}
+        for batch, encoded in self._encoded(
+            progress(batches), key, network, paths, rows, image_options
+        ):
+            found |= zip((fingerprints[i] for i in batch), encoded, strict=True)
+            # A file that was replaced in the meantime must not leave its features to the old one.
+            still = shared_image_store().fingerprints(
+                [paths[i] for i in batch], rows=[rows[i] for i in batch], n_threads=n_threads
+            )
+            unchanged = {fingerprints[i] for i in batch}.intersection(still)
+            self._keep(key, {fingerprint: found[fingerprint] for fingerprint in unchanged})
+            unsaved |= unchanged
             if len(unsaved) >= _IMAGES_PER_FILE:
                 self._save(files, unsaved, found)
                 unsaved = set()
         self._save(files, unsaved, found)
         return np.stack([found[fingerprint] for fingerprint in fingerprints])
+
+    def _encoded(self, batches, key, network, paths, rows, image_options):
+        """Encode batches of positions; an accelerator computes while the next one is read."""
+        waiting = None
+        for batch in batches:
+            pixels = shared_image_store().read_batch(
+                [paths[i] for i in batch], rows=[rows[i] for i in batch], **image_options
+            )
+            started = batch, _encode(network, self._folded_encoder(key, network), pixels)
+            if waiting is not None:
+                yield _finished(*waiting)
+            waiting = started
+        if waiting is not None:
+            yield _finished(*waiting)
+
+    def _folded_encoder(self, key, network):
+        """Fold an encoder once, not for each batch to predict from; the last one is kept."""
+        kept_key, encoder = self._folded
+        if kept_key != key:
+            encoder = folded_encoder(network.encoder)
+            # A user's class is not copied, and training would change what is kept here.
+            self._folded = (None, None) if encoder is network.encoder else (key, encoder)
+        return encoder
 
     def _stored(self, key, files, wanted, found):
         """Read the folder where that can help, and remember what it holds."""
@@ -160,15 +221,18 @@ class FeatureCache:
                 self._n_bytes += vector.nbytes
 
 
-def _encode(network, paths, rows, image_options):
-    """Encode one batch of files, padded to the fixed batch size."""
-    pixels = torch.from_numpy(shared_image_store().read_batch(paths, rows=rows, **image_options))
+def _encode(network, encoder, pixels):
+    """Encode one batch, padded to the fixed batch size."""
     n_images = len(pixels)
+    pixels = torch.from_numpy(pixels).to(network.pixel_mean.device, non_blocking=True)
     padded = torch.cat([pixels, pixels[:1].expand(ENCODE_BATCH - n_images, -1, -1, -1)])
     with torch.inference_mode():
-        features = network.encode(padded.to(network.pixel_mean.device))
-    # Copied row by row: a view would keep the whole batch alive.
-    return [row.copy() for row in features[:n_images].cpu().numpy()]
+        return network.encode(padded, encoder)[:n_images]
+
+
+def _finished(batch, features):
+    """Fetch computed features; copied row by row, as a view would keep the whole batch alive."""
+    return batch, [row.copy() for row in features.cpu().numpy()]
 
 
 def encoder_key(network, image_options):
@@ -193,9 +257,10 @@ def encoder_key(network, image_options):
         _USER_CLASSES.add(encoder_type)
         digest.update(f"{id(encoder_type)}\0".encode())
     for part in (
-        __version__,
+        f"{__version__} {_FEATURE_FORMAT} {ENCODE_BATCH}",
         torch.__version__,
         torchvision.__version__,
+        PIL.__version__,
         f"{encoder_type.__module__}.{encoder_type.__qualname__}",
         str(network.encoder),
         str(network.encoder_dtype),
@@ -219,11 +284,6 @@ def encoder_key(network, image_options):
 _USER_CLASSES = set()
 
 
-def is_torchvision_model(encoder):
-    """Tell whether the encoder's code is torchvision's, and so known by torchvision's version."""
-    return type(encoder).__module__.startswith("torchvision.models.")
-
-
 def _is_dense(tensor):
     return tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
 
@@ -241,7 +301,7 @@ def shared_feature_cache():
 
     Examples
     --------
-    >>> from skosfusion.classifier._features import shared_feature_cache
+    >>> from skosfusion.classifier import shared_feature_cache
     >>> shared_feature_cache().info().misses >= 0
     True
     """

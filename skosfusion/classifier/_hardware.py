@@ -1,6 +1,13 @@
-"""Which device computes, and in which number format."""
+"""Which device computes, in which number format, with how many threads and whose memory."""
+
+import contextlib
+import ctypes
+import multiprocessing
+import threading
 
 import torch
+from joblib.parallel import get_active_backend
+from threadpoolctl import threadpool_limits
 
 
 def resolve_device(device):
@@ -67,3 +74,85 @@ def _multiplies_bf16(device):
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False
+
+
+def free_accelerator_bytes(device):
+    """Tell how much memory of its own a device has left.
+
+    Parameters
+    ----------
+    device : torch.device
+        The device.
+
+    Returns
+    -------
+    int
+        Bytes; 0 for the CPU, and for devices that cannot tell.
+    """
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
+@contextlib.contextmanager
+def one_thread_in_thread_workers():
+    """Compute in one thread where joblib runs this code in one of several threads.
+
+    In worker processes of loky, joblib sees to it that workers times threads are no more than
+    the cores. With the "threading" and "multiprocessing" backends nobody does, and each worker
+    would start as many threads as there are cores. The limit holds for the calling thread alone.
+    """
+    backend, _ = get_active_backend()
+    is_worker = getattr(backend, "nesting_level", 0) > 0
+    is_thread = threading.current_thread() is not threading.main_thread()
+    if is_worker and (is_thread or multiprocessing.current_process().daemon):
+        # At its first use of torch a thread takes over what `torch.set_num_threads` said.
+        torch.get_num_threads()
+        with threadpool_limits(1, user_api="openmp"):
+            yield
+    else:
+        yield
+
+
+# Parameters of glibc's `mallopt`, from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+_DEFAULT_MMAP_MAX = 65536
+# Where glibc's own adjustment of these two ends once large blocks have been freed, mallopt(3).
+_ADJUSTED_MMAP_THRESHOLD, _ADJUSTED_TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
+_NEVER = 2**31 - 1
+
+
+class _KeptMemory:
+    """Freed memory stays with the process while anybody is inside; a context manager.
+
+    By default glibc asks the system for each block above 32 MB and gives it back when it is
+    freed, so that every activation of every batch is cleared page by page again. In training
+    ResNet18 with batches of 256 that was 40 % of the time (two cores, AVX512-BF16).
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        try:
+            library = ctypes.CDLL(None)
+            library.gnu_get_libc_version  # noqa: B018 - other C libraries have another allocator
+            self._glibc = library
+        except (OSError, AttributeError, TypeError):
+            self._glibc = None
+
+    def __enter__(self):
+        with self._lock:
+            self._n_inside += 1
+            if self._n_inside == 1 and self._glibc is not None:
+                self._glibc.mallopt(_M_MMAP_MAX, 0)
+                self._glibc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
+
+    def __exit__(self, *exception):
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0 and self._glibc is not None:
+                self._glibc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+                self._glibc.mallopt(_M_MMAP_THRESHOLD, _ADJUSTED_MMAP_THRESHOLD)
+                self._glibc.mallopt(_M_TRIM_THRESHOLD, _ADJUSTED_TRIM_THRESHOLD)
+                self._glibc.malloc_trim(0)
+
+
+kept_memory = _KeptMemory()

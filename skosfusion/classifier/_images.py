@@ -1,5 +1,6 @@
 """What the network gets to see of an image: features while the encoder is fixed, else pixels."""
 
+import math
 from functools import partial
 
 import torch
@@ -11,9 +12,12 @@ from ._checks import check_inputs
 from ._conventions import ConventionalNet
 from ._dataset import FusionDataset
 from ._features import encoder_key, shared_feature_cache
+from ._hardware import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
 _READ_ROWS = 256
+# Pixels may take this share of an accelerator's free memory; the rest is for the network.
+_RESIDENT_SHARE = 0.5
 
 
 class ImageFedNet(ConventionalNet):
@@ -37,15 +41,49 @@ class ImageFedNet(ConventionalNet):
         self.module_.freeze_encoder(fixed)
         if fixed:
             features = torch.from_numpy(self._features(dataset.paths, range(len(dataset))))
-            dataset.load_images = partial(_gather_features, features)
+            if self._loads_in_this_process:
+                features = features.to(self.module_.pixel_mean.device)
+            dataset.load_images = partial(_gather, "features", features)
         else:
-            starts = range(0, len(dataset), _READ_ROWS)
-            for start in progress_bar(starts, shown=self.verbose, desc="reading images"):
-                rows = range(start, min(start + _READ_ROWS, len(dataset)))
-                self._pixels(dataset.paths, rows)
-            dataset.load_images = partial(self._pixels, dataset.paths)
+            n_channels = self._read_all(dataset.paths)
+            pixels = self._resident_pixels(dataset.paths, n_channels)
+            if pixels is None:
+                dataset.load_images = partial(self._pixels, dataset.paths)
+            else:
+                dataset.load_images = partial(_gather, "image", pixels)
             self._encoder_has_trained_ = True
         self._images_are_fixed_ = fixed
+
+    def _read_all(self, paths):
+        """Read each image once, and find the number of channels."""
+        n_channels = 1
+        parts = [
+            range(i, min(i + _READ_ROWS, len(paths))) for i in range(0, len(paths), _READ_ROWS)
+        ]
+        for rows in progress_bar(parts, shown=self.verbose, desc="reading images"):
+            pictures = self._read(shared_image_store().read, paths, rows)
+            n_channels = max(n_channels, *map(len, pictures))
+        return n_channels
+
+    def _resident_pixels(self, paths, n_channels):
+        """Put all pixels into the memory of an accelerator, if there is one and they fit."""
+        device = self.module_.pixel_mean.device
+        shape = len(paths), n_channels, self.image_size, self.image_size
+        if not self._loads_in_this_process:
+            return None
+        if math.prod(shape) > _RESIDENT_SHARE * free_accelerator_bytes(device):
+            return None
+        pixels = torch.empty(shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(paths), _READ_ROWS):
+            rows = range(start, min(start + _READ_ROWS, len(paths)))
+            pixels[start : rows.stop] = self._pixels(paths, rows)["image"].to(device)
+        return pixels
+
+    @property
+    def _loads_in_this_process(self):
+        # Worker processes of a DataLoader cannot use what lies in the accelerator's memory.
+        loaders = "iterator_train", "iterator_valid"
+        return not any(self.get_params_for(loader).get("num_workers") for loader in loaders)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin an epoch; free the encoder when its fixed epochs are over."""
@@ -59,10 +97,17 @@ class ImageFedNet(ConventionalNet):
     def _read_options(self):
         return {"image_size": self.image_size, **(self.image_options or {})}
 
+    def _read(self, read, paths, rows):
+        return read(
+            [paths[row] for row in rows],
+            rows=list(rows),
+            folder=self.memory,
+            n_threads=torch.get_num_threads(),
+            **self._read_options,
+        )
+
     def _pixels(self, paths, rows):
-        files = [paths[row] for row in rows]
-        pixels = shared_image_store().read_batch(files, rows=list(rows), **self._read_options)
-        return {"image": torch.from_numpy(pixels)}
+        return {"image": torch.from_numpy(self._read(shared_image_store().read_batch, paths, rows))}
 
     def _features(self, paths, rows, key=None):
         shown = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
@@ -75,8 +120,9 @@ class ImageFedNet(ConventionalNet):
                 self._read_options,
                 key=key,
                 rows=list(rows),
+                folder=self.memory,
                 # What a trained encoder gives is of no use to any later run.
-                folder=None if self._encoder_has_trained_ else self.memory,
+                keep_on_disk=not self._encoder_has_trained_,
                 progress=shown,
             )
         finally:
@@ -110,5 +156,5 @@ class ImageFedNet(ConventionalNet):
         return dataset
 
 
-def _gather_features(features, rows):
-    return {"features": features[rows]}
+def _gather(name, values, rows):
+    return {name: values[torch.as_tensor(rows, device=values.device)]}
