@@ -31,6 +31,7 @@ def main(arguments=None):
     from ablation_support import data, encoder, report, units
 
     from skosfusion import FusionClassifier, make_fusion_pipeline
+    from skosfusion.classifier import shared_feature_cache
     from skosfusion.datasets import get_data_home
     from skosfusion.exceptions import WeightsError
 
@@ -96,6 +97,12 @@ def main(arguments=None):
             sys.exit(str(error))
         except OSError as error:
             sys.exit(f"{error}\n(--unusable-images exclude leaves such rows out)")
+        info = shared_feature_cache().info()
+        print(
+            f"features: {info.misses} computed, {info.folder_hits} found in {memory}, "
+            f"{info.n_bytes / 2**20:.1f} MB",
+            flush=True,
+        )
     pipeline = make_fusion_pipeline(clinical=clinical, memory=memory, verbose=0, **model)
     settings = model | {
         "optimizer": optimizer,

@@ -216,9 +216,10 @@ def _eight_bits(image, percentiles):
     image = _grey_or_rgb(image)
     if percentiles is None:
         return image
-    low, high = np.percentile(
-        np.arange(256), percentiles, weights=image.convert("L").histogram(), method="inverted_cdf"
-    )
+    # The smallest values that reach these shares of the pixels.
+    n_pixels_up_to = np.cumsum(image.convert("L").histogram())
+    shares = np.maximum(np.multiply(percentiles, n_pixels_up_to[-1]) / 100, 1)
+    low, high = np.searchsorted(n_pixels_up_to, shares)
     table = _scaled(np.arange(256), low, high).tolist()
     return image.point(table * len(image.getbands()))
 
