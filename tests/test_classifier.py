@@ -275,14 +275,26 @@ class TestMemory:
 
 
 class TestPrecision:
+    """The bounds are those of the user guide."""
+
+    @pytest.fixture
+    def classifier(self, classifier):
+        return classifier.set_params(backbone="resnet18", image_size=64, lr=0.001)
+
     @pytest.mark.parametrize("frozen_epochs", ["all", 0])
-    def test_bf16_agrees_with_fp32_within_the_bound(self, frozen_epochs, classifier, frame, target):
-        options = {"backbone": "resnet18", "image_size": 64, "frozen_epochs": frozen_epochs}
-        classifier.set_params(**options, lr=0.001)
-        fp32 = classifier.set_params(precision="fp32").fit(frame, target).predict_proba(frame)
+    def test_training_in_bf16_gives_nearly_the_same_model(
+        self, frozen_epochs, classifier, frame, target
+    ):
+        classifier.set_params(frozen_epochs=frozen_epochs, precision="fp32")
+        fp32 = classifier.fit(frame, target).predict_proba(frame)
         bf16 = classifier.set_params(precision="bf16").fit(frame, target).predict_proba(frame)
-        difference = np.abs(fp32 - bf16).max()
-        assert 0 < difference < 0.05
+        assert 0 < np.abs(fp32 - bf16).max() < 0.05
+
+    def test_the_same_model_agrees_in_both(self, classifier, frame, target):
+        fp32 = classifier.set_params(precision="fp32").fit(frame, target).predict_proba(frame)
+        classifier.module_.encoder_dtype = torch.bfloat16
+        bf16 = classifier.predict_proba(frame)
+        assert 0 < np.abs(fp32 - bf16).max() < 0.02
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,65 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
     assert _equal(_read(paths[:5], folder), exact)
 
 
+def _plant(folder, image, pixels, **options):
+    """Write what a stranger would who knows how digests are made."""
+    files = _picture_files.PictureFiles(folder, _store.read_options(**options))
+    assert files.write(ImageStore().fingerprints([image])[0], pixels)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((1, 8, 32), np.uint8), np.zeros((2, 16, 16), np.uint8), np.zeros((1, 16, 16), "i4")],
+    ids=["shape", "channels", "type"],
+)
+def test_a_planted_file_of_another_form_is_passed_over(pixels, paths, folder):
+    _plant(folder, paths[0], pixels, image_size=SIZE)
+    with pytest.warns(UserWarning, match="passed over"):
+        (image,) = _read(paths[:1], folder)
+    assert (image.shape, image.dtype) == ((1, SIZE, SIZE), np.uint8)
+
+
+def test_a_shape_that_does_not_match_the_digest_is_noticed(paths, folder):
+    (exact,) = ImageStore().read(paths[:1], folder=folder, image_size=None)
+    (path,) = _kept(folder)
+    arrays = safetensors.numpy.load(path.read_bytes())
+    turned = arrays | {"pixels": arrays["pixels"].reshape(1, 40, 30)}
+    path.write_bytes(safetensors.numpy.save(turned))
+    with pytest.warns(UserWarning, match="does not match its digest"):
+        (image,) = ImageStore().read(paths[:1], folder=folder, image_size=None)
+    np.testing.assert_array_equal(image, exact)
+
+
+def test_pictures_from_the_folder_cannot_be_written_to(paths, folder):
+    _read(paths, folder)
+    with pytest.raises(ValueError, match="read-only"):
+        _read(paths, folder)[0][0, 0, 0] = 1
+
+
+def test_histogram_equalisation_of_another_version_does_not_meet(paths, folder, monkeypatch):
+    pytest.importorskip("skimage")
+    _read(paths, folder, contrast="clahe")
+    monkeypatch.setattr(_picture_files, "version", lambda name: "0.0")
+    _read(paths, folder, contrast="clahe")
+    _read(paths, folder)
+    assert len(list((folder / "images").iterdir())) == 3
+
+
+def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
+    decode, decoded = _store.read_pixels, []
+
+    def slowly(data, options, *, path, row):
+        time.sleep(0.05)
+        decoded.append(row)
+        return decode(data, options, path=path, row=row)
+
+    monkeypatch.setattr(_store, "read_pixels", slowly)
+    paths[0].write_bytes(b"not a picture")
+    with pytest.raises(ImageError, match="row 0"):
+        _read(paths * 8, None, n_threads=2)
+    assert len(decoded) < 20
+
+
 def test_a_folder_of_another_owner_is_like_none(paths, folder, no_decoding):
     exact = _read(paths, folder)
     folder.joinpath("images").rename(folder / "pictures")
