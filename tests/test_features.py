@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import os
 import shutil
@@ -235,15 +236,29 @@ def test_a_trained_encoder_is_folded_anew(cache, paths):
 
 
 def test_a_users_encoder_that_trains_on_is_not_remembered(cache, network, paths):
+    twin = copy.deepcopy(network)
     cache.features(network, paths[:3], OPTIONS)
     with torch.no_grad():
         network.encoder.conv.weight.mul_(2)
-    assert not np.allclose(
-        cache.features(network, paths[:3], OPTIONS),
-        FeatureCache().features(
-            FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval(), paths[:3], OPTIONS
-        ),
-    )
+    features = cache.features(twin, paths[3:6], OPTIONS)
+    np.testing.assert_allclose(features, by_hand(twin, paths[3:6]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["PIL.__version__", "torch.__version__", "torchvision.__version__", "__version__"]
+)
+def test_the_versions_are_part_of_the_key(name, resnet, monkeypatch):
+    before = _features.encoder_key(resnet, OPTIONS)
+    target = f"skosfusion.classifier._features.{name}"
+    monkeypatch.setattr(target, "0.0")
+    assert _features.encoder_key(resnet, OPTIONS) != before
+
+
+@pytest.mark.parametrize("name", ["_FEATURE_FORMAT", "ENCODE_BATCH"])
+def test_the_way_of_computing_is_part_of_the_key(name, resnet, monkeypatch):
+    before = _features.encoder_key(resnet, OPTIONS)
+    monkeypatch.setattr(_features, name, 99)
+    assert _features.encoder_key(resnet, OPTIONS) != before
 
 
 def test_a_picture_replaced_while_others_are_encoded_leaves_nothing_stale(
