@@ -11,13 +11,13 @@ import tiny
 import torch
 
 from skosfusion import FusionClassifier
-from skosfusion.classifier import _hardware, _images
+from skosfusion.classifier import _features, _hardware, _images
 from skosfusion.classifier._hardware import (
     free_accelerator_bytes,
     kept_memory,
     one_thread_in_thread_workers,
 )
-from skosfusion.images import shared_image_store
+from skosfusion.images import ImageStore, shared_image_store
 
 
 class ThreadCount(tiny.TinyEncoder):
@@ -95,7 +95,9 @@ class TestKeptMemory:
         return function().d
 
     def test_large_blocks_come_from_the_system_only_outside(self):
-        with kept_memory, kept_memory:
+        with kept_memory:
+            with kept_memory:
+                pass
             before = self._blocks_of_the_system()
             large = torch.empty(2**27, dtype=torch.uint8)
             assert self._blocks_of_the_system() == before
@@ -104,6 +106,18 @@ class TestKeptMemory:
         large = torch.empty(2**27, dtype=torch.uint8)
         assert self._blocks_of_the_system() == before + 1
         del large
+
+    def test_freed_memory_is_not_cleared_again(self):
+        resource = pytest.importorskip("resource")
+
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.ones(2**28, dtype=torch.uint8)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        with kept_memory:
+            first, again = faults(), faults()
+        assert again < first / 10
 
     def test_memory_goes_back_in_the_end(self):
         def resident_bytes():
@@ -138,6 +152,23 @@ class TestKeptMemory:
         classifier.predict(X)
         assert set(inside) == {1}
         assert kept_memory._n_inside == 0
+
+
+def test_pictures_are_read_in_as_many_threads_as_torch_has(two_threads, classifier, cohort):
+    seen = set()
+
+    class WatchedStore(ImageStore):
+        def read(self, *args, n_threads, **kwargs):
+            seen.add(n_threads)
+            return super().read(*args, n_threads=n_threads, **kwargs)
+
+    store = WatchedStore()
+    X, y = cohort[["image"]], cohort["diagnosis"]
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (_images, _features):
+            patch.setattr(module, "shared_image_store", lambda: store)
+        classifier.fit(X, y).predict(X)
+    assert seen == {2}
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
