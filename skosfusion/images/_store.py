@@ -341,15 +341,11 @@ def _fill(results, function, numbered, n_threads):
             results[position] = function(*numbered[position])
         return len(gaps)
     # Reading, hashing, decoding and resizing leave Python's lock to others for most of their time.
-    pool = ThreadPoolExecutor(min(n_threads, len(gaps)))
-    try:
-        pairs = (numbered[position] for position in gaps)
-        for position, result in zip(
-            gaps, pool.map(function, *zip(*pairs, strict=True)), strict=True
-        ):
+    # After an error `map` starts nothing more.
+    with ThreadPoolExecutor(min(n_threads, len(gaps))) as pool:
+        computed = pool.map(lambda position: function(*numbered[position]), gaps)
+        for position, result in zip(gaps, computed, strict=True):
             results[position] = result
-    finally:
-        pool.shutdown(cancel_futures=True)
     return len(gaps)
 
 
