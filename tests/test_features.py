@@ -306,6 +306,71 @@ class TestFolder:
         assert cache.info()[:2] == (10, 20)
         assert cache.info().folder_hits == 20
 
+    def test_processes_leave_what_others_have_done(self, resnet, paths, tmp_path, monkeypatch):
+        monkeypatch.setattr(_features, "_IMAGES_PER_FILE", 8)
+        monkeypatch.setattr(_features, "ENCODE_BATCH", 8)
+        exact = FeatureCache().features(resnet, paths, OPTIONS)
+        one, other = FeatureCache(), FeatureCache()
+        save = FeatureCache._save
+
+        def save_and_let_the_other_work(self, *args):
+            save(self, *args)
+            if self is one and not other.info().misses:
+                other.features(resnet, paths[16:], OPTIONS, folder=tmp_path)
+
+        monkeypatch.setattr(FeatureCache, "_save", save_and_let_the_other_work)
+        features = one.features(resnet, paths, OPTIONS, folder=tmp_path)
+        np.testing.assert_array_equal(features, exact)
+        # The second batch was on its way when the first was saved.
+        assert one.info()[:2] == (0, 16)
+        assert one.info().folder_hits == other.info().misses == len(paths) - 16
+
+    def test_a_file_is_read_once(self, resnet, paths, tmp_path, monkeypatch):
+        FeatureCache().features(resnet, paths[:20], OPTIONS, folder=tmp_path)
+        cache = FeatureCache()
+        cache.features(resnet, paths[:10], OPTIONS, folder=tmp_path)
+        monkeypatch.setattr(_features.FeatureFiles, "_read_part", None)
+        cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        assert cache.info().misses == len(paths) - 20
+
+    def test_a_file_is_read_again_when_memory_has_lost_it(self, resnet, paths, tmp_path):
+        FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path)
+        cache = FeatureCache(max_bytes=10 * 512 * 4)
+        for _ in range(3):
+            cache.features(resnet, paths, OPTIONS, folder=tmp_path)
+        assert cache.info().misses == 0
+
+    def test_a_file_is_read_again_when_another_encoder_has_taken_its_room(
+        self, resnet, paths, tmp_path
+    ):
+        other = FusionNetwork(0, 2, backbone="resnet18", image_size=32).eval()
+        cache = FeatureCache(max_bytes=len(paths) * 512 * 4)
+        for network in (resnet, other, resnet):
+            cache.features(network, paths, OPTIONS, folder=tmp_path)
+        assert cache.info().misses == 2 * len(paths)
+        assert cache.info().folder_hits == len(paths)
+
+    def test_workers_begin_at_different_images(self, resnet, paths, tmp_path, monkeypatch):
+        orders = []
+        monkeypatch.setattr(_features, "ENCODE_BATCH", 4)
+        monkeypatch.setattr(_features.multiprocessing, "parent_process", lambda: True)
+        encoded = FeatureCache._encoded
+
+        def watched(self, batches, *args):
+            batches = list(batches)
+            orders.append([batch[0] for batch in batches])
+            return encoded(self, batches, *args)
+
+        monkeypatch.setattr(FeatureCache, "_encoded", watched)
+        for number in (1, 2):
+            monkeypatch.setattr(_features.os, "getpid", lambda number=number: number)
+            folder = tmp_path / str(number)
+            FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+        FeatureCache().features(resnet, paths, OPTIONS)
+        assert sorted(orders[0]) == sorted(orders[1]) == orders[2]
+        assert len(set(map(tuple, orders))) == 3
+
     def test_only_what_is_new_is_computed(self, resnet, paths, tmp_path):
         FeatureCache().features(resnet, paths[:10], OPTIONS, folder=tmp_path)
         cache = FeatureCache()

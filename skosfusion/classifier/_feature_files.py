@@ -45,18 +45,26 @@ class FeatureFiles:
         self.folder = Path(folder).absolute() / "features" / encoder_key
         self.n_features = n_features
 
-    def read(self):
-        """Read all features that are there.
+    def read(self, skip=()):
+        """Read the features that are there.
+
+        Parameters
+        ----------
+        skip : set of str, default=()
+            Names of files to leave out.
 
         Returns
         -------
-        dict of bytes to ndarray of shape (n_features,)
+        features : dict of bytes to ndarray of shape (n_features,)
             Features by image digest.
+        names : set of str
+            The files that were read.
         """
-        found = {}
-        for path in sorted(self.folder.glob("*" + _SUFFIX)):
-            found.update(self._read_part(path))
-        return found
+        features = {}
+        paths = [path for path in self.folder.glob("*" + _SUFFIX) if path.name not in skip]
+        for path in sorted(paths):
+            features.update(self._read_part(path))
+        return features, {path.name for path in paths}
 
     def _read_part(self, path):
         try:
@@ -90,8 +98,8 @@ class FeatureFiles:
 
         Returns
         -------
-        bool
-            Whether they have been written.
+        str or None
+            Name of the file; None if it cannot be written.
         """
         content = safetensors.numpy.save(
             {
@@ -110,5 +118,5 @@ class FeatureFiles:
                 "computed again in the next run. Free some space, or name another folder as memory",
                 stacklevel=2,
             )
-            return False
-        return True
+            return None
+        return name

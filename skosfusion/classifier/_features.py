@@ -1,6 +1,8 @@
 """Features of a fixed encoder: computed once an image, then shared by everything that asks."""
 
 import hashlib
+import multiprocessing
+import os
 import threading
 from collections import OrderedDict, defaultdict, namedtuple
 from itertools import chain
@@ -18,8 +20,9 @@ from ._feature_files import FeatureFiles
 # Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so
 # features would otherwise differ in the last digits with the company that an image was encoded in.
 ENCODE_BATCH = 32
-# Features are written to disk in parts, so that an interrupted run keeps what it has.
-_IMAGES_PER_FILE = 512
+# Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
+# that encode side by side find what the others have done.
+_IMAGES_PER_FILE = 128
 
 FeatureCacheInfo = namedtuple("FeatureCacheInfo", "hits misses n_features n_bytes folder_hits")
 # To be raised when the same encoder and image would give other features than before.
@@ -60,7 +63,7 @@ class FeatureCache:
         """Forget all features and counts."""
         with self._lock:
             self._by_encoder = OrderedDict()
-            self._saved = defaultdict(set)
+            self._saved, self._read_names = defaultdict(set), defaultdict(set)
             self._folded = None, None
             self._n_bytes = self._hits = self._misses = self._folder_hits = 0
 
@@ -132,16 +135,16 @@ class FeatureCache:
             unsaved = wanted & found.keys() - self._saved[files.folder]
         position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
         missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
-        with self._lock:
-            self._hits += n_known
-            self._misses += len(missing)
-            self._folder_hits += len(paths) - n_known - len(missing)
         batches = [missing[i : i + ENCODE_BATCH] for i in range(0, len(missing), ENCODE_BATCH)]
+        if files is not None and multiprocessing.parent_process() is not None:
+            # Workers that start together take different images first.
+            np.random.default_rng(os.getpid()).shuffle(batches)
+        n_encoded = 0
         image_options = {**image_options, "folder": folder, "n_threads": n_threads}
-        for batch, encoded in self._encoded(
-            progress(batches), key, network, paths, rows, image_options
-        ):
+        left = ([i for i in b if fingerprints[i] not in found] for b in progress(batches))
+        for batch, encoded in self._encoded(left, key, network, paths, rows, image_options):
             found |= zip((fingerprints[i] for i in batch), encoded, strict=True)
+            n_encoded += len(batch)
             # A file that was replaced in the meantime must not leave its features to the old one.
             still = shared_image_store().fingerprints(
                 [paths[i] for i in batch], rows=[rows[i] for i in batch], n_threads=n_threads
@@ -149,16 +152,21 @@ class FeatureCache:
             unchanged = {fingerprints[i] for i in batch}.intersection(still)
             self._keep(key, {fingerprint: found[fingerprint] for fingerprint in unchanged})
             unsaved |= unchanged
-            if len(unsaved) >= _IMAGES_PER_FILE:
-                self._save(files, unsaved, found)
+            if files is not None and len(unsaved) >= _IMAGES_PER_FILE:
+                self._save(key, files, unsaved, found)
                 unsaved = set()
-        self._save(files, unsaved, found)
+                found |= self._stored(key, files, wanted, found)
+        self._save(key, files, unsaved, found)
+        with self._lock:
+            self._hits += n_known
+            self._misses += n_encoded
+            self._folder_hits += len(paths) - n_known - n_encoded
         return np.stack([found[fingerprint] for fingerprint in fingerprints])
 
     def _encoded(self, batches, key, network, paths, rows, image_options):
         """Encode batches of positions; an accelerator computes while the next one is read."""
         waiting = None
-        for batch in batches:
+        for batch in filter(None, batches):
             pixels = shared_image_store().read_batch(
                 [paths[i] for i in batch], rows=[rows[i] for i in batch], **image_options
             )
@@ -179,22 +187,30 @@ class FeatureCache:
         return encoder
 
     def _stored(self, key, files, wanted, found):
-        """Read the folder where that can help, and remember what it holds."""
-        if not files.folder.is_dir():
-            self._saved[files.folder] = set()
-        elif not wanted <= found.keys() or not wanted <= self._saved[files.folder]:
-            stored = files.read()
-            self._saved[files.folder] = set(stored)
+        """Read what is new in the folder where that can help, and remember what it holds."""
+        folder = files.folder
+        if not folder.is_dir():
+            self._saved[folder], self._read_names[folder] = set(), set()
+        elif not wanted <= found.keys() or not wanted <= self._saved[folder]:
+            stored, names = files.read(skip=self._read_names[folder])
             self._keep(key, stored)
+            self._remember(key, folder, stored.keys(), names)
             return {fingerprint: stored[fingerprint] for fingerprint in wanted & stored.keys()}
         return {}
 
-    def _save(self, files, fingerprints, features):
+    def _save(self, key, files, fingerprints, features):
         """Write features to the folder, if there is one."""
         if files is None or not fingerprints:
             return
-        if files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints}):
-            self._saved[files.folder] |= fingerprints
+        name = files.write({fingerprint: features[fingerprint] for fingerprint in fingerprints})
+        if name is not None:
+            self._remember(key, files.folder, fingerprints, {name})
+
+    def _remember(self, key, folder, fingerprints, names):
+        """Note what the folder holds, and which of its files need not be read again."""
+        self._saved[folder] |= fingerprints
+        if fingerprints <= self._known(key, fingerprints).keys():
+            self._read_names[folder] |= names
 
     def _known(self, key, fingerprints):
         with self._lock:
@@ -214,6 +230,7 @@ class FeatureCache:
                     continue
                 while self._n_bytes + vector.nbytes > self.max_bytes and len(self._by_encoder) > 1:
                     _, dropped = self._by_encoder.popitem(last=False)
+                    self._read_names.clear()
                     self._n_bytes -= sum(v.nbytes for v in dropped.values())
                 if self._n_bytes + vector.nbytes > self.max_bytes:
                     break
