@@ -125,7 +125,7 @@ def is_torchvision_model(encoder):
     return type(encoder).__module__.startswith("torchvision.models.")
 
 
-def folded_encoder(encoder):
+def folded_encoder(encoder, dtype=None):
     """Make a copy of an encoder for inference, its batch normalisation folded into convolutions.
 
     In evaluation mode batch normalisation is a scale and an offset for each channel, which the
@@ -137,6 +137,9 @@ def folded_encoder(encoder):
     encoder : torch.nn.Module
         The encoder. What is not a torchvision model is returned as it is: folding needs to
         follow the computation, and nothing is known of a user's class.
+    dtype : torch.dtype or None, default=None
+        Number format of the mixed precision in which the copy will be used. It would convert the
+        weights of convolutions and linear layers for every batch; the copy holds them converted.
 
     Returns
     -------
@@ -159,7 +162,12 @@ def folded_encoder(encoder):
         return encoder
     copied = copy.deepcopy(encoder).eval()
     # Only layers are exchanged for others; parameters that need no gradient stay that way.
-    return fuse(copied).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    folded = fuse(copied).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    if dtype is not None:
+        for layer in folded.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                layer.to(dtype)
+    return folded
 
 
 class FusionNetwork(nn.Module):

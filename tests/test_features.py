@@ -17,11 +17,12 @@ from torchvision import models
 
 from skosfusion import FusionClassifier
 from skosfusion.classifier import _features
-from skosfusion.classifier._features import ENCODE_BATCH, FeatureCache
+from skosfusion.classifier._features import FeatureCache
 from skosfusion.images import shared_image_store
 from skosfusion.network import FusionNetwork, is_torchvision_model
 
 OPTIONS = {"image_size": 32}
+BATCH = 16
 
 
 class CountingEncoder(tiny.TinyEncoder):
@@ -84,7 +85,7 @@ def test_an_image_is_encoded_once(cache, network, paths):
     first = cache.features(network, paths, OPTIONS)
     n_batches = CountingEncoder.n_batches
     again = cache.features(network, paths[::-1], OPTIONS)
-    assert n_batches == -(-len(paths) // ENCODE_BATCH)
+    assert n_batches == -(-len(paths) // BATCH)
     assert CountingEncoder.n_batches == n_batches
     np.testing.assert_array_equal(again, first[::-1])
     assert cache.info().hits == cache.info().misses == len(paths)
@@ -213,9 +214,9 @@ def test_an_encoder_is_folded_once(cache, resnet, paths, monkeypatch):
     folded = []
     fold = _features.folded_encoder
 
-    def counted(encoder):
+    def counted(encoder, dtype):
         folded.append(encoder)
-        return fold(encoder)
+        return fold(encoder, dtype)
 
     monkeypatch.setattr(_features, "folded_encoder", counted)
     key = _features.encoder_key(resnet, OPTIONS)
@@ -254,10 +255,12 @@ def test_the_versions_are_part_of_the_key(name, resnet, monkeypatch):
     assert _features.encoder_key(resnet, OPTIONS) != before
 
 
-@pytest.mark.parametrize("name", ["_FEATURE_FORMAT", "ENCODE_BATCH"])
-def test_the_way_of_computing_is_part_of_the_key(name, resnet, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "value"), [("_FEATURE_FORMAT", 99), ("_ENCODE_BATCHES", {"cpu": 9})]
+)
+def test_the_way_of_computing_is_part_of_the_key(name, value, resnet, monkeypatch):
     before = _features.encoder_key(resnet, OPTIONS)
-    monkeypatch.setattr(_features, name, 99)
+    monkeypatch.setattr(_features, name, value)
     assert _features.encoder_key(resnet, OPTIONS) != before
 
 
@@ -308,7 +311,7 @@ class TestFolder:
 
     def test_processes_leave_what_others_have_done(self, resnet, paths, tmp_path, monkeypatch):
         monkeypatch.setattr(_features, "_IMAGES_PER_FILE", 8)
-        monkeypatch.setattr(_features, "ENCODE_BATCH", 8)
+        monkeypatch.setitem(_features._ENCODE_BATCHES, "cpu", 8)
         exact = FeatureCache().features(resnet, paths, OPTIONS)
         one, other = FeatureCache(), FeatureCache()
         save = FeatureCache._save
@@ -353,7 +356,7 @@ class TestFolder:
 
     def test_workers_begin_at_different_images(self, resnet, paths, tmp_path, monkeypatch):
         orders = []
-        monkeypatch.setattr(_features, "ENCODE_BATCH", 4)
+        monkeypatch.setitem(_features._ENCODE_BATCHES, "cpu", 4)
         monkeypatch.setattr(_features.multiprocessing, "parent_process", lambda: True)
         encoded = FeatureCache._encoded
 

@@ -231,6 +231,18 @@ def test_a_folded_encoder_gives_the_features_of_the_encoder(backbone):
     assert all(parameter.requires_grad for parameter in encoder.parameters())
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "swin_t"])
+def test_converted_weights_give_what_mixed_precision_gives(backbone):
+    torch.manual_seed(0)
+    encoder = build_encoder(backbone).eval()
+    images = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = folded_encoder(encoder)(images)
+        features = folded_encoder(encoder, torch.bfloat16)(images)
+    torch.testing.assert_close(features, expected, rtol=0, atol=0)
+    assert all(value.dtype == torch.float32 for value in encoder.parameters())
+
+
 def test_folding_leaves_a_training_encoder_in_training():
     encoder = build_encoder("resnet18").train()
     folded = folded_encoder(encoder)
