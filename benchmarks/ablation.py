@@ -117,6 +117,9 @@ def main(arguments=None):
         settings=settings,
         folder=Path(options.out) / "parts",
         jobs=options.jobs,
+        # A head trains in seconds, which a process would spend on loading torch. Threads wait for
+        # each other where an encoder draws random numbers while it trains.
+        backend="threading" if options.frozen_epochs == "all" else "loky",
     )
 
     two_stages = "encoder fixed throughout"

@@ -122,7 +122,9 @@ def bunch(cohort):
 def test_the_parts_are_the_grid_search(pipeline, bunch, tmp_path):
     rows = {"Baseline": (), "ALP": ("alp",), "All": ("gender", "age", "alp", "ldh")}
     folds = data.make_folds(parse(["--folds", "3"]), bunch)
-    parts = units.run(pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=1)
+    parts = units.run(
+        pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend="threading"
+    )
     search = GridSearchCV(
         pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False
     ).fit(bunch.data, bunch.target)
@@ -184,7 +186,16 @@ def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
     pipeline.set_params(classifier__max_epochs=0)
     folds = data.make_folds(parse(["--folds", "2"]), bunch)
     with pytest.raises(ValueError, match="max_epochs=0"):
-        units.run(pipeline, bunch, {"A": ()}, folds, settings={}, folder=tmp_path, jobs=1)
+        units.run(
+            pipeline,
+            bunch,
+            {"A": ()},
+            folds,
+            settings={},
+            folder=tmp_path,
+            jobs=2,
+            backend="threading",
+        )
 
 
 def test_folds_keep_patients_together_unless_asked_otherwise(bunch):

@@ -1,5 +1,7 @@
+import contextlib
 import copy
 import hashlib
+import itertools
 import os
 import shutil
 import threading
@@ -95,7 +97,7 @@ def test_the_same_picture_under_two_names_is_encoded_once(cache, network, paths,
     copy = tmp_path / "copy.png"
     copy.write_bytes(Path(paths[0]).read_bytes())
     cache.features(network, [paths[0], str(copy), paths[0]], OPTIONS)
-    assert cache.info().n_features == 1
+    assert cache.info() == (2, 1, 1, 8 * 4, 0)
 
 
 def test_a_picture_replaced_under_its_path_is_encoded_anew(cache, network, paths):
@@ -196,6 +198,34 @@ def test_threads_share_one_cache(network, paths):
         thread.join()
     assert all(np.array_equal(result, results[0]) for result in results)
     assert cache.info().n_features == len(paths)
+
+
+def test_threads_leave_what_others_have_done(resnet, paths, monkeypatch):
+    monkeypatch.setitem(_features._ENCODE_BATCHES, "cpu", 4)
+    cache, results = FeatureCache(), []
+    exact = FeatureCache().features(resnet, paths, OPTIONS)
+    encode, together = _features._encode, threading.Barrier(2, timeout=20)
+
+    def in_step(*args):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
+        return encode(*args)
+
+    def work():
+        results.append(cache.features(resnet, paths, OPTIONS))
+        together.abort()
+
+    monkeypatch.setattr(_features, "_encode", in_step)
+    monkeypatch.setattr(_features, "_worker_number", itertools.count().__next__)
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, exact)
+    # Twice ten batches without sharing; a few are begun by both.
+    assert cache.info().misses < 17 * 4
 
 
 def test_an_unchanged_picture_is_decoded_once_for_many_encoders(paths):
@@ -367,9 +397,11 @@ class TestFolder:
 
         monkeypatch.setattr(FeatureCache, "_encoded", watched)
         for number in (1, 2):
-            monkeypatch.setattr(_features.os, "getpid", lambda number=number: number)
-            folder = tmp_path / str(number)
-            FeatureCache().features(resnet, paths, OPTIONS, folder=folder)
+            monkeypatch.setattr(_features, "_worker_number", lambda number=number: number)
+            FeatureCache().features(resnet, paths, OPTIONS)
+        monkeypatch.undo()
+        monkeypatch.setitem(_features._ENCODE_BATCHES, "cpu", 4)
+        monkeypatch.setattr(FeatureCache, "_encoded", watched)
         FeatureCache().features(resnet, paths, OPTIONS)
         assert sorted(orders[0]) == sorted(orders[1]) == orders[2]
         assert len(set(map(tuple, orders))) == 3

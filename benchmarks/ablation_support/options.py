@@ -118,7 +118,7 @@ def parse(arguments=None):
     protocol.add_argument("--seed", type=int, default=0)
 
     run = parser.add_argument_group("run")
-    run.add_argument("--jobs", type=int, default=1, help="processes")
+    run.add_argument("--jobs", type=int, default=1, help="fits at a time")
     run.add_argument("--out", default="ablation-results", metavar="DIR")
     run.add_argument(
         "--data-home", metavar="DIR", help="where drawn images, encoders and features are kept"
@@ -127,7 +127,7 @@ def parse(arguments=None):
     if options.folds < 2:
         parser.error(f"--folds {options.folds}: at least 2 folds are needed")
     if options.jobs < 1:
-        parser.error(f"--jobs {options.jobs}: at least 1 process is needed")
+        parser.error(f"--jobs {options.jobs}: at least 1 is needed")
     return options
 
 

@@ -25,7 +25,7 @@ SCORING = {
 _HEARTBEAT_SECONDS = 5.0
 
 
-def run(pipeline, cohort, rows, folds, *, settings, folder, jobs):
+def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend):
     """Run the ablation, in parts that survive an interruption.
 
     It is the grid search over `ablation_param_grid` with these folds, cut into
@@ -47,7 +47,9 @@ def run(pipeline, cohort, rows, folds, *, settings, folder, jobs):
     folder : path-like
         Where the parts are kept.
     jobs : int
-        Processes.
+        Fits at a time.
+    backend : str
+        Where they run, a backend of joblib.
 
     Returns
     -------
@@ -73,7 +75,8 @@ def run(pipeline, cohort, rows, folds, *, settings, folder, jobs):
             for row, fold, _, _ in todo
         )
         paths = {(row, fold): path for row, fold, _, path in todo}
-        for row, fold, unit in Parallel(jobs, return_as="generator_unordered")(tasks):
+        parallel = Parallel(jobs, backend=backend, return_as="generator_unordered")
+        for row, fold, unit in parallel(tasks):
             write_atomically(paths[row, fold], json.dumps(unit).encode())
             scores[row, fold] = unit
             bar.update()

@@ -129,23 +129,21 @@ class FeatureCache:
         fingerprints = shared_image_store().fingerprints(paths, rows=rows, n_threads=n_threads)
         wanted = set(fingerprints)
         found = self._known(key, wanted)
-        n_known = sum(fingerprint in found for fingerprint in fingerprints)
-        files, unsaved = None, set()
+        files, unsaved, n_stored, n_encoded = None, set(), 0, 0
         # A user's class can change under its name, so its features are of no use to another run.
         if folder is not None and keep_on_disk and is_torchvision_model(network.encoder):
             files = FeatureFiles(folder, key.hex(), network.n_features)
-            found |= self._stored(key, files, wanted, found)
+            n_stored += self._add_stored(found, key, files, wanted)
             unsaved = wanted & found.keys() - self._saved[files.folder]
         position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
         missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
         size = _batch_size(network)
         batches = [missing[i : i + size] for i in range(0, len(missing), size)]
-        if files is not None and multiprocessing.parent_process() is not None:
+        if _is_worker():
             # Workers that start together take different images first.
-            np.random.default_rng(os.getpid()).shuffle(batches)
-        n_encoded = 0
+            np.random.default_rng(_worker_number()).shuffle(batches)
         image_options = {**image_options, "folder": folder, "n_threads": n_threads}
-        left = ([i for i in b if fingerprints[i] not in found] for b in progress(batches))
+        left = self._left(progress(batches), key, fingerprints, found)
         for batch, encoded in self._encoded(left, key, network, paths, rows, image_options):
             found |= zip((fingerprints[i] for i in batch), encoded, strict=True)
             n_encoded += len(batch)
@@ -159,13 +157,19 @@ class FeatureCache:
             if files is not None and len(unsaved) >= _IMAGES_PER_FILE:
                 self._save(key, files, unsaved, found)
                 unsaved = set()
-                found |= self._stored(key, files, wanted, found)
+                n_stored += self._add_stored(found, key, files, wanted)
         self._save(key, files, unsaved, found)
         with self._lock:
-            self._hits += n_known
+            self._hits += len(paths) - n_encoded - n_stored
             self._misses += n_encoded
-            self._folder_hits += len(paths) - n_known - n_encoded
+            self._folder_hits += n_stored
         return np.stack([found[fingerprint] for fingerprint in fingerprints])
+
+    def _left(self, batches, key, fingerprints, found):
+        """Leave out of each batch what has been found since, by another thread perhaps."""
+        for batch in batches:
+            found |= self._known(key, {fingerprints[i] for i in batch})
+            yield [i for i in batch if fingerprints[i] not in found]
 
     def _encoded(self, batches, key, network, paths, rows, image_options):
         """Encode batches of positions; an accelerator computes while the next one is read."""
@@ -190,17 +194,17 @@ class FeatureCache:
             self._folded = (None, None) if encoder is network.encoder else (key, encoder)
         return encoder
 
-    def _stored(self, key, files, wanted, found):
-        """Read what is new in the folder where that can help, and remember what it holds."""
-        folder = files.folder
+    def _add_stored(self, found, key, files, wanted):
+        """Read what is new in the folder where that can help, and count what it gave."""
+        folder, n_before = files.folder, len(found)
         if not folder.is_dir():
             self._saved[folder], self._read_names[folder] = set(), set()
         elif not wanted <= found.keys() or not wanted <= self._saved[folder]:
             stored, names = files.read(skip=self._read_names[folder])
             self._keep(key, stored)
             self._remember(key, folder, stored.keys(), names)
-            return {fingerprint: stored[fingerprint] for fingerprint in wanted & stored.keys()}
-        return {}
+            found |= {fingerprint: stored[fingerprint] for fingerprint in wanted & stored.keys()}
+        return len(found) - n_before
 
     def _save(self, key, files, fingerprints, features):
         """Write features to the folder, if there is one."""
@@ -240,6 +244,15 @@ class FeatureCache:
                     break
                 kept[fingerprint] = vector
                 self._n_bytes += vector.nbytes
+
+
+def _is_worker():
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return not in_main_thread or multiprocessing.parent_process() is not None
+
+
+def _worker_number():
+    return os.getpid(), threading.get_ident()
 
 
 def _batch_size(network):
