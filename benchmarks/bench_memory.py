@@ -1,0 +1,144 @@
+"""Measure whether the memory needed grows with the number of images.
+
+Peak resident memory of fresh processes that fit one epoch and predict, on n images and on ten
+times as many.
+"""
+
+import json
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from bench_support import children, images, machine, options, plain, report, timing
+
+from skosfusion import FusionClassifier
+
+_FIXED = "encoder fixed"
+_PIXELS = "training from pixels"
+_KINDS = {
+    f"{_FIXED}, memory=": {"fixed": True, "folder": True},
+    "plain skorch, all pixels in an array": {"skorch": True},
+    f"{_PIXELS}, memory=": {"fixed": False, "folder": True},
+    f"{_FIXED}, without memory=": {"fixed": True, "folder": False},
+    f"{_PIXELS}, without memory=": {"fixed": False, "folder": False},
+}
+_QUICK_KINDS = 2
+_TARGET = 1.3
+
+
+def main(arguments=None):
+    """Run the benchmark, or one of its parts."""
+    parser = options.make_parser("bench_memory", __doc__, repeats=1, precision=True)
+    parser.add_argument("--images-count", type=int, default=2000, help="n; files are 10 times n")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="processes at a time; peaks do not depend on it"
+    )
+    chosen = parser.parse_args(arguments)
+    if chosen.child:
+        print(json.dumps(_measure(**json.loads(chosen.child))))
+        return
+    kinds = _KINDS
+    if chosen.quick:
+        chosen.images_count, chosen.image_size, chosen.jobs = 40, 64, 2
+        kinds = dict(list(_KINDS.items())[:_QUICK_KINDS])
+    precision = machine.precisions(chosen.precision)[0]
+    counts = chosen.images_count, 10 * chosen.images_count
+    with tempfile.TemporaryDirectory() as scratch:
+        print(f"drawing {counts[1]} pictures", file=sys.stderr, flush=True)
+        images.draw_images(Path(scratch), counts[1])
+
+        def peak(kind, n_images):
+            print(f"{kind}, {n_images} images", file=sys.stderr, flush=True)
+            settings = {
+                **kinds[kind],
+                "pictures": scratch,
+                "n_images": n_images,
+                "image_size": chosen.image_size,
+                "precision": precision,
+            }
+            result, _ = children.run_child(__file__, settings)
+            return result["peak"]
+
+        parts = [(kind, n) for _ in range(chosen.repeats) for kind in kinds for n in counts]
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            peaks = list(pool.map(lambda part: peak(*part), parts))
+    figures = {
+        part: timing.spread([p for other, p in zip(parts, peaks, strict=True) if other == part])
+        for part in dict.fromkeys(parts)
+    }
+
+    table = report.Report(
+        "Does the memory needed grow with the number of images?",
+        quick=chosen.quick,
+        images=counts[0],
+        image_size=chosen.image_size,
+        precision=precision,
+        repeats=chosen.repeats,
+    )
+    for kind in kinds:
+        few, many = ((kind, n) for n in counts)
+        table.add(f"{kind}: {counts[0]} images", figures[few], "MiB")
+        table.add(
+            f"{kind}: {counts[1]} images",
+            figures[many],
+            "MiB",
+            ratio=report.ratio_of(figures, many, few),
+            to=f"that of {counts[0]}",
+            at_most=_TARGET if kinds[kind].get("folder") else None,
+        )
+        growth = figures[many].median - figures[few].median
+        table.add(f"{kind}: 1000 images more", 1000 * growth / (counts[1] - counts[0]), "MiB")
+    table.note("Peak resident memory of a fresh process; training from pixels has a tiny encoder.")
+    table.write(chosen.out)
+
+
+def _measure(*, pictures, n_images, image_size, precision, fixed=False, folder=False, skorch=False):
+    """Fit and predict in this process, and tell its peak in MiB."""
+    paths = images.real_images(Path(pictures))[:n_images]
+    X, y = images.make_table(paths)
+    if skorch:
+        classifier = plain.make_skorch(
+            plain.PlainNetwork, module__tiny=True, batch_size=256, clock=timing.EpochClock()
+        )
+        X = {
+            "image": images.read_pixels(paths, image_size),
+            "clinical": X[images.CLINICAL].to_numpy(copy=True),
+        }
+        classifier.fit(X, y).predict_proba(X)
+        return {"peak": _peak()}
+    with tempfile.TemporaryDirectory() as memory:
+        classifier = FusionClassifier(
+            image_column="image",
+            backbone="resnet18" if fixed else plain.TinyEncoder,
+            weights=None,
+            frozen_epochs="all" if fixed else 0,
+            optimizer=torch.optim.Adam,
+            max_epochs=1,
+            image_size=image_size,
+            precision=precision,
+            memory=memory if folder else None,
+            device="cpu",
+            random_state=0,
+            verbose=0,
+        )
+        classifier.fit(X, y).predict_proba(X)
+    return {"peak": _peak()}
+
+
+def _peak():
+    """Peak resident memory in MiB."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        import resource  # not on Windows
+
+        # In bytes on macOS. Linux counts in KiB, and the parent's peak as well.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return next(int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM"))
+
+
+if __name__ == "__main__":
+    main()
