@@ -1,6 +1,7 @@
 """skorch's classifier under scikit-learn's conventions."""
 
 import contextlib
+import math
 import threading
 from itertools import chain
 
@@ -229,7 +230,7 @@ class ConventionalNet(BatchedNet):
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Stop if the loss is no longer a number."""
-        if training and not np.isfinite(self.history_[-1, "batches", -1, "train_loss"]):
+        if training and not math.isfinite(self.history_[-1]["batches"][-1]["train_loss"]):
             raise FloatingPointError(self._describe_divergence("the loss"))
 
     def predict_proba(self, X):

@@ -22,8 +22,8 @@ class FusionDataset(Dataset):
     Attributes
     ----------
     load_images : callable or None
-        Maps row numbers to the image part of a batch, ``{"image": pixels}`` or
-        ``{"features": features}``. The classifier sets it: the fixed encoder's
+        Maps a tensor of row numbers to the image part of a batch, ``{"image": pixels}``
+        or ``{"features": features}``. The classifier sets it: the fixed encoder's
         features at one time, pixels at another.
     """
 
@@ -41,10 +41,11 @@ class FusionDataset(Dataset):
     def __getitems__(self, rows):
         """Gather a batch: a dict of network inputs, and the label codes."""
         rows = torch.as_tensor(rows)
-        inputs = {"clinical": self.clinical[rows]}
+        # Faster than indexing.
+        inputs = {"clinical": self.clinical.index_select(0, rows)}
         if self.paths is not None:
-            inputs |= self.load_images(rows.tolist())
-        return inputs, self.codes[rows]
+            inputs |= self.load_images(rows)
+        return inputs, self.codes.index_select(0, rows)
 
     def __getitem__(self, row):
         inputs, codes = self.__getitems__([row])

@@ -48,7 +48,7 @@ class ImageFedNet(ConventionalNet):
             n_channels = self._read_all(dataset.paths)
             pixels = self._resident_pixels(dataset.paths, n_channels)
             if pixels is None:
-                dataset.load_images = partial(self._pixels, dataset.paths)
+                dataset.load_images = partial(self._load_pixels, dataset.paths)
             else:
                 dataset.load_images = partial(_gather, "image", pixels)
             self._encoder_has_trained_ = True
@@ -76,7 +76,7 @@ class ImageFedNet(ConventionalNet):
         pixels = torch.empty(shape, dtype=torch.uint8, device=device)
         for start in range(0, len(paths), _READ_ROWS):
             rows = range(start, min(start + _READ_ROWS, len(paths)))
-            pixels[start : rows.stop] = self._pixels(paths, rows)["image"].to(device)
+            pixels[start : rows.stop] = self._pixels(paths, rows).to(device)
         return pixels
 
     @property
@@ -107,7 +107,10 @@ class ImageFedNet(ConventionalNet):
         )
 
     def _pixels(self, paths, rows):
-        return {"image": torch.from_numpy(self._read(shared_image_store().read_batch, paths, rows))}
+        return torch.from_numpy(self._read(shared_image_store().read_batch, paths, rows))
+
+    def _load_pixels(self, paths, rows):
+        return {"image": self._pixels(paths, rows.tolist())}
 
     def _features(self, paths, rows, key=None):
         shown = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
@@ -129,7 +132,7 @@ class ImageFedNet(ConventionalNet):
             self.module_.train(was_training)
 
     def _load_features(self, paths, key, rows):
-        return {"features": torch.from_numpy(self._features(paths, rows, key))}
+        return {"features": torch.from_numpy(self._features(paths, rows.tolist(), key))}
 
     def get_dataset(self, X, y=None):
         """Check a table to predict from, and make a dataset of it.
@@ -157,4 +160,4 @@ class ImageFedNet(ConventionalNet):
 
 
 def _gather(name, values, rows):
-    return {name: values[torch.as_tensor(rows, device=values.device)]}
+    return {name: values.index_select(0, rows.to(values.device))}
