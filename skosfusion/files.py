@@ -2,9 +2,8 @@
 
 import logging
 import os
-import tempfile
 import time
-from pathlib import Path
+import uuid
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
@@ -38,14 +37,14 @@ def write_atomically(path, content, *, temporary_folder=None):
     ...     Path(folder, "note").read_bytes()
     b'done'
     """
-    folder = temporary_folder or path.parent
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=_SUFFIX)
+    temporary = (temporary_folder or path.parent) / f".{uuid.uuid4().hex}{_SUFFIX}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        # Unlike those of `tempfile`, the file may be read by whom the user's umask allows.
+        with open(temporary, "xb") as file:
             file.write(content)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -9,13 +9,16 @@ import functools
 
 import torch
 from torch import nn
-from torch.fx.experimental.optimization import fuse
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
 # Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
 # torchvision's classification weights were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# A height and width that all torchvision models accept.
+_ANY_SIDE = 224
 
 # Where torchvision's classification models keep the layers behind the flattened feature.
 _HEAD_NAMES = ("fc", "classifier", "head", "heads")
@@ -160,14 +163,42 @@ def folded_encoder(encoder, dtype=None):
     """
     if not is_torchvision_model(encoder):
         return encoder
-    copied = copy.deepcopy(encoder).eval()
-    # Only layers are exchanged for others; parameters that need no gradient stay that way.
-    folded = fuse(copied).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    folded = copy.deepcopy(encoder).eval().requires_grad_(False)
+    for convolution, norm in _convolutions_before_norms(folded):
+        fused = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))
+        folded.set_submodule(convolution, fused)
+        folded.set_submodule(norm, nn.Identity())
     if dtype is not None:
         for layer in folded.modules():
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 layer.to(dtype)
-    return folded
+    return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _convolutions_before_norms(encoder):
+    """Name each convolution whose very output a batch normalisation reads, and that layer.
+
+    Found by computing shapes. torch.fx finds them, too, but while it traces, it exchanges the call
+    of modules for the whole process, and what other threads compute fails.
+    """
+    shapes_only = copy.deepcopy(encoder).to("meta")
+    names = {layer: name for name, layer in shapes_only.named_modules()}
+    outputs, pairs = [], []
+
+    def remember(layer, inputs, output):
+        outputs.append((layer, output))
+
+    def look_up(layer, inputs):
+        pairs.extend((names[conv], names[layer]) for conv, out in outputs if out is inputs[0])
+
+    for layer in names:
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(remember)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_pre_hook(look_up)
+    with torch.no_grad():
+        shapes_only(torch.empty(1, 3, _ANY_SIDE, _ANY_SIDE, device="meta"))
+    return pairs
 
 
 class FusionNetwork(nn.Module):
@@ -360,7 +391,10 @@ def _feature_length(backbone, encoder, image_size):
 
 @functools.cache
 def _feature_length_of_torchvision(backbone, image_size):
-    return _length_by_shapes(build_empty_encoder(backbone).to("meta"), image_size)
+    # Some constructors draw weights, and must not do so in the first network alone.
+    with torch.random.fork_rng(devices=[]):
+        encoder = build_empty_encoder(backbone)
+    return _length_by_shapes(encoder.to("meta"), image_size)
 
 
 def _length_by_shapes(encoder, image_size):

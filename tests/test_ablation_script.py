@@ -119,11 +119,12 @@ def bunch(cohort):
     )
 
 
-def test_the_parts_are_the_grid_search(pipeline, bunch, tmp_path):
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_the_parts_are_the_grid_search(backend, pipeline, bunch, tmp_path):
     rows = {"Baseline": (), "ALP": ("alp",), "All": ("gender", "age", "alp", "ldh")}
     folds = data.make_folds(parse(["--folds", "3"]), bunch)
     parts = units.run(
-        pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend="threading"
+        pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend=backend
     )
     search = GridSearchCV(
         pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False

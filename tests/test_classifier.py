@@ -393,6 +393,8 @@ class TestRefusedInput:
             ("lr_milestones", 20),
             ("image_size", 0),
             ("image_options", {"image_size": 3}),
+            ("image_options", {"folder": "pictures"}),
+            ("image_options", {"contrast": None, "n_threads": 2}),
             ("precision", "fp16"),
             ("memory", 3),
             ("class_weight", "heavy"),

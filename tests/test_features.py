@@ -314,6 +314,46 @@ def test_a_picture_replaced_while_others_are_encoded_leaves_nothing_stale(
     assert not np.allclose(changed, restored)
 
 
+class ScaledNetwork(FusionNetwork):
+    """A user's network that scales pixels in its own way."""
+
+    def __init__(self, *args, factor=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.pixel_std *= factor
+
+    def encode(self, image):
+        return super().encode(image)
+
+
+def test_a_users_network_has_features_of_its_own(cache, resnet, paths, tmp_path):
+    networks = [resnet]
+    for factor in (1.0, 2.0):
+        network = ScaledNetwork(0, 2, backbone="resnet18", image_size=32, factor=factor)
+        network.load_state_dict(resnet.state_dict())
+        networks.append(network.eval())
+    plain, same, other = (cache.features(n, paths, OPTIONS, folder=tmp_path) for n in networks)
+    np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3)
+    assert not np.allclose(other, plain, rtol=1e-2)
+    np.testing.assert_allclose(other, by_hand(networks[2], paths), rtol=1e-4, atol=1e-5)
+    assert len(list((tmp_path / "features").iterdir())) == 1
+
+
+def test_a_changed_scale_of_pixels_is_another_key(resnet):
+    before = _features.encoder_key(resnet, OPTIONS)
+    network = copy.deepcopy(resnet)
+    network.pixel_mean += 1
+    assert _features.encoder_key(network, OPTIONS) != before
+
+
+def test_histogram_equalisation_of_another_version_is_another_key(resnet, monkeypatch):
+    pytest.importorskip("skimage")
+    options = OPTIONS | {"contrast": "clahe"}
+    before = _features.encoder_key(resnet, options)
+    monkeypatch.setattr(_features, "version", lambda name: "0.0")
+    assert _features.encoder_key(resnet, options) != before
+    assert _features.encoder_key(resnet, OPTIONS) == _features.encoder_key(resnet, OPTIONS)
+
+
 class TestFolder:
     def test_features_outlive_the_process(self, resnet, paths, tmp_path, monkeypatch):
         folder = tmp_path / "memory"
@@ -459,6 +499,42 @@ class TestFolder:
         file.with_name(f"{name}.safetensors").write_bytes(planted)
         with pytest.warns(UserWarning, match="features have shape"):
             FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+
+    def test_planted_files_are_passed_over(self, resnet, paths, tmp_path):
+        exact = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path)
+        (file,) = kept_features(tmp_path)
+        features = safetensors.numpy.load_file(file)["features"]
+        file.unlink()
+        os.mkfifo(file)
+        planted = {"fingerprints": np.array(3, np.uint8), "features": features}
+        content = safetensors.numpy.save(planted)
+        file.with_name(f"{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
+        with pytest.warns(UserWarning, match="passed over") as caught:
+            again = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path)
+        np.testing.assert_array_equal(again, exact)
+        assert len(caught) == 2
+
+    def test_a_folder_that_cannot_be_looked_into_costs_a_warning(
+        self, resnet, paths, tmp_path, monkeypatch
+    ):
+        def refuse(*args, **kwargs):
+            raise PermissionError(13, "Permission denied")
+
+        exact = FeatureCache().features(resnet, paths, OPTIONS)
+        for name in ("stat", "mkdir", "is_dir"):
+            monkeypatch.setattr(Path, name, refuse)
+        with pytest.warns(UserWarning, match="Permission denied"):
+            features = FeatureCache().features(resnet, paths, OPTIONS, folder=tmp_path / "memory")
+        np.testing.assert_array_equal(features, exact)
+
+    def test_a_few_predictions_write_no_files(self, resnet, paths, tmp_path, monkeypatch):
+        monkeypatch.setattr(_features, "_IMAGES_PER_FILE", 20)
+        cache = FeatureCache()
+        for path in paths[:5]:
+            cache.features(resnet, [path], OPTIONS, folder=tmp_path, keep_few=False)
+        assert kept_features(tmp_path) == []
+        cache.features(resnet, paths, OPTIONS, folder=tmp_path, keep_few=False)
+        assert len(kept_features(tmp_path)) == 1
 
     def test_a_folder_that_cannot_be_written_costs_a_warning(
         self, resnet, paths, tmp_path, monkeypatch

@@ -1,6 +1,7 @@
 """Threads, memory and devices: what the classifier asks of the machine, and gives back."""
 
 import ctypes
+import re
 import sys
 import threading
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from sklearn.model_selection import GridSearchCV
 
-from skosfusion import FusionClassifier
-from skosfusion.classifier import _features, _hardware, _images
+from skosfusion import FusionClassifier, make_fusion_pipeline
+from skosfusion.classifier import _features, _hardware, _images, shared_feature_cache
 from skosfusion.classifier._hardware import (
     free_accelerator_bytes,
     kept_memory,
@@ -28,6 +30,11 @@ class ThreadCount(tiny.TinyEncoder):
     def forward(self, images):
         self.seen.add(torch.get_num_threads())
         return super().forward(images)
+
+
+def _mkl_threads():
+    found = re.search(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
+    return None if found is None else int(found[1])
 
 
 def _count_threads():
@@ -67,6 +74,35 @@ class TestThreads:
         tasks = [joblib.delayed(_count_threads)()] * 2
         for before, inside, after in joblib.Parallel(2, backend="loky")(tasks):
             assert before == inside == after
+
+    def test_mkl_is_limited_too(self, two_threads):
+        def count():
+            before = _mkl_threads()
+            with one_thread_in_thread_workers():
+                return before, _mkl_threads()
+
+        if _mkl_threads() is None:
+            pytest.skip("torch is built without MKL")
+        assert (
+            joblib.Parallel(2, backend="threading")([joblib.delayed(count)()] * 2) == [(2, 1)] * 2
+        )
+        assert _mkl_threads() == 2
+
+    def test_a_search_in_threads_gives_what_one_fit_at_a_time_gives(self, cohort, tmp_path):
+        pipeline = make_fusion_pipeline(
+            weights=None, image_size=32, max_epochs=1, batch_size=16, random_state=0, verbose=0
+        )
+        grid = {"classifier__frozen_epochs": ["all", 0]}
+        X, y = cohort.drop(columns="diagnosis"), cohort["diagnosis"]
+        scores = []
+        for n_jobs in (1, 4):
+            shared_feature_cache().clear()
+            with joblib.parallel_config(backend="threading"):
+                search = GridSearchCV(
+                    pipeline, grid, cv=3, n_jobs=n_jobs, refit=False, error_score="raise"
+                )
+                scores.append(search.fit(X, y).cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(scores[0][0], scores[1][0])
 
     def test_fits_in_threads_compute_in_one_thread_each(self, two_threads, image_options, cohort):
         def fit():
@@ -120,6 +156,26 @@ class TestKeptMemory:
             counts = [faults() for _ in range(5)]
         # Small blocks may come to lie in the first place that was freed.
         assert min(counts) < counts[0] / 10
+
+    def test_blocks_of_any_size_are_kept(self, monkeypatch):
+        class Library:
+            calls = []  # noqa: RUF012 - one list is meant
+            malloc_trim = calls.append
+
+            def mallopt(self, parameter, value):
+                self.calls.append((parameter, value))
+
+        memory = _hardware._KeptMemory()
+        monkeypatch.setattr(memory, "_glibc", Library())
+        with memory:
+            # No mapping of its own for any block, and no limit from which the heap shrinks.
+            assert Library.calls == [(-4, 0), (-1, -1)]
+        assert Library.calls[-1] == 0
+
+    def test_without_images_nothing_is_set(self, cohort, monkeypatch):
+        monkeypatch.setattr(_hardware._KeptMemory, "__enter__", None)
+        X, y = cohort[["age", "alp"]] / 100, cohort["diagnosis"]
+        FusionClassifier(max_epochs=1, verbose=0).fit(X, y).predict(X)
 
     def test_memory_goes_back_in_the_end(self):
         def resident_bytes():
@@ -221,6 +277,10 @@ class TestResidentPixels:
     def test_pixels_that_do_not_fit_are_read_batch_by_batch(self, fit, cohort):
         _, calls = fit(2 * len(cohort) * 32 * 32 - 1)
         assert len(calls) == 9
+
+    def test_pixels_to_be_pinned_are_not_resident(self, classifier):
+        classifier.set_params(iterator_valid__pin_memory=True)
+        assert not classifier._loads_in_this_process
 
     def test_loader_processes_get_pixels_from_the_store(self, fit, cohort, monkeypatch):
         if sys.platform != "linux":

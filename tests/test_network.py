@@ -1,9 +1,12 @@
+import threading
+
 import numpy as np
 import pytest
 import tiny
 import torch
 from torch import nn
 
+from skosfusion import network as network_module
 from skosfusion.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -241,6 +244,35 @@ def test_converted_weights_give_what_mixed_precision_gives(backbone):
         features = folded_encoder(encoder, torch.bfloat16)(images)
     torch.testing.assert_close(features, expected, rtol=0, atol=0)
     assert all(value.dtype == torch.float32 for value in encoder.parameters())
+
+
+def test_other_threads_compute_while_one_folds():
+    encoder, head = build_encoder("resnet18"), nn.Linear(3, 2)
+    done, failures = threading.Event(), []
+
+    def compute():
+        while not done.is_set():
+            try:
+                head(torch.ones(1, 3))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
+                failures.append(error)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    for _ in range(3):
+        folded_encoder(encoder)
+    done.set()
+    thread.join()
+    assert failures == []
+
+
+def test_the_same_seed_gives_the_same_network_whatever_was_built_before():
+    network_module._feature_length_of_torchvision.cache_clear()
+    heads = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        heads.append(FusionNetwork(0, 2, backbone="regnet_y_400mf", image_size=32).head[0].weight)
+    torch.testing.assert_close(heads[0], heads[1], rtol=0, atol=0)
 
 
 def test_folding_leaves_a_training_encoder_in_training():

@@ -4,6 +4,7 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
         os.mkfifo(first)
     else:
         first.write_bytes(content)
-    with pytest.warns(UserWarning, match="1 kept pictures are passed over and decoded again"):
+    with pytest.warns(UserWarning, match="kept pictures in .* are damaged"):
         assert _equal(_read(paths[:5], folder), exact)
     no_decoding()
     assert _equal(_read(paths[:5], folder), exact)
@@ -150,9 +151,42 @@ def _plant(folder, image, pixels, **options):
 )
 def test_a_planted_file_of_another_form_is_passed_over(pixels, paths, folder):
     _plant(folder, paths[0], pixels, image_size=SIZE)
-    with pytest.warns(UserWarning, match="passed over"):
+    with pytest.warns(UserWarning, match="are damaged"):
         (image,) = _read(paths[:1], folder)
     assert (image.shape, image.dtype) == ((1, SIZE, SIZE), np.uint8)
+
+
+def test_many_batches_warn_once(paths, folder):
+    _read(paths, folder)
+    for path in _kept(folder):
+        path.write_bytes(b"")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for path in paths:
+            _read([path], folder)
+        folder.joinpath("images").rename(folder / "pictures")
+        folder.joinpath("images").write_text("in the way")
+        for path in paths:
+            _read([path], folder)
+    assert len(caught) == 2
+
+
+def test_the_log_names_the_damaged_file(paths, folder, caplog):
+    _read(paths, folder)
+    _kept(folder)[0].write_bytes(b"")
+    with caplog.at_level("INFO"), pytest.warns(UserWarning, match="are damaged"):
+        _read(paths, folder)
+    assert str(_kept(folder)[0]) in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permission bits")
+def test_files_are_for_whom_the_umask_allows(paths, folder):
+    before = os.umask(0o027)
+    try:
+        _read(paths, folder)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in _kept(folder)} == {0o640}
 
 
 def test_a_shape_that_does_not_match_the_digest_is_noticed(paths, folder):
@@ -161,7 +195,7 @@ def test_a_shape_that_does_not_match_the_digest_is_noticed(paths, folder):
     arrays = safetensors.numpy.load(path.read_bytes())
     turned = arrays | {"pixels": arrays["pixels"].reshape(1, 40, 30)}
     path.write_bytes(safetensors.numpy.save(turned))
-    with pytest.warns(UserWarning, match="does not match its digest"):
+    with pytest.warns(UserWarning, match="are damaged"):
         (image,) = ImageStore().read(paths[:1], folder=folder, image_size=None)
     np.testing.assert_array_equal(image, exact)
 
@@ -196,7 +230,7 @@ def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
     assert len(decoded) < 20
 
 
-def test_a_folder_of_another_owner_is_like_none(paths, folder, no_decoding):
+def test_a_file_in_the_way_costs_a_warning(paths, folder, no_decoding):
     exact = _read(paths, folder)
     folder.joinpath("images").rename(folder / "pictures")
     folder.joinpath("images").write_text("in the way")

@@ -21,6 +21,8 @@ def _is_milestones(value):
     )
 
 
+_IMAGE_OPTIONS = {"contrast", "crop_box", "frame", "minimum_side", "percentiles"}
+
 # Parameter: (test, the values allowed in words).
 _PARAMETERS = {
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
@@ -32,8 +34,8 @@ _PARAMETERS = {
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
     "image_size": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
     "image_options": (
-        lambda v: v is None or (isinstance(v, dict) and "image_size" not in v),
-        "None or a dict of options of skosfusion.images.read_image other than image_size",
+        lambda v: v is None or (isinstance(v, dict) and _IMAGE_OPTIONS.issuperset(v)),
+        f"None or a dict of options of skosfusion.images.read_image, {sorted(_IMAGE_OPTIONS)}",
     ),
     "precision": (
         lambda v: isinstance(v, str) and v in ("auto", "fp32", "bf16"),

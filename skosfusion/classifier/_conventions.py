@@ -31,7 +31,7 @@ class ConventionalNet(BatchedNet):
 
     A subclass implements `_check_training_data`, which returns a dataset with
     ``codes`` and ``groups`` and sets ``classes_inferred_``, `_prepare_images`
-    and `get_dataset`, and has a parameter `random_state`.
+    and `get_dataset`, and has the parameters `random_state` and `image_column`.
     """
 
     # skorch keeps these as public attributes from `__init__` on. scikit-learn's convention has only
@@ -90,7 +90,7 @@ class ConventionalNet(BatchedNet):
 
     def _fit(self, X, y, groups, *, anew, classes=None):
         """Check, prepare and train; `anew` starts without an earlier fit."""
-        with self._resolved_device(), one_thread_in_thread_workers(), kept_memory:
+        with self._resolved_device(), self._computing():
             return self._fit_on_device(X, y, groups, anew=anew, classes=classes)
 
     def _fit_on_device(self, X, y, groups, *, anew, classes):
@@ -182,6 +182,13 @@ class ConventionalNet(BatchedNet):
             return super().initialize()
 
     @contextlib.contextmanager
+    def _computing(self):
+        """Use the cores and, where there are images, the memory as is best for long work."""
+        memory = contextlib.nullcontext() if self.image_column is None else kept_memory
+        with one_thread_in_thread_workers(), memory:
+            yield
+
+    @contextlib.contextmanager
     def _resolved_device(self):
         """Let skorch see the device that "auto" stands for."""
         requested = self.device
@@ -247,7 +254,7 @@ class ConventionalNet(BatchedNet):
             Probabilities in the order of `classes_`, float32, in [0, 1].
         """
         check_is_fitted(self)
-        with one_thread_in_thread_workers(), kept_memory:
+        with self._computing():
             return super().predict_proba(X)
 
     def predict(self, X):

@@ -60,8 +60,9 @@ class FusionClassifier(ImageFedNet):
         Number format of the encoder. "auto" is bf16 mixed precision where the
         hardware multiplies it natively, and fp32 elsewhere.
     memory : str, path-like or None, default=None
-        Folder in which the features of a fixed torchvision encoder are kept
-        between runs and shared by processes. None: within the process only.
+        Folder in which decoded pictures, and the features of a fixed torchvision
+        encoder, are kept between runs and shared by processes; pictures then take no
+        memory. None: both are kept within the process only.
     class_weight : "balanced", dict or None, default=None
         Weight of each class in the loss, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None

@@ -10,8 +10,10 @@ import safetensors
 import safetensors.numpy
 
 from ..files import sweep_temporary_files, write_atomically
+from ..images._open import read_file
 
 _SUFFIX = ".safetensors"
+_FINGERPRINT_BYTES = 32
 
 
 class FeatureFiles:
@@ -68,11 +70,13 @@ class FeatureFiles:
 
     def _read_part(self, path):
         try:
-            content = path.read_bytes()
+            content, _ = read_file(path)
             if hashlib.sha256(content).hexdigest() != path.stem:
                 raise ValueError("its content does not match its name")
             arrays = safetensors.numpy.load(content)
             fingerprints, features = arrays["fingerprints"], arrays["features"]
+            if fingerprints.dtype != np.uint8 or fingerprints.shape[1:] != (_FINGERPRINT_BYTES,):
+                raise ValueError(f"its fingerprints have shape {fingerprints.shape}")
             if features.dtype != np.float32 or features.shape != (
                 len(fingerprints),
                 self.n_features,
@@ -113,9 +117,10 @@ class FeatureFiles:
             name = hashlib.sha256(content).hexdigest() + _SUFFIX
             write_atomically(self.folder / name, content)
         except OSError as error:
+            reason = error.strerror or type(error).__name__
             warnings.warn(
-                f"features cannot be kept in {str(self.folder)!r} ({error}); they are used now and "
-                "computed again in the next run. Free some space, or name another folder as memory",
+                f"features cannot be kept in {str(self.folder)!r} ({reason}); they are used now "
+                "and computed again in the next run. Free some space, or name another folder",
                 stacklevel=2,
             )
             return None

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import threading
 from collections import OrderedDict, defaultdict, namedtuple
+from importlib.metadata import version
 from itertools import chain
 
 import numpy as np
@@ -14,7 +15,7 @@ import torchvision
 
 from .. import __version__
 from ..images import shared_image_store
-from ..network import folded_encoder, is_torchvision_model
+from ..network import FusionNetwork, folded_encoder, is_torchvision_model
 from ._feature_files import FeatureFiles
 
 # Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so
@@ -95,6 +96,7 @@ class FeatureCache:
         rows=None,
         folder=None,
         keep_on_disk=True,
+        keep_few=True,
         progress=iter,
     ):
         """Return the features of images, computing those that are not at hand.
@@ -115,6 +117,8 @@ class FeatureCache:
             Where pictures and features are kept between processes and runs; None for not at all.
         keep_on_disk : bool, default=True
             Whether the folder keeps features too, not only pictures.
+        keep_few : bool, default=True
+            Whether it keeps them in a file of their own even if they are fewer than 128.
         progress : callable, default=iter
             Wraps the list of batches to encode, to show a progress bar.
 
@@ -131,7 +135,7 @@ class FeatureCache:
         found = self._known(key, wanted)
         files, unsaved, n_stored, n_encoded = None, set(), 0, 0
         # A user's class can change under its name, so its features are of no use to another run.
-        if folder is not None and keep_on_disk and is_torchvision_model(network.encoder):
+        if folder is not None and keep_on_disk and _is_known(network):
             files = FeatureFiles(folder, key.hex(), network.n_features)
             n_stored += self._add_stored(found, key, files, wanted)
             unsaved = wanted & found.keys() - self._saved[files.folder]
@@ -158,7 +162,8 @@ class FeatureCache:
                 self._save(key, files, unsaved, found)
                 unsaved = set()
                 n_stored += self._add_stored(found, key, files, wanted)
-        self._save(key, files, unsaved, found)
+        if keep_few:
+            self._save(key, files, unsaved, found)
         with self._lock:
             self._hits += len(paths) - n_encoded - n_stored
             self._misses += n_encoded
@@ -187,17 +192,19 @@ class FeatureCache:
 
     def _folded_encoder(self, key, network):
         """Fold an encoder once, not for each batch to predict from; the last one is kept."""
-        kept_key, encoder = self._folded
-        if kept_key != key:
+        if not _is_known(network):
+            return None
+        device = network.pixel_mean.device
+        kept, encoder = self._folded
+        if kept != (key, device):
             encoder = folded_encoder(network.encoder, network.encoder_dtype)
-            # A user's class is not copied, and training would change what is kept here.
-            self._folded = (None, None) if encoder is network.encoder else (key, encoder)
+            self._folded = (key, device), encoder
         return encoder
 
     def _add_stored(self, found, key, files, wanted):
         """Read what is new in the folder where that can help, and count what it gave."""
         folder, n_before = files.folder, len(found)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             self._saved[folder], self._read_names[folder] = set(), set()
         elif not wanted <= found.keys() or not wanted <= self._saved[folder]:
             stored, names = files.read(skip=self._read_names[folder])
@@ -246,6 +253,11 @@ class FeatureCache:
                 self._n_bytes += vector.nbytes
 
 
+def _is_known(network):
+    """Tell whether all code that computes features is known by its version."""
+    return type(network) is FusionNetwork and is_torchvision_model(network.encoder)
+
+
 def _is_worker():
     in_main_thread = threading.current_thread() is threading.main_thread()
     return not in_main_thread or multiprocessing.parent_process() is not None
@@ -265,7 +277,8 @@ def _encode(network, encoder, pixels):
     pixels = torch.from_numpy(pixels).to(network.pixel_mean.device, non_blocking=True)
     padded = torch.cat([pixels, pixels[:1].expand(_batch_size(network) - n_images, -1, -1, -1)])
     with torch.inference_mode():
-        return network.encode(padded, encoder)[:n_images]
+        features = network.encode(padded) if encoder is None else network.encode(padded, encoder)
+        return features[:n_images]
 
 
 def _finished(batch, features):
@@ -290,15 +303,19 @@ def encoder_key(network, image_options):
     """
     encoder_type = type(network.encoder)
     digest = hashlib.sha256()
-    if not is_torchvision_model(network.encoder):
+    if not _is_known(network):
         # A user's class can be redefined under its name; the object itself tells it apart.
-        _USER_CLASSES.add(encoder_type)
-        digest.update(f"{id(encoder_type)}\0".encode())
+        for user_class in (type(network), encoder_type):
+            _USER_CLASSES.add(user_class)
+            digest.update(f"{id(user_class)}\0".encode())
+    contrast_version = version("scikit-image") if image_options.get("contrast") == "clahe" else ""
     for part in (
         f"{__version__} {_FEATURE_FORMAT} {_batch_size(network)}",
         torch.__version__,
         torchvision.__version__,
         PIL.__version__,
+        contrast_version,
+        torch.backends.cpu.get_cpu_capability(),
         f"{encoder_type.__module__}.{encoder_type.__qualname__}",
         str(network.encoder),
         str(network.encoder_dtype),
@@ -308,7 +325,8 @@ def encoder_key(network, image_options):
         digest.update(part.encode() + b"\0")
     # Not the state dict: buffers may be left out of it.
     encoder = network.encoder
-    for name, tensor in chain(encoder.named_parameters(), encoder.named_buffers()):
+    scale = (("pixel_mean", network.pixel_mean), ("pixel_std", network.pixel_std))
+    for name, tensor in chain(scale, encoder.named_parameters(), encoder.named_buffers()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
         # The storage order is part of the tensor's identity here, so nothing needs to be copied.
         tensor = tensor.detach().cpu()
@@ -327,6 +345,14 @@ def _is_dense(tensor):
 
 
 _SHARED = FeatureCache()
+
+# A fork while another thread holds the lock would leave the child waiting for it for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_SHARED._lock.acquire,
+        after_in_parent=_SHARED._lock.release,
+        after_in_child=_SHARED._lock.release,
+    )
 
 
 def shared_feature_cache():

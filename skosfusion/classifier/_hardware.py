@@ -2,8 +2,11 @@
 
 import contextlib
 import ctypes
+import functools
 import multiprocessing
+import os
 import threading
+from pathlib import Path
 
 import torch
 from joblib.parallel import get_active_backend
@@ -92,6 +95,19 @@ def free_accelerator_bytes(device):
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
+@functools.cache
+def _mkl_thread_setter():
+    """Find the function that sets the calling thread's number of MKL threads, and returns the old.
+
+    MKL, which lies within torch, takes its number from `torch.set_num_threads` before OpenMP's.
+    """
+    try:
+        library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+        return ctypes.CDLL(str(library)).MKL_Set_Num_Threads_Local
+    except (OSError, AttributeError):
+        return lambda n_threads: n_threads
+
+
 @contextlib.contextmanager
 def one_thread_in_thread_workers():
     """Compute in one thread where joblib runs this code in one of several threads.
@@ -106,8 +122,13 @@ def one_thread_in_thread_workers():
     if is_worker and (is_thread or multiprocessing.current_process().daemon):
         # At its first use of torch a thread takes over what `torch.set_num_threads` said.
         torch.get_num_threads()
-        with threadpool_limits(1, user_api="openmp"):
-            yield
+        set_mkl_threads = _mkl_thread_setter()
+        before = set_mkl_threads(1)
+        try:
+            with threadpool_limits(1, user_api="openmp"):
+                yield
+        finally:
+            set_mkl_threads(before)
     else:
         yield
 
@@ -117,7 +138,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _DEFAULT_MMAP_MAX = 65536
 # Where glibc's own adjustment of these two ends once large blocks have been freed, mallopt(3).
 _ADJUSTED_MMAP_THRESHOLD, _ADJUSTED_TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
-_NEVER = 2**31 - 1
+_NEVER = -1
 
 
 class _KeptMemory:
@@ -156,3 +177,11 @@ class _KeptMemory:
 
 
 kept_memory = _KeptMemory()
+
+# A fork while another thread holds the lock would leave the child waiting for it for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=kept_memory._lock.acquire,
+        after_in_parent=kept_memory._lock.release,
+        after_in_child=kept_memory._lock.release,
+    )

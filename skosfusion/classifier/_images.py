@@ -81,9 +81,9 @@ class ImageFedNet(ConventionalNet):
 
     @property
     def _loads_in_this_process(self):
-        # Worker processes of a DataLoader cannot use what lies in the accelerator's memory.
-        loaders = "iterator_train", "iterator_valid"
-        return not any(self.get_params_for(loader).get("num_workers") for loader in loaders)
+        # What lies in an accelerator's memory is not for other processes, nor to be pinned.
+        options = self.get_params_for("iterator_train"), self.get_params_for("iterator_valid")
+        return not any(o.get("num_workers") or o.get("pin_memory") for o in options)
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin an epoch; free the encoder when its fixed epochs are over."""
@@ -126,6 +126,8 @@ class ImageFedNet(ConventionalNet):
                 folder=self.memory,
                 # What a trained encoder gives is of no use to any later run.
                 keep_on_disk=not self._encoder_has_trained_,
+                # A key comes from `predict`, which may be called for one image at a time.
+                keep_few=key is None,
                 progress=shown,
             )
         finally:

@@ -1,5 +1,6 @@
 """Decoded pictures on disk, for later runs and other processes; safetensors, so nothing can run."""
 
+import logging
 import os
 import warnings
 from hashlib import blake2b
@@ -17,6 +18,9 @@ from ._open import read_file
 
 _SUFFIX = ".safetensors"
 _DIGEST_BYTES = 32
+# To be raised when the same file and options would give other pixels than before.
+_PICTURE_FORMAT = 1
+_LOGGER = logging.getLogger(__name__)
 
 
 class PictureFiles:
@@ -46,7 +50,7 @@ class PictureFiles:
                 f"{os.fspath(folder)!r} is not a folder; name a folder, or None to keep nothing "
                 "between runs"
             )
-        parts = [__version__, pillow_version, options]
+        parts = [__version__, _PICTURE_FORMAT, pillow_version, options]
         if options.contrast == "clahe":
             parts.append(version("scikit-image"))
         self._key = blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).digest()
@@ -119,18 +123,21 @@ class PictureFiles:
         return self._refused is None
 
     def report(self):
-        """Warn, once, about whatever went wrong."""
+        """Warn about whatever went wrong, always in the same words, so that Python says it once."""
+        for path, error in self._passed_over:
+            _LOGGER.info("kept picture %s is passed over: %s", path, error)
         if self._passed_over:
-            path, error = self._passed_over[0]
             warnings.warn(
-                f"{len(self._passed_over)} kept pictures are passed over and decoded again, the "
-                f"first is {str(path)!r}: {error}",
+                f"kept pictures in {str(self.folder)!r} are damaged; they are passed over and "
+                "decoded again, and the log names them at level INFO",
                 stacklevel=2,
             )
         if self._refused is not None:
+            # Not the error itself: it names a file, another one each time.
+            reason = self._refused.strerror or type(self._refused).__name__
             warnings.warn(
-                f"pictures cannot be kept in {str(self.folder)!r} ({self._refused}); they are used "
-                "now and decoded again in the next run. Free some space, or name another folder",
+                f"pictures cannot be kept in {str(self.folder)!r} ({reason}); they are used now "
+                "and decoded again in the next run. Free some space, or name another folder",
                 stacklevel=2,
             )
 
