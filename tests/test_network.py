@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from skosfusion import network as network_module
+from skosfusion.folding import folded_encoder
 from skosfusion.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FusionNetwork,
     backbone_names,
     build_encoder,
-    folded_encoder,
 )
 
 

@@ -14,8 +14,9 @@ import torch
 import torchvision
 
 from .. import __version__
+from ..folding import folded_encoder
 from ..images import shared_image_store
-from ..network import FusionNetwork, folded_encoder, is_torchvision_model
+from ..network import FusionNetwork, is_torchvision_model
 from ._feature_files import FeatureFiles
 
 # Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so

@@ -1,0 +1,86 @@
+"""An encoder for inference: batch normalisation folded into the convolutions before it."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .network import is_torchvision_model
+
+# A height and width that all torchvision models accept.
+_ANY_SIDE = 224
+
+
+def folded_encoder(encoder, dtype=None):
+    """Make a copy of an encoder for inference, its batch normalisation folded into convolutions.
+
+    In evaluation mode batch normalisation is a scale and an offset for each channel, which the
+    weights and the bias of the convolution before it can take over [1]_. The features are those
+    of the encoder but for rounding.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        The encoder. What is not a torchvision model is returned as it is: folding needs to
+        follow the computation, and nothing is known of a user's class.
+    dtype : torch.dtype or None, default=None
+        Number format of the mixed precision in which the copy will be used. It would convert the
+        weights of convolutions and linear layers for every batch; the copy holds them converted.
+
+    Returns
+    -------
+    torch.nn.Module
+        The copy, in evaluation mode.
+
+    References
+    ----------
+    .. [1] B. Jacob et al., "Quantization and training of neural networks for efficient
+       integer-arithmetic-only inference", CVPR 2018, section 3.2.
+
+    Examples
+    --------
+    >>> from skosfusion.folding import folded_encoder
+    >>> from skosfusion.network import build_encoder
+    >>> folded = folded_encoder(build_encoder("resnet18"))
+    >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
+    False
+    """
+    if not is_torchvision_model(encoder):
+        return encoder
+    folded = copy.deepcopy(encoder).eval().requires_grad_(False)
+    for convolution, norm in _convolutions_before_norms(folded):
+        fused = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))
+        folded.set_submodule(convolution, fused)
+        folded.set_submodule(norm, nn.Identity())
+    if dtype is not None:
+        for layer in folded.modules():
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                layer.to(dtype)
+    return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _convolutions_before_norms(encoder):
+    """Name each convolution whose very output a batch normalisation reads, and that layer.
+
+    Found by computing shapes. torch.fx finds them, too, but while it traces, it exchanges the call
+    of modules for the whole process, and what other threads compute fails.
+    """
+    shapes_only = copy.deepcopy(encoder).to("meta")
+    names = {layer: name for name, layer in shapes_only.named_modules()}
+    outputs, pairs = [], []
+
+    def remember(layer, inputs, output):
+        outputs.append((layer, output))
+
+    def look_up(layer, inputs):
+        pairs.extend((names[conv], names[layer]) for conv, out in outputs if out is inputs[0])
+
+    for layer in names:
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(remember)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_pre_hook(look_up)
+    with torch.no_grad():
+        shapes_only(torch.empty(1, 3, _ANY_SIDE, _ANY_SIDE, device="meta"))
+    return pairs
