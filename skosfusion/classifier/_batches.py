@@ -149,10 +149,27 @@ class BatchedNet(NeuralNetClassifier):
             Logits.
         """
         inputs, codes = batch
-        n_rows = len(codes)
-        full = max(self.get_params_for("iterator_valid").get("batch_size", self.batch_size), n_rows)
-        padded = {
-            name: torch.cat([values, values[:1].expand(full - n_rows, *values.shape[1:])])
-            for name, values in inputs.items()
-        }
-        return super().evaluation_step((padded, codes), training)[:n_rows]
+        full = self.get_params_for("iterator_valid").get("batch_size", self.batch_size)
+        return super().evaluation_step((padded(inputs, full), codes), training)[: len(codes)]
+
+
+def padded(inputs, n_rows):
+    """Repeat the first row of a batch at its end until there are so many; longer ones stay.
+
+    Parameters
+    ----------
+    inputs : dict of str to Tensor
+        Arguments of the network.
+    n_rows : int
+        Number of rows wanted.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The same arguments, with at least `n_rows` rows.
+    """
+    missing = max(n_rows - len(inputs["clinical"]), 0)
+    return {
+        name: torch.cat([values, values[:1].expand(missing, *values.shape[1:])])
+        for name, values in inputs.items()
+    }

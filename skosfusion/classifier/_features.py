@@ -142,7 +142,7 @@ class FeatureCache:
             unsaved = wanted & found.keys() - self._saved[files.folder]
         position = {fingerprint: i for i, fingerprint in enumerate(fingerprints)}
         missing = sorted(i for fingerprint, i in position.items() if fingerprint not in found)
-        size = _batch_size(network)
+        size = encoding_batch_size(network)
         batches = [missing[i : i + size] for i in range(0, len(missing), size)]
         if _is_worker():
             # Workers that start together take different images first.
@@ -268,7 +268,8 @@ def _worker_number():
     return os.getpid(), threading.get_ident()
 
 
-def _batch_size(network):
+def encoding_batch_size(network):
+    """Tell how many images are encoded at a time where the network is."""
     return _ENCODE_BATCHES.get(network.pixel_mean.device.type, _LARGE_ENCODE_BATCH)
 
 
@@ -276,7 +277,9 @@ def _encode(network, encoder, pixels):
     """Encode one batch, padded to the fixed batch size."""
     n_images = len(pixels)
     pixels = torch.from_numpy(pixels).to(network.pixel_mean.device, non_blocking=True)
-    padded = torch.cat([pixels, pixels[:1].expand(_batch_size(network) - n_images, -1, -1, -1)])
+    padded = torch.cat(
+        [pixels, pixels[:1].expand(encoding_batch_size(network) - n_images, -1, -1, -1)]
+    )
     with torch.inference_mode():
         features = network.encode(padded) if encoder is None else network.encode(padded, encoder)
         return features[:n_images]
@@ -311,7 +314,7 @@ def encoder_key(network, image_options):
             digest.update(f"{id(user_class)}\0".encode())
     contrast_version = version("scikit-image") if image_options.get("contrast") == "clahe" else ""
     for part in (
-        f"{__version__} {_FEATURE_FORMAT} {_batch_size(network)}",
+        f"{__version__} {_FEATURE_FORMAT} {encoding_batch_size(network)}",
         torch.__version__,
         torchvision.__version__,
         PIL.__version__,

@@ -4,14 +4,15 @@ import math
 from functools import partial
 
 import torch
-from skorch.utils import is_dataset
+from skorch.utils import is_dataset, to_tensor
 
 from ..images import shared_image_store
+from ._batches import padded
 from ._callbacks import progress_bar
 from ._checks import check_inputs
 from ._conventions import ConventionalNet
 from ._dataset import FusionDataset
-from ._features import encoder_key, shared_feature_cache
+from ._features import encoder_key, encoding_batch_size, shared_feature_cache
 from ._hardware import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
@@ -159,6 +160,43 @@ class ImageFedNet(ConventionalNet):
             key = encoder_key(self.module_, self._read_options)
             dataset.load_images = partial(self._load_features, paths, key)
         return dataset
+
+    def input_batches(self, X, *, pixels=False):
+        """Check a table, and yield what the fitted network reads of it, batch by batch.
+
+        For those who look into the network. All batches are of one size, the last one padded, so
+        that a row's values do not depend on its company.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The same columns as in `fit`.
+        pixels : bool, default=False
+            Whether images come as pixels, not as features of the encoder.
+
+        Yields
+        ------
+        inputs : dict of str to Tensor
+            Arguments of the network: ``clinical`` and, where there are images, ``image`` or
+            ``features``; where the network computes.
+        rows : range
+            Position of each sample in `X`; the rows of padding after them have none.
+        """
+        self.check_is_fitted()
+        with self._computing():
+            dataset = self.get_dataset(X)
+            n_rows = self.get_params_for("iterator_valid").get("batch_size", self.batch_size)
+            if pixels:
+                dataset.load_images = partial(self._load_pixels, dataset.paths)
+                n_rows = encoding_batch_size(self.module_)
+            n_rows = len(dataset) if n_rows == -1 else n_rows
+            starts = range(0, len(dataset), n_rows)
+            shown = self.verbose and pixels
+            for start in progress_bar(starts, shown=shown, desc="explaining images", unit="batch"):
+                rows = range(start, min(start + n_rows, len(dataset)))
+                inputs, _ = dataset.__getitems__(list(rows))
+                device = next(self.module_.parameters()).device
+                yield to_tensor(padded(inputs, n_rows), device=device), rows
 
 
 def _gather(name, values, rows):
