@@ -10,13 +10,22 @@ _ROOMS = {
     "ABLATION_ROWS": "model_selection",
     "AblationDisplay": "inspection",
     "AgeScaler": "preprocessing",
+    "ClinicalGradientsDisplay": "inspection",
+    "ComparisonDisplay": "inspection",
     "FusionClassifier": "classifier",
     "GenderEncoder": "preprocessing",
+    "GradCAM": "inspection",
+    "GradCAMDisplay": "inspection",
     "KitRangeScaler": "preprocessing",
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",
+    "boxes_on_heatmaps": "inspection",
+    "clinical_gradients": "inspection",
+    "compare_explanations": "inspection",
+    "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
+    "modality_importance": "inspection",
 }
 
 __all__ = sorted(_ROOMS)

@@ -87,7 +87,7 @@ ROOMS = {
     "classifier": ("network", "folding", "weights", "images", "exceptions", "files"),
     "pipeline": ("classifier", "preprocessing"),
     "model_selection": (),
-    "inspection": ("classifier", "model_selection", "images", "network"),
+    "inspection": ("classifier", "folding", "images", "model_selection", "preprocessing"),
 }
 
 

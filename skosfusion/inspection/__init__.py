@@ -1,5 +1,24 @@
 """Looking at results and fitted classifiers; the only room that draws."""
 
 from ._ablation import AblationDisplay
+from ._clinical_gradients import clinical_gradients
+from ._comparison import compare_explanations
+from ._comparison_display import ComparisonDisplay
+from ._gradcam import GradCAM
+from ._gradcam_display import GradCAMDisplay
+from ._gradients_display import ClinicalGradientsDisplay
+from ._localization import boxes_on_heatmaps, localization_scores
+from ._modality_importance import modality_importance
 
-__all__ = ["AblationDisplay"]
+__all__ = [
+    "AblationDisplay",
+    "ClinicalGradientsDisplay",
+    "ComparisonDisplay",
+    "GradCAM",
+    "GradCAMDisplay",
+    "boxes_on_heatmaps",
+    "clinical_gradients",
+    "compare_explanations",
+    "localization_scores",
+    "modality_importance",
+]

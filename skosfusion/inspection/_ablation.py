@@ -1,6 +1,7 @@
 """The ablation table as a bar chart."""
 
 from ..model_selection import ablation_table
+from ._drawing import import_pyplot
 
 
 class AblationDisplay:
@@ -98,14 +99,7 @@ class AblationDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError(
-                "AblationDisplay.plot draws with matplotlib; install it with "
-                "'pip install skosfusion[plot]'"
-            ) from error
-
+        plt = import_pyplot("AblationDisplay.plot")
         rows = list(self.table.index)
         baseline = rows[0] if self.baseline is None else self.baseline
         if baseline not in rows:

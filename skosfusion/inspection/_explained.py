@@ -1,0 +1,201 @@
+"""A copy of a fitted network that shows the output of one layer, and what depends on it."""
+
+import copy
+
+import torch
+from torch import nn
+
+from ..folding import folded_encoder
+
+# Channels are left out in parts of at most so many values of the layer.
+_MAX_ABLATED_VALUES = 2**24
+# Images that go through an encoder at a time where channels are left out.
+_MAX_ABLATED_IMAGES = 16
+
+
+def copied_network(network, encoder):
+    """Copy a network for looking into it, with another encoder in the place of its own.
+
+    Parameters
+    ----------
+    network : FusionNetwork
+        The network; it is only read.
+    encoder : torch.nn.Module or None
+        The encoder of the copy; not copied.
+
+    Returns
+    -------
+    FusionNetwork
+        The copy, in evaluation mode and without parameters to train.
+    """
+    known = {} if network.encoder is None else {id(network.encoder): encoder}
+    return copy.deepcopy(network, known).eval().requires_grad_(False)
+
+
+class ExplainedNetwork:
+    """A private copy of a network with a hook on one layer of its encoder.
+
+    The network itself is only read: its mode, gradients, hooks and weights are those of before
+    whatever happens here. Nothing but what follows the layer is differentiated.
+
+    Parameters
+    ----------
+    network : FusionNetwork
+        The fitted network.
+    feature_map : FeatureMap
+        The layer, see `skosfusion.inspection._layers.find_feature_map`.
+    """
+
+    def __init__(self, network, feature_map):
+        encoder = network.encoder
+        layer = encoder.get_submodule(feature_map.name)
+        # Folding changes what a convolution before batch normalisation puts out, and nothing else.
+        if not isinstance(layer, nn.Conv2d):
+            encoder = folded_encoder(encoder, network.encoder_dtype)
+        if encoder is network.encoder:
+            encoder = copy.deepcopy(encoder)
+        self._network = copied_network(network, encoder)
+        self._feature_map = feature_map
+        self._on_output = self._broadcasts = None
+        encoder.get_submodule(feature_map.name).register_forward_hook(self._hook)
+
+    def _hook(self, layer, inputs, output):
+        return self._on_output(output)
+
+    def _forward(self, inputs, on_output):
+        self._on_output = on_output
+        try:
+            return self._network(**inputs)
+        finally:
+            self._on_output = None
+
+    def activations_and_gradients(self, inputs, codes):
+        """Compute the layer's output, and the gradient of each sample's score with respect to it.
+
+        Parameters
+        ----------
+        inputs : dict of str to Tensor
+            Arguments of the network.
+        codes : Tensor of shape (n_samples,) or None
+            Class of each sample, int64; None for the predicted one.
+
+        Returns
+        -------
+        activations : Tensor of shape (n_samples, n_channels, height, width)
+            The output, float32.
+        gradients : Tensor of shape (n_samples, n_channels, height, width)
+            Derivative of the class's logit, float32.
+        """
+        leaves = []
+
+        def begin_graph(output):
+            leaves.append(output.detach().requires_grad_())
+            # A copy, because the next layer may compute in place.
+            return leaves[-1].clone()
+
+        with torch.enable_grad():
+            logits = self._forward(inputs, begin_graph)
+            codes = logits.argmax(dim=1) if codes is None else codes
+            score = logits.gather(1, codes[:, None]).sum()
+            # Of a layer that runs several times, the last time counts.
+            gradients = (
+                torch.autograd.grad(score, leaves[-1], allow_unused=True)[0]
+                if score.requires_grad
+                else None
+            )
+        if gradients is None:
+            raise ValueError(
+                f"layer={self._feature_map.name!r}: the class score does not depend on its output, "
+                "or the encoder does not let gradients through; choose another layer, or "
+                "method='ablationcam', which needs no gradients"
+            )
+        return self._as_maps(leaves[-1].detach()), self._as_maps(gradients)
+
+    def activations_and_score_drops(self, inputs, codes, n_samples):
+        """Compute the layer's output, and how much a score falls without each of its channels.
+
+        Parameters
+        ----------
+        inputs : dict of str to Tensor
+            Arguments of the network.
+        codes : Tensor of shape (n_samples,) or None
+            Class of each sample, int64; None for the predicted one.
+        n_samples : int
+            Samples to explain; the rest is padding.
+
+        Returns
+        -------
+        activations : Tensor of shape (n_samples, n_channels, height, width)
+            The output, float32.
+        drops : Tensor of shape (n_samples, n_channels)
+            Logit less the logit with the channel at zero, float32.
+        """
+        outputs = []
+
+        def record(output):
+            outputs.append(output)
+            return output.clone()
+
+        with torch.inference_mode():
+            logits = self._forward(inputs, record)
+            codes = logits.argmax(dim=1) if codes is None else codes
+            activations = self._as_maps(outputs[-1][:n_samples])
+            self._n_runs = len(outputs)
+            drops = [
+                self._score_drops(
+                    {name: values[row : row + 1] for name, values in inputs.items()},
+                    codes[row],
+                    activations[row],
+                )
+                for row in range(n_samples)
+            ]
+        return activations, torch.stack(drops)
+
+    def _score_drops(self, inputs, code, activations):
+        """Leave out one channel after the other, of one sample."""
+        n_channels = len(activations)
+        size = max(1, _MAX_ABLATED_VALUES // activations.numel())
+        if not self._goes_on_with_more_rows(inputs, n_channels):
+            size = min(size, _MAX_ABLATED_IMAGES)
+        every = torch.eye(n_channels, device=activations.device) == 0
+        drops = []
+        for start in range(0, n_channels, size):
+            # The first row has all channels: a score to compare with, by the same kernels.
+            kept = torch.cat([torch.ones_like(every[:1]), every[start : start + size]])
+            scores = self._ablated_logits(inputs, kept)[:, code]
+            drops.append(scores[0] - scores[1:])
+        return torch.cat(drops)
+
+    def _ablated_logits(self, inputs, kept):
+        n_rows = len(kept)
+        if not self._broadcasts:
+            inputs = inputs | {"image": inputs["image"].expand(n_rows, -1, -1, -1)}
+        inputs = inputs | {"clinical": inputs["clinical"].expand(n_rows, -1)}
+        first = self._feature_map.channels_first
+        kept = kept[:, :, None, None] if first else kept[:, None, None, :]
+        n_runs = 0
+
+        def leave_out(output):
+            nonlocal n_runs
+            n_runs += 1
+            # Of a layer that runs several times, the last time counts, as for gradients.
+            return output * kept if n_runs == self._n_runs else output.clone()
+
+        return self._forward(inputs, leave_out)
+
+    def _goes_on_with_more_rows(self, inputs, n_channels):
+        """Try whether one image may become many at the layer, so that it is encoded once.
+
+        Not where the layer's output is later joined to another one along the channels.
+        """
+        if self._broadcasts is None:
+            self._broadcasts = True
+            kept = torch.ones(2, n_channels, dtype=torch.bool, device=inputs["clinical"].device)
+            try:
+                self._ablated_logits(inputs, kept)
+            except RuntimeError:
+                self._broadcasts = False
+        return self._broadcasts
+
+    def _as_maps(self, values):
+        return self._feature_map.as_channels_first(values).float()

@@ -1,0 +1,258 @@
+"""Radiographs with their heatmaps."""
+
+import contextlib
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_consistent_length
+
+from ._drawing import (
+    check_number_of_images,
+    describe_clinical,
+    draw_colour_bar,
+    draw_sample,
+    import_pyplot,
+    make_axes,
+    wrap,
+)
+from ._fitted import target_codes, unwrap_with_image
+from ._gradcam import GradCAM
+from ._localization import boxes_on_heatmaps
+
+_N_PICTURES = 2
+
+
+class GradCAMDisplay:
+    """Each radiograph beside itself under its heatmap, with what the model knows and says.
+
+    Make it with `from_estimator`.
+
+    Parameters
+    ----------
+    images : list of ndarray of shape (height, width) or (height, width, 3)
+        Pixels as the network sees them, uint8.
+    heatmaps : ndarray of shape (n_samples, height, width)
+        Values in [0, 1], see `GradCAM`.
+    samples : DataFrame of n_samples rows
+        Columns ``target`` (the class explained), ``probability`` (of that class, in [0, 1]),
+        ``predicted`` (class), ``label`` (true class; optional) and ``clinical`` (list of str,
+        parts of the caption).
+    boxes : ndarray of shape (n_samples, 4) or None, default=None
+        Left, top, right and bottom of a known finding in pixels of the heatmaps; NaN for none.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_samples,)
+        Where each sample was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure they are in.
+
+    See Also
+    --------
+    GradCAM : The heatmaps as arrays.
+    compare_explanations : Two models side by side.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skosfusion import GradCAMDisplay, make_fusion_pipeline
+    >>> from skosfusion.datasets import make_osteosarcoma_cohort
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cohort = make_osteosarcoma_cohort(n_patients=4, image_size=64, data_home=folder)
+    ...     pipeline = make_fusion_pipeline(
+    ...         weights=None, image_size=64, max_epochs=1, frozen_epochs="all", random_state=0
+    ...     ).fit(cohort.data, cohort.target)
+    ...     display = GradCAMDisplay.from_estimator(
+    ...         pipeline, cohort.data[:2], cohort.target[:2], target=1,
+    ...         display_labels=cohort.target_names,
+    ...     )
+    >>> list(display.frame()["target"])
+    ['osteosarcoma', 'osteosarcoma']
+    """
+
+    def __init__(self, images, heatmaps, samples, *, boxes=None):
+        self.images = images
+        self.heatmaps = heatmaps
+        self.samples = samples
+        self.boxes = boxes
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        layer=None,
+        target=None,
+        method="gradcam",
+        boxes=None,
+        display_labels=None,
+    ):
+        """Make the heatmaps of at most 40 images.
+
+        Parameters
+        ----------
+        estimator : FusionClassifier or Pipeline
+            Fitted, with an image column.
+        X : DataFrame of shape (n_samples, n_features)
+            As for ``estimator.predict``, 1 to 40 rows.
+        y : array-like of shape (n_samples,) or None, default=None
+            True labels, for the captions.
+        layer : str or None, default=None
+            As in `GradCAM`.
+        target : label, "predicted", array-like of shape (n_samples,) or None, default=None
+            As in `GradCAM`.
+        method : {"gradcam", "gradcam++", "hirescam", "ablationcam"}, default="gradcam"
+            As in `GradCAM`.
+        boxes : array-like of shape (n_samples, 4) or None, default=None
+            Left, top, right and bottom of a known finding in pixels of the image file, such as
+            ``cohort.tumor_boxes``; NaN for none.
+        display_labels : list of str or None, default=None
+            What to call the classes, in the order of ``classes_``; None takes the labels.
+
+        Returns
+        -------
+        GradCAMDisplay
+            Not drawn yet.
+
+        Raises
+        ------
+        TypeError, NotFittedError, ValueError, FileNotFoundError, ImageError
+            As `GradCAM.transform`; ValueError also for more than 40 rows, and for `y`, `boxes` or
+            `display_labels` of another length.
+        """
+        fitted = unwrap_with_image(estimator)
+        check_consistent_length(X, y, boxes)
+        check_number_of_images(len(X))
+        heatmaps = GradCAM(estimator, layer=layer, target=target, method=method).transform(X)
+        boxes = None if boxes is None else boxes_on_heatmaps(estimator, X, boxes)
+        samples = describe_samples(fitted, X, y, target, display_labels)
+        return cls(read_images(fitted, X), heatmaps, samples, boxes=boxes)
+
+    def frame(self):
+        """Return what the captions say.
+
+        Returns
+        -------
+        DataFrame
+            A copy, one row an image.
+        """
+        return self.samples.copy()
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, array-like of Axes or None, default=None
+            Where to draw: one Axes an image, or one that is divided; None makes a new figure.
+
+        Returns
+        -------
+        GradCAMDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If `ax` holds another number of Axes than there are images.
+        ImportError
+            If matplotlib is not installed.
+        """
+        plt = import_pyplot("GradCAMDisplay.plot")
+        samples = self.samples.to_dict("records")
+        captions = [_caption(*pair) for pair in zip(samples, self.heatmaps, strict=True)]
+        n_lines = max(caption.count("\n") + 1 for caption in captions)
+        axes = make_axes(plt, ax, len(captions), _N_PICTURES, n_lines)
+        for number, caption in enumerate(captions):
+            draw_sample(
+                axes[number],
+                self.images[number],
+                [self.heatmaps[number]],
+                box=None if self.boxes is None else self.boxes[number],
+                caption=caption,
+            )
+        if ax is None:
+            draw_colour_bar(plt, axes)
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
+
+
+def _caption(sample, heatmap):
+    says = f"{sample['target']}: {sample['probability']:.2f}"
+    if "label" in sample:
+        says += f" (true: {sample['label']})"
+    if not heatmap.any():
+        says += ", no place stands out"
+    return "\n".join(filter(None, [says, wrap(sample["clinical"], _N_PICTURES)]))
+
+
+def read_images(fitted, X):
+    """Read the pixels that the network sees, for drawing.
+
+    Parameters
+    ----------
+    fitted : FittedFusion
+        The model.
+    X : DataFrame
+        The user's table.
+
+    Returns
+    -------
+    list of ndarray of shape (height, width) or (height, width, 3)
+        Pixels, uint8.
+    """
+    images = []
+    batches = fitted.classifier.input_batches(fitted.transform(X), pixels=True)
+    with contextlib.closing(batches):
+        for inputs, rows in batches:
+            pixels = inputs["image"][: len(rows)].cpu().numpy()
+            images += [
+                image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in pixels
+            ]
+    return images
+
+
+def describe_samples(fitted, X, y, target, display_labels):
+    """Collect what a model says of each row, and what is known of it.
+
+    Parameters
+    ----------
+    fitted : FittedFusion
+        The model.
+    X : DataFrame
+        The user's table.
+    y : array-like or None
+        True labels.
+    target : label, "predicted", array-like or None
+        The class explained.
+    display_labels : list of str or None
+        What to call the classes.
+
+    Returns
+    -------
+    DataFrame
+        As the parameter `samples` of `GradCAMDisplay`.
+    """
+    classes = fitted.classifier.classes_
+    names = np.asarray(classes if display_labels is None else display_labels, dtype=object)
+    if len(names) != len(classes):
+        raise ValueError(
+            f"display_labels has {len(names)} names and the model {len(classes)} classes: "
+            f"{', '.join(map(repr, classes.tolist()))}"
+        )
+    table = fitted.transform(X)
+    probabilities = fitted.classifier.predict_proba(table)
+    predicted = probabilities.argmax(axis=1)
+    codes = target_codes("predicted" if target is None else target, classes, len(table))
+    codes = predicted if codes is None else codes
+    columns = {
+        "target": names[codes],
+        "probability": probabilities[np.arange(len(table)), codes],
+        "predicted": names[predicted],
+        "clinical": describe_clinical(fitted, X, table),
+    }
+    if y is not None:
+        columns["label"] = names[target_codes(np.asarray(y), classes, len(table))]
+    return pd.DataFrame(columns, index=X.index)
