@@ -209,7 +209,7 @@ def test_both_models_are_drawn_side_by_side(comparison, cohort):
         assert f"All {sample['All_probability']:.2f}" in caption
     n_right = int(comparison.frame()["right"].sum())
     title = comparison.figure_.get_suptitle()
-    assert title == f"right in both: 4 of {n_right}\nheatmaps for 1"
+    assert title == f"right in Baseline and All: 4 of {n_right}\nheatmaps for 1"
 
 
 def test_boxes_are_drawn_where_they_are_known(models, cohort):

@@ -1,4 +1,4 @@
-"""Command line of the ablation script."""
+"""Command line of the scripts that cross-validate the paper's rows."""
 
 import argparse
 
@@ -12,7 +12,7 @@ it stopped.
 
 
 def parse(arguments=None):
-    """Read the options.
+    """Read the options of the ablation.
 
     Parameters
     ----------
@@ -24,8 +24,49 @@ def parse(arguments=None):
     argparse.Namespace
         The options.
     """
+    return parse_with(make_parser(DESCRIPTION, out="ablation-results"), arguments)
+
+
+def parse_with(parser, arguments):
+    """Read the command line, and check what a parser cannot.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        From `make_parser`.
+    arguments : list of str or None
+        Command line without the program's name; None takes the real one.
+
+    Returns
+    -------
+    argparse.Namespace
+        The options.
+    """
+    options = parser.parse_args(arguments)
+    if options.folds < 2:
+        parser.error(f"--folds {options.folds}: at least 2 folds are needed")
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least 1 is needed")
+    return options
+
+
+def make_parser(description, *, out):
+    """Make a parser for data, model and protocol.
+
+    Parameters
+    ----------
+    description : str
+        What the script does.
+    out : str
+        Default folder for results.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        The parser.
+    """
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     data = parser.add_argument_group("your own data (default: the embedded synthetic cohort)")
     data.add_argument("--image-table", metavar="FILE", help="CSV or Parquet, one row an image")
@@ -119,16 +160,11 @@ def parse(arguments=None):
 
     run = parser.add_argument_group("run")
     run.add_argument("--jobs", type=int, default=1, help="fits at a time")
-    run.add_argument("--out", default="ablation-results", metavar="DIR")
+    run.add_argument("--out", default=out, metavar="DIR")
     run.add_argument(
         "--data-home", metavar="DIR", help="where drawn images, encoders and features are kept"
     )
-    options = parser.parse_args(arguments)
-    if options.folds < 2:
-        parser.error(f"--folds {options.folds}: at least 2 folds are needed")
-    if options.jobs < 1:
-        parser.error(f"--jobs {options.jobs}: at least 1 is needed")
-    return options
+    return parser
 
 
 def pairs(items, option):

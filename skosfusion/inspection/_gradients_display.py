@@ -118,7 +118,7 @@ class ClinicalGradientsDisplay:
             ],
         )
         of = "the class" if self.target is None else self.target
-        ax.set_xlabel(f"change of the logit of {of} for each unit of the normalised value")
+        ax.set_xlabel(f"change of the logit of {of}\nfor each unit of the normalised value")
         ax.legend(frameon=False, loc="best")
         ax.spines[["top", "right"]].set_visible(False)
         self.ax_, self.figure_ = ax, ax.figure

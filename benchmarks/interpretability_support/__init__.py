@@ -1,0 +1,1 @@
+"""Parts of the interpretability script: what it measures, and how it reports."""
