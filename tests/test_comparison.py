@@ -198,7 +198,11 @@ def test_both_models_are_drawn_side_by_side(comparison, cohort):
     gallery = comparison.galleries["right"]
     assert len(comparison.axes_) == len(gallery.rows)
     for place, ax in enumerate(comparison.axes_):
-        assert [text.get_text() for text in ax.texts] == ["Baseline", "All"]
+        expected = [
+            name if heatmaps[place].any() else f"{name}: no place stands out"
+            for name, heatmaps in zip(comparison.names, gallery.heatmaps, strict=True)
+        ]
+        assert [text.get_text() for text in ax.texts] == expected
         images = [np.asarray(image.get_array()) for image in ax.images]
         for drawn, heatmaps in zip(images[2::2], gallery.heatmaps, strict=True):
             np.testing.assert_array_equal(drawn, heatmaps[place])

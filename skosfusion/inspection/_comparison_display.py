@@ -115,11 +115,15 @@ default="corrected"
         n_lines = max(caption.count("\n") + 1 for caption in shown.captions)
         axes = make_axes(plt, ax, len(shown.rows), N_PICTURES, n_lines)
         for number, caption in enumerate(shown.captions):
+            heatmaps = [of_model[number] for of_model in shown.heatmaps]
             draw_sample(
                 axes[number],
                 shown.images[number],
-                [heatmaps[number] for heatmaps in shown.heatmaps],
-                names=self.names,
+                heatmaps,
+                names=[
+                    name if heatmap.any() else f"{name}: no place stands out"
+                    for name, heatmap in zip(self.names, heatmaps, strict=True)
+                ],
                 box=None if shown.boxes is None else shown.boxes[number],
                 caption=caption,
             )
