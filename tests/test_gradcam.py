@@ -197,6 +197,14 @@ def test_one_label_a_row_explains_each_row_by_its_own(by_hand):
     np.testing.assert_array_equal(mixed, [no[0], yes[1]])
 
 
+def test_one_label_a_row_goes_beyond_the_first_batch(fitted):
+    classifier, table = fitted
+    labels = np.arange(len(table)) % 3 % 2
+    each = [GradCAM(classifier, target=label, raw=True).transform(table) for label in (0, 1)]
+    mixed = GradCAM(classifier, target=tiny.pd.Series(labels), raw=True).transform(table)
+    np.testing.assert_array_equal(mixed, np.where(labels[:, None, None] == 1, each[1], each[0]))
+
+
 @pytest.fixture
 def fitted(classifier, cohort):
     clinical = tiny.pd.DataFrame({"image": cohort.image, "age": cohort.age / 100})
@@ -251,6 +259,19 @@ def test_any_batch_size_and_company_give_the_same_maps(fitted, batch_size):
     np.testing.assert_array_equal(one_by_one, expected[:20])
 
 
+@pytest.mark.parametrize(("pixels", "size"), [(True, 16), (False, 7)])
+def test_all_batches_have_one_size(fitted, pixels, size):
+    classifier, table = fitted
+    classifier.set_params(batch_size=7)
+    for n_rows in (1, 20):
+        seen = []
+        for inputs, rows in classifier.input_batches(table.iloc[:n_rows], pixels=pixels):
+            assert {len(values) for values in inputs.values()} == {size}
+            assert set(inputs) == {"clinical", "image" if pixels else "features"}
+            seen += rows
+        assert seen == list(range(n_rows))
+
+
 def test_a_layer_whose_output_is_changed_in_place_is_recorded_before(image_options, cohort):
     table = cohort[["image"]]
     options = image_options | {"precision": "fp32"}
@@ -301,7 +322,7 @@ def test_ablation_needs_no_broadcasting(image_options, cohort, monkeypatch):
     table = cohort[["image"]].iloc[:4]
     options = image_options | {"backbone": Joined, "precision": "fp32"}
     classifier = FusionClassifier(**options).fit(table, cohort.diagnosis.iloc[:4])
-    explain = GradCAM(classifier, layer="conv", target=1, method="ablationcam", raw=True)
+    explain = GradCAM(classifier, layer="next", target=1, method="ablationcam", raw=True)
     expected = explain.transform(table)
     assert np.abs(expected).max() > 1e-4
     # In small parts it is the same.
@@ -311,13 +332,14 @@ def test_ablation_needs_no_broadcasting(image_options, cohort, monkeypatch):
     pixels = np.stack([np.asarray(Image.open(path))[None] for path in table["image"]])
     normalised = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
     with torch.no_grad():
-        maps = network.encoder.conv(normalised)
+        first = network.encoder.conv(normalised)
+        maps = network.encoder.next(first)
         scores = []
         for channel in [None, *range(4)]:
             kept = maps.clone()
             if channel is not None:
                 kept[:, channel] = 0
-            joined = torch.cat([kept, network.encoder.next(kept)], 1).mean((2, 3))
+            joined = torch.cat([first, kept], 1).mean((2, 3))
             scores.append(network.head(joined)[:, 1])
         drops = torch.stack([scores[0] - score for score in scores[1:]])
         by_hand = torch.einsum("cn,nchw->nhw", drops, maps)
@@ -597,6 +619,17 @@ def test_values_that_are_not_finite_are_an_error(fitted):
 )  # fmt: skip
 def test_by_default_the_last_feature_map_is_explained(backbone, layer):
     assert find_feature_map(build_empty_encoder(backbone).to("meta"), 224).name == layer
+
+
+def test_the_last_map_is_that_of_the_layer_that_finishes_last():
+    assert find_feature_map(Twice(), 32).name == "relu"
+
+
+def test_layers_are_found_as_in_prediction():
+    # In training mode batch normalisation refuses a single value a channel.
+    encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 2), nn.BatchNorm2d(4)).train()
+    assert find_feature_map(encoder, 4).name == "0"
+    assert encoder.training
 
 
 def test_an_encoder_without_a_feature_map_is_refused():
