@@ -200,3 +200,21 @@ def test_without_matplotlib_the_extra_is_named(fitted, cohort, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"GradCAMDisplay.plot draws with.*skosfusion\[plot\]"):
         display.plot()
+
+
+def test_names_from_tables_are_drawn_as_they_are(fitted, cohort):
+    labels = ["$x_{", "two\nlines " + "very " * 100]
+    display = GradCAMDisplay.from_estimator(
+        fitted, cohort.iloc[:2], cohort.diagnosis[:2], target=1, display_labels=labels
+    ).plot()
+    display.figure_.draw_without_rendering()
+    first = display.axes_[0].get_xlabel().splitlines()[0]
+    assert first.startswith("two lines very")
+    assert "(true: $x_{)" in first
+    assert len(first) < 70
+
+
+def test_an_axes_without_a_grid_is_divided_too(fitted, cohort):
+    ax = plt.figure().add_axes([0.5, 0.0, 0.5, 1.0])
+    display = GradCAMDisplay.from_estimator(fitted, cohort.iloc[:2]).plot(ax)
+    assert all(part.get_position().x0 >= 0.49 for part in display.axes_)

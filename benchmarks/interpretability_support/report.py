@@ -106,7 +106,7 @@ def draw(folder, comparison, gradients, title):
         if len(comparison.galleries[name].rows):
             files.append(folder / f"{name}.png")
             figure = comparison.plot(name).figure_
-            figure.suptitle(f"{figure.get_suptitle()}\n{title}", fontsize=9)
+            figure.suptitle(f"{figure.get_suptitle()}\n{title}", fontsize=9, parse_math=False)
             figure.savefig(files[-1], dpi=110)
             plt.close(comparison.figure_)
         else:

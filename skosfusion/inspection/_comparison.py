@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length, check_random_state
 
 from ._comparison_display import GALLERIES, N_PICTURES, ComparisonDisplay, Gallery
-from ._drawing import MAX_IMAGES, describe_clinical, wrap
+from ._drawing import MAX_IMAGES, describe_clinical, shorten, wrap
 from ._fitted import target_codes, unwrap_with_image
 from ._gradcam import GradCAM
 from ._gradcam_display import read_images
@@ -221,7 +221,7 @@ def _make_gallery(rows, models, names, X, samples, explain, boxes):
     captions = []
     for row, values in zip(rows, clinical, strict=True):
         sample = samples.iloc[row]
-        said = [f"{name} {sample[f'{name}_probability']:.2f}" for name in names]
-        captions.append(wrap([f"true: {sample['label']}", *said, *values], N_PICTURES))
+        said = [f"{shorten(name)} {sample[f'{name}_probability']:.2f}" for name in names]
+        captions.append(wrap([f"true: {shorten(sample['label'])}", *said, *values], N_PICTURES))
     boxes = None if boxes is None else boxes_on_heatmaps(improved, part, boxes)
     return Gallery(rows, read_images(fitted, part), tuple(heatmaps), captions, boxes)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._drawing import draw_colour_bar, draw_sample, import_pyplot, make_axes
+from ._drawing import draw_colour_bar, draw_sample, import_pyplot, make_axes, shorten
 
 #: The paper's galleries (Fig. 7, 8 and 9), and those that the improved model gets wrong instead.
 GALLERIES = {
@@ -109,7 +109,8 @@ default="corrected"
             raise ValueError(
                 f"gallery={gallery!r} is unknown; allowed: {', '.join(self.galleries)}"
             )
-        shown, title = self.galleries[gallery], GALLERIES[gallery].format(*self.names)
+        names = [shorten(name) for name in self.names]
+        shown, title = self.galleries[gallery], GALLERIES[gallery].format(*names)
         if not len(shown.rows):
             raise ValueError(f"gallery {gallery!r} ({title}) is empty: no row belongs to it")
         n_lines = max(caption.count("\n") + 1 for caption in shown.captions)
@@ -122,7 +123,7 @@ default="corrected"
                 heatmaps,
                 names=[
                     name if heatmap.any() else f"{name}: no place stands out"
-                    for name, heatmap in zip(self.names, heatmaps, strict=True)
+                    for name, heatmap in zip(names, heatmaps, strict=True)
                 ],
                 box=None if shown.boxes is None else shown.boxes[number],
                 caption=caption,
@@ -131,7 +132,8 @@ default="corrected"
             title += f": {len(shown.rows)} of {int(self.samples[gallery].sum())}"
             if self.leaking_patients:
                 title += f"; LEAKS: {self.leaking_patients} patients are on both sides of a split"
-            axes[0].figure.suptitle(f"{title}\nheatmaps for {self.explained}", fontsize=9)
+            title += f"\nheatmaps for {shorten(self.explained)}"
+            axes[0].figure.suptitle(title, fontsize=9, parse_math=False)
             draw_colour_bar(plt, axes)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self

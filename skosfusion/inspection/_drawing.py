@@ -4,6 +4,7 @@ import math
 import textwrap
 
 import numpy as np
+import pandas as pd
 
 # From dark to light, and readable without telling red from green.
 COLOUR_MAP = "plasma"
@@ -104,7 +105,13 @@ def make_axes(plt, ax, n_samples, n_pictures, n_caption_lines):
     else:
         figure = ax.figure
         ax.set_axis_off()
-        grid = ax.get_subplotspec().subgridspec(n_rows, n_columns)
+        whole = ax.get_subplotspec()
+        if whole is None:
+            place = ax.get_position()
+            sides = {"left": place.x0, "right": place.x1, "bottom": place.y0, "top": place.y1}
+            grid = figure.add_gridspec(n_rows, n_columns, **sides)
+        else:
+            grid = whole.subgridspec(n_rows, n_columns)
     cells = [divmod(number, n_columns) for number in range(n_samples)]
     return np.array([figure.add_subplot(grid[cell]) for cell in cells], dtype=object)
 
@@ -142,13 +149,21 @@ def draw_sample(ax, image, heatmaps, *, names=(), box=None, caption=""):
         if box is not None and not np.isnan(box).any():
             _draw_box(ax, box, left)
         if 0 < number <= len(names):
-            ax.text(left + width / 2, -0.02 * height, names[number - 1], ha="center", fontsize=8)
+            ax.text(
+                left + width / 2,
+                -0.02 * height,
+                names[number - 1],
+                ha="center",
+                fontsize=8,
+                parse_math=False,
+            )
     ax.set_xlim(0, len(heatmaps) * step + width)
     ax.set_ylim(height, 0)
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    ax.set_xlabel(caption, loc="left", fontsize=8)
+    # Names of classes and values may hold a dollar sign.
+    ax.set_xlabel(caption, loc="left", fontsize=8, parse_math=False)
 
 
 def _draw_box(ax, box, offset):
@@ -230,15 +245,32 @@ def describe_clinical(fitted, X, table):
 
 
 def _describe(name, columns, row):
-    values = [_format(row[column]) for column in columns]
+    name, values = shorten(name), [_format(row[column]) for column in columns]
     if len(values) == 3:
         return f"{name} {values[0]} ({values[1]} to {values[2]})"
     return f"{name} {' '.join(values)}"
 
 
 def _format(value):
-    if isinstance(value, str):
-        return value[:20]
-    if value is None or value != value:
+    if pd.isna(value):
         return "missing"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)[:20]
+    return f"{value:.4g}" if isinstance(value, float) else shorten(value, 20)
+
+
+def shorten(text, n_characters=40):
+    """Write a name on one line, cut where it is too long for a picture.
+
+    Parameters
+    ----------
+    text : object
+        The name.
+    n_characters : int, default=40
+        Most characters.
+
+    Returns
+    -------
+    str
+        The text; cut ones end in an ellipsis.
+    """
+    text = " ".join(str(text).split())
+    return text if len(text) <= n_characters else text[: n_characters - 1] + "…"

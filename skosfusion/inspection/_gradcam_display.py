@@ -13,6 +13,7 @@ from ._drawing import (
     draw_sample,
     import_pyplot,
     make_axes,
+    shorten,
     wrap,
 )
 from ._fitted import target_codes, unwrap_with_image
@@ -180,9 +181,9 @@ class GradCAMDisplay:
 
 
 def _caption(sample, heatmap):
-    says = f"{sample['target']}: {sample['probability']:.2f}"
+    says = f"{shorten(sample['target'])}: {sample['probability']:.2f}"
     if "label" in sample:
-        says += f" (true: {sample['label']})"
+        says += f" (true: {shorten(sample['label'])})"
     if not heatmap.any():
         says += ", no place stands out"
     return "\n".join(filter(None, [says, wrap(sample["clinical"], _N_PICTURES)]))

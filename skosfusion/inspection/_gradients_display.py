@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ._clinical_gradients import clinical_gradients
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, shorten
 
 
 class ClinicalGradientsDisplay:
@@ -110,15 +110,15 @@ class ClinicalGradientsDisplay:
         )  # fmt: skip
         ax.axvline(0, color="dimgrey", lw=0.8, ls="dashed")
         sizes = self.result.magnitudes_mean
-        ax.set_yticks(
-            list(places),
-            [
-                f"{name}\nmean |gradient| {size:.3g}"
-                for name, size in zip(names, sizes, strict=True)
-            ],
+        labels = [
+            f"{shorten(name)}\nmean |gradient| {size:.3g}"
+            for name, size in zip(names, sizes, strict=True)
+        ]
+        ax.set_yticks(list(places), labels, parse_math=False)
+        of = "the class" if self.target is None else shorten(self.target)
+        ax.set_xlabel(
+            f"change of the logit of {of}\nfor each unit of the normalised value", parse_math=False
         )
-        of = "the class" if self.target is None else self.target
-        ax.set_xlabel(f"change of the logit of {of}\nfor each unit of the normalised value")
         ax.legend(frameon=False, loc="best")
         ax.spines[["top", "right"]].set_visible(False)
         self.ax_, self.figure_ = ax, ax.figure
