@@ -213,3 +213,24 @@ def test_the_display_draws_where_it_is_told(linear):
     assert display.figure_ is figure
     assert "logit of tumour" in ax.get_xlabel()
     plt.close(figure)
+
+
+class ChangesInPlace(FusionNetwork):
+    def forward(self, clinical, image=None, features=None):
+        clinical.mul_(2)
+        return super().forward(clinical, image, features)
+
+
+class IgnoresClinical(FusionNetwork):
+    def forward(self, clinical, image=None, features=None):
+        return super().forward(torch.zeros_like(clinical), image, features)
+
+
+def test_a_users_network_may_change_its_inputs_or_not_use_them(linear):
+    classifier, X = linear
+    state = classifier.module_.state_dict()
+    for module, factor in ((ChangesInPlace, 2), (IgnoresClinical, 0)):
+        users = FusionClassifier(module, hidden_units=2, max_epochs=1, random_state=0, verbose=0)
+        users.fit(X, ["no", "yes", "no"]).module_.load_state_dict(state)
+        result = clinical_gradients(users, X)
+        np.testing.assert_allclose(result.importances, [[2 * factor, 4 * factor]] * 3)

@@ -152,6 +152,10 @@ def test_a_split_that_leaks_is_named_in_the_figure(models, cohort):
     assert comparison.leaking_patients == len(leaking) > 0
     title = comparison.plot("right").figure_.get_suptitle()
     assert f"LEAKS: {len(leaking)} patients are on both sides" in title
+    # In a user's own axes there is no title.
+    _, ax = plt.subplots()
+    caption = comparison.plot("right", ax).axes_[0].get_xlabel()
+    assert f"LEAKS: {len(leaking)} patients are on both sides" in caption
 
 
 def test_groups_may_be_given(models, cohort):
@@ -170,7 +174,7 @@ def test_rows_that_are_never_held_out_belong_to_no_gallery(models, cohort):
     frame = comparison.frame()
     unseen = frame["fold"] == -1
     assert unseen.sum() == len(cohort) // 2
-    assert frame.loc[unseen, "All_probability"].isna().all()
+    assert frame.loc[unseen, ["All_probability", "All_predicted"]].isna().all(axis=None)
     galleries = list(comparison.galleries)
     assert not frame.loc[unseen, galleries].to_numpy().any()
     assert frame.loc[~unseen, galleries].to_numpy().any(axis=1).all()
@@ -248,7 +252,7 @@ def test_bad_input_is_refused(models, cohort):
     for n_images in (0, 41, 1.5, True):
         with pytest.raises(ValueError, match=f"n_images={n_images} is not allowed"):
             compare_explanations(*models, cohort, y, n_images=n_images)
-    for names in ("ab", ("A", "A"), ("A",)):
+    for names in ("ab", ("A", "A"), ("A",), None):
         with pytest.raises(ValueError, match="two different names"):
             compare_explanations(*models, cohort, y, names=names)
     with pytest.raises(ValueError, match=r"target='tumour' is not a class"):
@@ -257,6 +261,11 @@ def test_bad_input_is_refused(models, cohort):
         compare_explanations(*models, cohort, y, groups=["p", "q", None] * 16)
     with pytest.raises(ValueError, match="lack indices"):
         compare_explanations({"estimator": []}, models[1], cohort, y)
+    empty = {"estimator": [], "indices": {"train": [], "test": []}}
+    with pytest.raises(ValueError, match="hold 0 estimators"):
+        compare_explanations(empty, models[1], cohort, y)
+    with pytest.raises(ValueError, match=r"display_labels=.* list of 2 names"):
+        compare_explanations(*models, cohort, y, display_labels={0: "a", 1: "b"})
 
 
 def test_a_model_without_image_branch_is_refused(cohort):
@@ -269,6 +278,23 @@ def test_folds_that_hold_out_what_they_trained_on_are_refused(models, cohort):
     rows = np.arange(len(cohort))
     with pytest.raises(ValueError, match="row 0 is both trained on and held out in fold 0"):
         compare_explanations(*models, cohort, cohort.diagnosis, cv=[(rows, rows[:10])])
+    with pytest.raises(ValueError, match="row 38 is both trained on and held out in fold 0"):
+        compare_explanations(*models, cohort, cohort.diagnosis, cv=[(rows, rows[:10] - 10)])
+
+
+def test_a_number_of_folds_of_any_kind_keeps_patients_together(models, cohort):
+    shuffled = cohort.sample(frac=1, random_state=1)
+    comparison = compare_explanations(
+        *models, shuffled, shuffled.diagnosis, cv=np.int64(3), n_images=1
+    )
+    assert comparison.leaking_patients == 0
+
+
+def test_rows_of_a_fold_may_be_a_mask(models, cohort):
+    first = np.arange(len(cohort)) < 24
+    cv = [(first, ~first), (~first, first)]
+    comparison = compare_explanations(*models, cohort, cohort.diagnosis, cv=cv, n_images=1)
+    assert comparison.frame()["fold"].tolist() == [1] * 24 + [0] * 24
 
 
 def test_results_for_other_rows_are_refused(models, cohort):
@@ -276,7 +302,7 @@ def test_results_for_other_rows_are_refused(models, cohort):
         models[0], cohort, cohort.diagnosis, cv=2, return_estimator=True, return_indices=True
     )
     part = cohort.iloc[:20]
-    with pytest.raises(ValueError, match="knows a row 47, and X has 20 rows"):
+    with pytest.raises(ValueError, match="was not made on these 20 rows"):
         compare_explanations(result, models[1], part, part.diagnosis)
 
 

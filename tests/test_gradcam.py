@@ -17,7 +17,7 @@ from skosfusion import FusionClassifier, GradCAM
 from skosfusion.exceptions import ImageError
 from skosfusion.inspection import _explained
 from skosfusion.inspection._layers import find_feature_map
-from skosfusion.network import IMAGENET_MEAN, IMAGENET_STD, build_empty_encoder
+from skosfusion.network import IMAGENET_MEAN, IMAGENET_STD, FusionNetwork, build_empty_encoder
 
 METHODS = ["gradcam", "gradcam++", "hirescam", "ablationcam"]
 
@@ -636,3 +636,113 @@ def test_an_encoder_without_a_feature_map_is_refused():
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
     with pytest.raises(ValueError, match=r"no layer of the encoder Sequential .* 2 pixels"):
         find_feature_map(encoder, 2)
+
+
+class Alias(FusionNetwork):
+    """A user's network that knows a layer of its encoder by a name of its own."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.stem = self.encoder.conv
+
+    def encode(self, image, encoder=None):
+        pixels = (image.float().expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
+        return self.encoder.norm(self.stem(pixels)).relu().mean((2, 3))
+
+
+class SkipsNorm(FusionNetwork):
+    """A user's network that uses a torchvision encoder in its own way."""
+
+    def encode(self, image, encoder=None):
+        pixels = (image.float().expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
+        return self.encoder.conv1(pixels).relu().mean((2, 3)).repeat(1, 8)
+
+
+def test_layers_of_a_users_network_may_have_two_names(image_options, cohort):
+    table = cohort[["image"]]
+    options = image_options | {"precision": "fp32"}
+    classifier = FusionClassifier(module=Alias, **options).fit(table, cohort.diagnosis)
+    raw = GradCAM(classifier, target=1, raw=True).transform(table)
+    np.testing.assert_allclose(raw, maps_by_hand(classifier, table, 1), rtol=1e-4, atol=1e-6)
+    assert GradCAM(classifier, layer="conv", target=1, raw=True).transform(table).any()
+
+
+def test_a_users_network_is_not_folded(image_options, cohort):
+    table = cohort[["image"]].iloc[:4]
+    options = image_options | {"backbone": "resnet18", "precision": "fp32", "hidden_units": 8}
+    classifier = FusionClassifier(module=SkipsNorm, **options)
+    classifier.fit(table, cohort.diagnosis.iloc[:4])
+    network = classifier.module_
+    pixels = np.stack([np.asarray(Image.open(path))[None] for path in table["image"]])
+    normalised = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
+    with torch.no_grad():
+        maps = network.encoder.conv1(normalised.expand(-1, 3, -1, -1))
+    maps.requires_grad_()
+    score = network.head(maps.relu().mean((2, 3)).repeat(1, 8))[:, 1].sum()
+    (gradients,) = torch.autograd.grad(score, maps)
+    expected = torch.einsum("nc,nchw->nhw", gradients.mean((2, 3)), maps).detach()
+    raw = GradCAM(classifier, layer="conv1", target=1, raw=True).transform(table)
+    np.testing.assert_allclose(raw, expected.numpy(), rtol=1e-3, atol=1e-6)
+
+
+class Views(tiny.TinyEncoder):
+    """An encoder that reads the number of images, and so would go wrong if they became more."""
+
+    def forward(self, images):
+        maps = self.norm(self.conv(images)).relu()
+        return maps.reshape(-1, 8, 49)[: len(images)].mean(2)
+
+
+def test_ablation_trusts_no_users_encoder_to_go_on_with_more_images(image_options, cohort):
+    table = cohort[["image"]].iloc[:4]
+    raw = []
+    for backbone in (Views, tiny.TinyEncoder):
+        options = image_options | {"backbone": backbone, "precision": "fp32"}
+        classifier = FusionClassifier(**options).fit(table, cohort.diagnosis.iloc[:4])
+        explain = GradCAM(classifier, target=1, method="ablationcam", raw=True)
+        raw.append(explain.transform(table))
+    assert np.abs(raw[1]).max() > 1e-4
+    np.testing.assert_allclose(raw[0], raw[1], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["layer4", "layer2.0.downsample.0"])
+def test_ablation_with_and_without_more_rows_at_the_layer_is_the_same(
+    image_options, cohort, monkeypatch, layer
+):
+    table = cohort[["image"]].iloc[1:3]
+    options = image_options | {"backbone": "resnet18", "precision": "fp32", "image_size": 64}
+    classifier = FusionClassifier(**options).fit(table, cohort.diagnosis.iloc[1:3])
+    explain = GradCAM(classifier, layer=layer, target=1, method="ablationcam", raw=True)
+    raw = explain.transform(table)
+    monkeypatch.setattr(
+        _explained.ExplainedNetwork, "_goes_on_with_more_rows", lambda self, *args: False
+    )
+    monkeypatch.setattr(_explained.ExplainedNetwork, "_broadcasts", False, raising=False)
+    np.testing.assert_allclose(raw, explain.transform(table), rtol=1e-2, atol=1e-5)
+
+
+class DrawsAlways(tiny.TinyEncoder):
+    """Draws random numbers in prediction, too."""
+
+    def forward(self, images):
+        return nn.functional.dropout(super().forward(images), 0.5, True)
+
+
+def test_an_encoder_that_draws_random_numbers_leaves_the_callers_alone(image_options, cohort):
+    table = cohort[["image"]]
+    options = image_options | {"backbone": DrawsAlways}
+    classifier = FusionClassifier(**options).fit(table, cohort.diagnosis)
+    before = torch.get_rng_state()
+    first, second = (GradCAM(classifier).transform(table) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_users_hooks_meet_no_tensors_without_values(fitted):
+    classifier, table = fitted
+    seen = []
+    classifier.module_.encoder.conv.register_forward_hook(
+        lambda layer, inputs, output: seen.append(output.float().detach().numpy())
+    )
+    expected = GradCAM(classifier).transform(table)
+    assert expected.any()

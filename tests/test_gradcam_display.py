@@ -187,10 +187,9 @@ def test_bad_input_is_refused(fitted, cohort):
         GradCAMDisplay.from_estimator(fitted, part, [0, 1])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GradCAMDisplay.from_estimator(fitted, part, boxes=[[0, 0, 1, 1]])
-    with pytest.raises(
-        ValueError, match="display_labels has 3 names and the model 2 classes: 0, 1"
-    ):
-        GradCAMDisplay.from_estimator(fitted, part, display_labels=["a", "b", "c"])
+    for labels in (["a", "b", "c"], {0: "a", 1: "b"}, "ab"):
+        with pytest.raises(ValueError, match=r"display_labels=.* list of 2 names.*: 0, 1"):
+            GradCAMDisplay.from_estimator(fitted, part, display_labels=labels)
     with pytest.raises(ValueError, match="0 sample"):
         GradCAMDisplay.from_estimator(fitted, cohort.iloc[:0])
 

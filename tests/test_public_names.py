@@ -87,7 +87,14 @@ ROOMS = {
     "classifier": ("network", "folding", "weights", "images", "exceptions", "files"),
     "pipeline": ("classifier", "preprocessing"),
     "model_selection": (),
-    "inspection": ("classifier", "folding", "images", "model_selection", "preprocessing"),
+    "inspection": (
+        "classifier",
+        "folding",
+        "images",
+        "model_selection",
+        "network",
+        "preprocessing",
+    ),
 }
 
 

@@ -183,7 +183,7 @@ class ImageFedNet(ConventionalNet):
             Position of each sample in `X`; the rows of padding after them have none.
         """
         self.check_is_fitted()
-        with self._computing():
+        with self._computing(), self._seeded_random_layers():
             dataset = self.get_dataset(X)
             n_rows = self.get_params_for("iterator_valid").get("batch_size", self.batch_size)
             if pixels:

@@ -119,7 +119,9 @@ def clinical_gradients(estimator, X, *, target=None):
 def _gradients(network, inputs, codes, n_rows):
     with torch.enable_grad():
         clinical = inputs["clinical"].clone().requires_grad_()
-        logits = network(**(inputs | {"clinical": clinical}))[:n_rows]
+        # A copy, because a user's network may change it in place; and it may not use it at all.
+        logits = network(**(inputs | {"clinical": clinical.clone()}))[:n_rows]
         codes = logits.argmax(dim=1) if codes is None else codes.to(logits.device)
-        (gradients,) = torch.autograd.grad(logits.gather(1, codes[:, None]).sum(), clinical)
+        score = logits.gather(1, codes[:, None]).sum() + 0 * clinical.sum()
+        (gradients,) = torch.autograd.grad(score, clinical)
     return gradients[:n_rows].cpu().numpy()

@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 
 from ._comparison_display import GALLERIES, N_PICTURES, ComparisonDisplay, Gallery
 from ._drawing import MAX_IMAGES, describe_clinical, shorten, wrap
-from ._fitted import target_codes, unwrap_with_image
+from ._fitted import label_names, target_codes, unwrap_with_image
 from ._gradcam import GradCAM
 from ._gradcam_display import read_images
 from ._localization import boxes_on_heatmaps
@@ -133,7 +133,9 @@ def compare_explanations(
     samples = _sort_into_galleries(models, names, X, y, classes, positive)
     samples = samples.assign(patient=patients, label=labels[np.searchsorted(classes, y)])
     for name in names:
-        samples[f"{name}_predicted"] = labels[samples[f"{name}_predicted"].to_numpy()]
+        predicted = labels[samples[f"{name}_predicted"].to_numpy()]
+        is_known = samples[f"{name}_probability"].notna()
+        samples[f"{name}_predicted"] = np.where(is_known, predicted, None)
     random = check_random_state(random_state)
     explain = {"target": target, "layer": layer, "method": method}
     galleries = {}
@@ -154,17 +156,15 @@ def _check(X, y, boxes, n_images, names, display_labels):
     is_integer = isinstance(n_images, int | np.integer) and not isinstance(n_images, bool)
     if not is_integer or not 1 <= n_images <= MAX_IMAGES:
         raise ValueError(f"n_images={n_images!r} is not allowed; allowed: 1 to {MAX_IMAGES}")
-    if isinstance(names, str) or len(names) != 2 or names[0] == names[1]:
+    if not isinstance(names, tuple | list) or len(names) != 2 or names[0] == names[1]:
         raise ValueError(f"names={names!r} must be two different names, one a model")
     y = np.asarray(y)
     classes = np.unique(y)
-    labels = np.asarray(classes if display_labels is None else display_labels, dtype=object)
-    if len(classes) != 2 or len(labels) != 2:
+    if len(classes) != 2:
         raise ValueError(
-            f"y has the labels {classes.tolist()} and display_labels {labels.tolist()}; false "
-            "negatives and false positives need exactly two of each"
+            f"y has the labels {classes.tolist()}; false negatives and false positives need two"
         )
-    return y, classes, labels
+    return y, classes, label_names(display_labels, classes)
 
 
 def _sort_into_galleries(models, names, X, y, classes, positive):

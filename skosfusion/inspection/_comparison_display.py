@@ -44,7 +44,7 @@ class ComparisonDisplay:
     names : tuple of 2 str
         What to call the models.
     leaking_patients : int
-        Patients who stand on both sides of a split; from 1 on, figures say so.
+        Patients who stand on both sides of a split; from 1 on, figures and captions say so.
     explained : str
         The class whose heatmaps are drawn.
 
@@ -113,9 +113,13 @@ default="corrected"
         shown, title = self.galleries[gallery], GALLERIES[gallery].format(*names)
         if not len(shown.rows):
             raise ValueError(f"gallery {gallery!r} ({title}) is empty: no row belongs to it")
-        n_lines = max(caption.count("\n") + 1 for caption in shown.captions)
+        captions, leak = shown.captions, ""
+        if self.leaking_patients:
+            leak = f"LEAKS: {self.leaking_patients} patients are on both sides of a split"
+            captions = [f"{caption}\n{leak}" for caption in captions]
+        n_lines = max(caption.count("\n") + 1 for caption in captions)
         axes = make_axes(plt, ax, len(shown.rows), N_PICTURES, n_lines)
-        for number, caption in enumerate(shown.captions):
+        for number, caption in enumerate(captions):
             heatmaps = [of_model[number] for of_model in shown.heatmaps]
             draw_sample(
                 axes[number],
@@ -130,8 +134,7 @@ default="corrected"
             )
         if ax is None:
             title += f": {len(shown.rows)} of {int(self.samples[gallery].sum())}"
-            if self.leaking_patients:
-                title += f"; LEAKS: {self.leaking_patients} patients are on both sides of a split"
+            title += f"; {leak}" if leak else ""
             title += f"\nheatmaps for {shorten(self.explained)}"
             axes[0].figure.suptitle(title, fontsize=9, parse_math=False)
             draw_colour_bar(plt, axes)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..folding import folded_encoder
+from ..network import FusionNetwork, is_torchvision_model
 
 # Channels are left out in parts of at most so many values of the layer.
 _MAX_ABLATED_VALUES = 2**24
@@ -13,22 +14,24 @@ _MAX_ABLATED_VALUES = 2**24
 _MAX_ABLATED_IMAGES = 16
 
 
-def copied_network(network, encoder):
-    """Copy a network for looking into it, with another encoder in the place of its own.
+def copied_network(network, encoder=None):
+    """Copy a network for looking into it.
 
     Parameters
     ----------
     network : FusionNetwork
         The network; it is only read.
-    encoder : torch.nn.Module or None
-        The encoder of the copy; not copied.
+    encoder : torch.nn.Module or None, default=None
+        Encoder of the copy, in the place of the network's own, and not copied. Not used
+        where the network is of a user's class: nothing is known of it, and all of it is copied.
 
     Returns
     -------
     FusionNetwork
         The copy, in evaluation mode and without parameters to train.
     """
-    known = {} if network.encoder is None else {id(network.encoder): encoder}
+    is_plain = type(network) is FusionNetwork and network.encoder is not None
+    known = {id(network.encoder): encoder} if is_plain and encoder is not None else {}
     return copy.deepcopy(network, known).eval().requires_grad_(False)
 
 
@@ -47,17 +50,19 @@ class ExplainedNetwork:
     """
 
     def __init__(self, network, feature_map):
-        encoder = network.encoder
-        layer = encoder.get_submodule(feature_map.name)
+        layer = network.encoder.get_submodule(feature_map.name)
+        # What a user's class does is not known well enough for short cuts.
+        self._is_known = type(network) is FusionNetwork and is_torchvision_model(network.encoder)
+        encoder = None
         # Folding changes what a convolution before batch normalisation puts out, and nothing else.
-        if not isinstance(layer, nn.Conv2d):
-            encoder = folded_encoder(encoder, network.encoder_dtype)
-        if encoder is network.encoder:
-            encoder = copy.deepcopy(encoder)
+        if self._is_known and not isinstance(layer, nn.Conv2d):
+            encoder = folded_encoder(network.encoder, network.encoder_dtype)
         self._network = copied_network(network, encoder)
         self._feature_map = feature_map
-        self._on_output = self._broadcasts = None
-        encoder.get_submodule(feature_map.name).register_forward_hook(self._hook)
+        self._on_output = None
+        # Whether one image may become many at the layer; None until it has been tried.
+        self._broadcasts = None if self._is_known else False
+        self._network.encoder.get_submodule(feature_map.name).register_forward_hook(self._hook)
 
     def _hook(self, layer, inputs, output):
         return self._on_output(output)

@@ -75,7 +75,7 @@ def unwrap(estimator):
     while isinstance(inner, FrozenEstimator):
         inner = inner.estimator
     steps = None
-    if isinstance(inner, Pipeline):
+    if isinstance(inner, Pipeline) and inner.steps:
         steps = inner[:-1] if len(inner.steps) > 1 else None
         inner = inner.steps[-1][1]
     while isinstance(inner, FrozenEstimator):
@@ -157,7 +157,39 @@ def target_codes(target, classes, n_samples):
     )
 
 
+def label_names(display_labels, classes):
+    """Check what to call the classes.
+
+    Parameters
+    ----------
+    display_labels : list of str or None
+        Names in the order of `classes`; None takes these.
+    classes : ndarray of shape (n_classes,)
+        The labels.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,), dtype object
+        The names.
+
+    Raises
+    ------
+    ValueError
+        If it is no list of as many names.
+    """
+    if display_labels is None:
+        return classes.astype(object)
+    names = np.asarray(display_labels, dtype=object)
+    if names.shape != classes.shape:
+        raise ValueError(
+            f"display_labels={display_labels!r} must be a list of {len(classes)} names, one for "
+            f"each class, in this order: {', '.join(map(repr, classes.tolist()))}"
+        )
+    return names
+
+
 def _code(label, codes, where):
+    label = label.item() if isinstance(label, np.ndarray) and label.ndim == 0 else label
     try:
         return codes[label]
     except (KeyError, TypeError):

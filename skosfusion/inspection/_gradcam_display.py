@@ -16,7 +16,7 @@ from ._drawing import (
     shorten,
     wrap,
 )
-from ._fitted import target_codes, unwrap_with_image
+from ._fitted import label_names, target_codes, unwrap_with_image
 from ._gradcam import GradCAM
 from ._localization import boxes_on_heatmaps
 
@@ -237,12 +237,7 @@ def describe_samples(fitted, X, y, target, display_labels):
         As the parameter `samples` of `GradCAMDisplay`.
     """
     classes = fitted.classifier.classes_
-    names = np.asarray(classes if display_labels is None else display_labels, dtype=object)
-    if len(names) != len(classes):
-        raise ValueError(
-            f"display_labels has {len(names)} names and the model {len(classes)} classes: "
-            f"{', '.join(map(repr, classes.tolist()))}"
-        )
+    names = label_names(display_labels, classes)
     table = fitted.transform(X)
     probabilities = fitted.classifier.predict_proba(table)
     predicted = probabilities.argmax(axis=1)

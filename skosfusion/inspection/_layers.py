@@ -84,6 +84,9 @@ def _output_shapes(encoder, image_size):
         return hook
 
     for name, layer in shapes_only.named_modules():
+        # A user's hooks are not meant for tensors without values.
+        layer._forward_hooks.clear()
+        layer._forward_pre_hooks.clear()
         if name:
             layer.register_forward_hook(remember(name))
     with torch.no_grad():

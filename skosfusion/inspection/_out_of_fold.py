@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,11 @@ class OutOfFold:
 
     def __init__(self, estimators, indices, n_samples):
         self.estimators = estimators
-        self.indices = indices
+        # Numbers from 0 on, whether they are counted from the end or given as a mask.
+        rows = np.arange(n_samples)
+        self.indices = {
+            part: [rows[np.asarray(fold)] for fold in indices[part]] for part in ("train", "test")
+        }
         self.fold = np.full(n_samples, -1)
         for number, (train, test) in enumerate(zip(*self._parts(), strict=True)):
             shared = np.intersect1d(train, test)
@@ -155,7 +160,7 @@ def make_folds(cv, X, y, patients):
     list of tuple of ndarray
         Training and test rows.
     """
-    if cv is None or isinstance(cv, int):
+    if cv is None or isinstance(cv, Integral):
         n_folds = 5 if cv is None else cv
         is_grouped = len(set(patients)) < len(patients)
         kind = StratifiedGroupKFold if is_grouped else StratifiedKFold
@@ -201,11 +206,19 @@ def fit_out_of_fold(model, X, y, folds, *, params, n_jobs):
             f"the results of the cross-validation lack {' and '.join(sorted(missing))}; call "
             "cross_validate with return_estimator=True and return_indices=True"
         )
-    indices = model["indices"]
-    last = max((int(part.max()) for parts in indices.values() for part in parts), default=-1)
-    if last >= len(X):
-        raise ValueError(f"the cross-validation knows a row {last}, and X has {len(X)} rows")
-    return OutOfFold(list(model["estimator"]), indices, len(X))
+    estimators, indices = list(model["estimator"]), model["indices"]
+    if not estimators or {len(indices[part]) for part in ("train", "test")} != {len(estimators)}:
+        raise ValueError(
+            f"the results of the cross-validation hold {len(estimators)} estimators; they must "
+            "hold at least one, and training and test rows for each"
+        )
+    try:
+        return OutOfFold(estimators, indices, len(X))
+    except IndexError as error:
+        raise ValueError(
+            f"the cross-validation was not made on these {len(X)} rows ({error}); pass the X that "
+            "it was given"
+        ) from error
 
 
 def _no_score(estimator, X, y):
