@@ -6,13 +6,16 @@ import pytest
 import tiny
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
     GroupKFold,
+    KFold,
     LeaveOneGroupOut,
     ShuffleSplit,
     StratifiedKFold,
     cross_validate,
 )
+from sklearn.pipeline import make_pipeline
 
 from skosfusion import FusionClassifier, GradCAM, compare_explanations
 
@@ -255,7 +258,7 @@ def test_bad_input_is_refused(models, cohort):
     for names in ("ab", ("A", "A"), ("A",), None):
         with pytest.raises(ValueError, match="two different names"):
             compare_explanations(*models, cohort, y, names=names)
-    with pytest.raises(ValueError, match=r"target='tumour' is not a class"):
+    with pytest.raises(ValueError, match=r"pos_label='tumour' is not a class"):
         compare_explanations(*models, cohort, y, pos_label="tumour")
     with pytest.raises(ValueError, match="row 2 has no patient"):
         compare_explanations(*models, cohort, y, groups=["p", "q", None] * 16)
@@ -319,3 +322,59 @@ def test_the_inner_split_gets_the_patients(models, cohort, monkeypatch):
     compare_explanations(*models, cohort, cohort.diagnosis, cv=2, n_images=1, params=params)
     assert len(seen) == 4
     assert all(isinstance(groups, pd.Series) and len(groups) < len(cohort) for groups in seen)
+
+
+def test_a_frozen_estimator_would_explain_its_training_rows_and_is_refused(models, cohort):
+    fitted = clone(models[1]).fit(cohort, cohort.diagnosis)
+    last_step = make_pipeline(fitted[0], FrozenEstimator(fitted[1]))
+    for frozen in (FrozenEstimator(fitted), last_step):
+        with pytest.raises(ValueError, match="FrozenEstimator is not fitted again on each fold"):
+            compare_explanations(models[0], frozen, cohort, cohort.diagnosis, cv=2)
+
+
+def test_models_of_different_folds_are_refused(models, cohort):
+    results = [
+        cross_validate(
+            model, cohort, cohort.diagnosis, cv=KFold(n_folds), return_estimator=True,
+            return_indices=True,
+        )
+        for model, n_folds in zip(models, (2, 3), strict=True)
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="held out other rows in their folds"):
+        compare_explanations(*results, cohort, cohort.diagnosis)
+
+
+def test_an_estimator_gets_the_folds_of_the_other_models_cross_validation(models, cohort):
+    result = cross_validate(
+        models[0], cohort, cohort.diagnosis, groups=cohort.patient_id, cv=GroupKFold(4),
+        return_estimator=True, return_indices=True,
+    )  # fmt: skip
+    comparison = compare_explanations(result, models[1], cohort, cohort.diagnosis, n_images=1)
+    for fold, test in enumerate(result["indices"]["test"]):
+        assert (comparison.frame()["fold"].iloc[test] == fold).all()
+
+
+def test_parameters_are_checked_before_anything_is_fitted(models, cohort, monkeypatch):
+    monkeypatch.setattr(FusionClassifier, "fit", None)
+    y = cohort.diagnosis
+    for options, message in [
+        ({"method": "gradcm"}, "method='gradcm'"),
+        ({"boxes": np.zeros((len(y), 3))}, r"boxes has shape \(48, 3\)"),
+        ({"random_state": "a"}, "'a' cannot be used to seed"),
+        ({"target": y}, "must be one label"),
+        ({"pos_label": "predicted"}, "pos_label='predicted' is not one of the labels"),
+        ({"pos_label": [0, 1]}, "is not one of the labels"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            compare_explanations(*models, cohort, y, **options)
+    with pytest.raises(TypeError, match="is a str; allowed"):
+        compare_explanations("model", models[1], cohort, y)
+
+
+def test_boxes_are_turned_into_pixels_of_the_heatmaps(models, cohort):
+    models = [model.set_params(classifier__image_size=16) for model in models]
+    boxes = np.tile([4.0, 8.0, 20.0, 24.0], (len(cohort), 1))
+    comparison = compare_explanations(
+        *models, cohort, cohort.diagnosis, cv=2, n_images=1, boxes=boxes
+    )
+    np.testing.assert_allclose(comparison.galleries["right"].boxes, [[2, 4, 10, 12]])

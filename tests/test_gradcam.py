@@ -746,3 +746,45 @@ def test_a_users_hooks_meet_no_tensors_without_values(fitted):
     )
     expected = GradCAM(classifier).transform(table)
     assert expected.any()
+
+
+class Tiles(tiny.TinyEncoder):
+    """Cuts each image in two, and treats the halves as images."""
+
+    def forward(self, images):
+        halves = torch.stack([images[..., :16, :], images[..., 16:, :]], 1).flatten(0, 1)
+        return self.conv(halves).relu().mean((2, 3)).view(len(images), 2, 8).mean(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_that_mixes_images_is_refused(image_options, cohort, method):
+    table = cohort[["image"]]
+    classifier = FusionClassifier(**(image_options | {"backbone": Tiles}))
+    classifier.fit(table, cohort.diagnosis)
+    with pytest.raises(ValueError, match=r"layer='conv' puts out 32 maps for 16 images"):
+        GradCAM(classifier, method=method).transform(table)
+
+
+@pytest.mark.parametrize(("side", "n_maps"), [(224, 56), (384, 96)])
+def test_swin_transformers_keep_channels_last_whatever_the_size(side, n_maps):
+    encoder = build_empty_encoder("swin_t").to("meta")
+    feature_map = find_feature_map(encoder, side, "features.1")
+    values = torch.empty(1, n_maps, n_maps, 96, device="meta")
+    assert feature_map.as_channels_first(values).shape == (1, 96, n_maps, n_maps)
+    assert not feature_map.channels_first
+    assert find_feature_map(encoder, side).channels_first
+
+
+def test_none_explains_the_predicted_class_even_if_one_is_called_predicted(image_options, cohort):
+    table = cohort[["image"]]
+    labels = np.where(cohort.diagnosis == 1, "predicted", "other")
+    classifier = FusionClassifier(**image_options).fit(table, labels)
+    with torch.no_grad():
+        classifier.module_.head[2].bias += torch.tensor([100.0, 0.0])
+    explained = GradCAM(classifier, raw=True).transform(table)
+    expected = GradCAM(classifier, target="other", raw=True).transform(table)
+    np.testing.assert_array_equal(explained, expected)
+
+
+def test_it_can_be_shown_whatever_it_is_given():
+    assert "GradCAM" in GradCAM(LogisticRegression())._repr_html_()

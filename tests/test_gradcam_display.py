@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import StandardScaler
 
-from skosfusion import GradCAM, GradCAMDisplay, make_clinical_transformer
+from skosfusion import GradCAM, GradCAMDisplay, make_clinical_transformer, make_fusion_pipeline
 
 mpl.use("Agg")
 
@@ -170,8 +172,6 @@ def test_colour_pictures_keep_their_colours(image_options, tmp_path):
 
 
 def test_kits_with_fixed_limits_are_described_by_their_value(image_options, cohort):
-    from skosfusion import make_fusion_pipeline
-
     clinical = make_clinical_transformer(kits={"alp": ("alp", 40, 130)}, gender=None, age=None)
     options = {name: value for name, value in image_options.items() if name != "image_column"}
     pipeline = make_fusion_pipeline(clinical=clinical, **options).fit(cohort, cohort.diagnosis)
@@ -207,13 +207,39 @@ def test_names_from_tables_are_drawn_as_they_are(fitted, cohort):
         fitted, cohort.iloc[:2], cohort.diagnosis[:2], target=1, display_labels=labels
     ).plot()
     display.figure_.draw_without_rendering()
-    first = display.axes_[0].get_xlabel().splitlines()[0]
-    assert first.startswith("two lines very")
-    assert "(true: $x_{)" in first
-    assert len(first) < 70
+    lines = display.axes_[0].get_xlabel().splitlines()
+    assert lines[0].startswith("two lines very")
+    assert "(true: $x_{)" in " ".join(lines[:2])
+    assert max(map(len, lines)) < 50
 
 
 def test_an_axes_without_a_grid_is_divided_too(fitted, cohort):
     ax = plt.figure().add_axes([0.5, 0.0, 0.5, 1.0])
     display = GradCAMDisplay.from_estimator(fitted, cohort.iloc[:2]).plot(ax)
     assert all(part.get_position().x0 >= 0.49 for part in display.axes_)
+
+
+def test_three_columns_are_a_range_only_for_kits(image_options, cohort):
+    clinical = ColumnTransformer(
+        [("image", "passthrough", ["image"]), ("three", StandardScaler(), ["age", "alp", "ldh"])],
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    options = {name: value for name, value in image_options.items() if name != "image_column"}
+    pipeline = make_fusion_pipeline(clinical=clinical, **options).fit(cohort, cohort.diagnosis)
+    row = cohort.iloc[0]
+    display = GradCAMDisplay.from_estimator(pipeline, cohort.iloc[:1])
+    expected = [f"three {row.age} {row.alp:.6g} {row.ldh:.6g}"]
+    assert display.frame()["clinical"].iloc[0] == expected
+
+
+def test_the_users_settings_do_not_part_picture_and_box(fitted, cohort):
+    display = GradCAMDisplay.from_estimator(fitted, cohort.iloc[:1])
+    with plt.rc_context({"image.origin": "lower", "image.aspect": "auto"}):
+        ax = display.plot().axes_[0]
+    assert {image.origin for image in ax.images} == {"upper"}
+    assert ax.get_aspect() == 1
+
+
+def test_unknown_labels_are_named_as_labels(fitted, cohort):
+    with pytest.raises(ValueError, match=r"y=7 in row 1 is not a class"):
+        GradCAMDisplay.from_estimator(fitted, cohort.iloc[:2], [0, 7])

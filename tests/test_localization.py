@@ -73,6 +73,7 @@ def test_random_heatmaps_come_out_at_chance(seed):
         (np.zeros((1, 4, 4)), [[2, 0, 2, 1]], r"box 0 is \[2.0, 0.0, 2.0, 1.0\]"),
         (np.zeros((1, 4, 4)), [[0, 0, 200, 100]], "boxes_on_heatmaps"),
         (np.zeros((1, 4, 4)), [[0, 3, 1, 1]], "must have an area"),
+        (np.zeros((1, 4, 4)), [[-0.5, 0, -0.1, 4]], "outside of the heatmap"),
         (np.full((1, 4, 4), -1.0), [[0, 0, 1, 1]], "heatmap 0 holds values that are negative"),
         (np.full((1, 4, 4), np.nan), [[0, 0, 1, 1]], "not finite"),
     ],

@@ -3,9 +3,17 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
 
-from skosfusion import FusionClassifier, make_clinical_transformer, modality_importance
+from skosfusion import (
+    FusionClassifier,
+    GradCAMDisplay,
+    make_clinical_transformer,
+    make_fusion_pipeline,
+    modality_importance,
+)
 from skosfusion.inspection._modality_importance import _donor_rows, _rows_by_patient
 
 
@@ -124,8 +132,6 @@ def test_without_a_column_transformer_all_else_is_clinical(classifier, cohort):
 
 
 def test_kits_with_fixed_limits_are_laboratory(image_options, cohort):
-    from skosfusion import make_fusion_pipeline
-
     clinical = make_clinical_transformer(kits={"alp": ("alp", 40, 130)}, gender=None)
     options = {name: value for name, value in image_options.items() if name != "image_column"}
     pipeline = make_fusion_pipeline(clinical=clinical, **options).fit(cohort, cohort.diagnosis)
@@ -164,5 +170,50 @@ def test_bad_input_is_refused(decisive, classifier, cohort):
             modality_importance(fitted, X, y, modalities={"m": columns})
     with pytest.raises(ValueError, match="at least two"):
         modality_importance(fitted, X, y, groups=["p1"] * len(X))
-    with pytest.raises(ValueError, match="no patient in row 3"):
+    with pytest.raises(ValueError, match="row 3 has no patient"):
         modality_importance(fitted, X, y, groups=[1, 2, 3, None] * 50)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["age", "alp"], ("age", "alp"), np.array(["age", "alp"]), pd.Index(["age", "alp"]),
+        slice("age", "alp"), [3, 4], slice(3, 5),
+        np.isin(np.arange(11), [3, 4]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_columns_may_be_named_in_any_way(image_options, cohort, columns):
+    clinical = ColumnTransformer(
+        [("image", "passthrough", ["image", "ldh"]), ("both", StandardScaler(), columns)],
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    assert list(cohort.columns[[3, 4]]) == ["age", "alp"]
+    assert cohort.shape[1] == 11
+    options = {name: value for name, value in image_options.items() if name != "image_column"}
+    pipeline = make_fusion_pipeline(clinical=clinical, **options).fit(cohort, cohort.diagnosis)
+    seen = []
+
+    def remember(estimator, X, y):
+        seen.append(X)
+        return 0.0
+
+    result = modality_importance(
+        pipeline, cohort, cohort.diagnosis, scoring=remember, n_repeats=1, random_state=0
+    )
+    assert result.modality_names == ["image", "clinical"]
+    changed = [name for name in cohort if not seen[2][name].equals(cohort[name])]
+    assert changed == ["age", "alp", "ldh"]
+    captions = GradCAMDisplay.from_estimator(pipeline, cohort.iloc[:1]).frame()["clinical"].iloc[0]
+    row = cohort.iloc[0]
+    assert captions == [f"image {row.ldh:.6g}", f"both {row.age} {row.alp:.6g}"]
+
+
+def test_the_patients_of_the_table_are_permuted_by_default(pipeline, cohort):
+    pipeline.fit(cohort, cohort.diagnosis)
+    options = {"n_repeats": 3, "random_state": 0}
+    default = modality_importance(pipeline, cohort, cohort.diagnosis, **options)
+    named = modality_importance(
+        pipeline, cohort, cohort.diagnosis, groups=cohort.patient_id, **options
+    )
+    np.testing.assert_array_equal(default.importances, named.importances)

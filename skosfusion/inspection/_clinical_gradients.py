@@ -89,8 +89,8 @@ def clinical_gradients(estimator, X, *, target=None):
             "the model has no clinical inputs, so there are no gradients of them; GradCAM explains "
             "the image"
         )
-    if target is None:
-        target = classifier.classes_.tolist()[1] if len(classifier.classes_) == 2 else "predicted"
+    if target is None and len(classifier.classes_) == 2:
+        target = classifier.classes_.tolist()[1]
     table = fitted.transform(X)
     codes = target_codes(target, classifier.classes_, _num_samples(table))
     # Features stand for the images.

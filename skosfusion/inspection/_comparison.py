@@ -1,15 +1,17 @@
 """Where clinical values put an image-only model right, and what both models look at."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
 from ._comparison_display import GALLERIES, N_PICTURES, ComparisonDisplay, Gallery
 from ._drawing import MAX_IMAGES, describe_clinical, shorten, wrap
-from ._fitted import label_names, target_codes, unwrap_with_image
-from ._gradcam import GradCAM
+from ._fitted import find_classifier, label_names, target_codes, unwrap_with_image
+from ._gradcam import GradCAM, check_method
 from ._gradcam_display import read_images
 from ._localization import boxes_on_heatmaps
 from ._out_of_fold import fit_out_of_fold, make_folds, patients_of
@@ -75,8 +77,8 @@ def compare_explanations(
     display_labels : list of str or None, default=None
         What to call the classes, in sorted order; None takes the labels.
     params : dict or None, default=None
-        Further arguments of ``fit``, such as ``{"classifier__groups": groups}``, as in
-        ``cross_validate``.
+        Further arguments of ``fit``, as in ``cross_validate``. A model with an inner validation
+        split needs ``{"classifier__groups": groups}`` to keep patients together there, too.
     n_jobs : int or None, default=None
         Fits at a time, as in joblib.
     random_state : int, RandomState instance or None, default=0
@@ -121,22 +123,38 @@ def compare_explanations(
     ['corrected', 'false_negatives', 'false_positives', 'right', 'worsened']
     """
     y, classes, labels = _check(X, y, boxes, n_images, names, display_labels)
-    positive = 1 if pos_label is None else int(target_codes(pos_label, classes, 1)[0])
+    positive = 1 if pos_label is None else _position(pos_label, classes)
     target = classes.tolist()[positive] if target is None else target
+    if np.ndim(target):
+        raise ValueError(f"target={target!r:.200} must be one label, 'predicted' or None")
     code = target_codes(target, classes, 1)
+    _check_models(baseline, improved)
     patients = patients_of(X, groups)
-    folds = make_folds(cv, X, y, patients)
-    models = [
-        fit_out_of_fold(model, X, y, folds, params=params, n_jobs=n_jobs)
+    random = check_random_state(random_state)
+    check_method(method)
+    fit = {"params": params, "n_jobs": n_jobs}
+    fitted = [
+        fit_out_of_fold(model, X, y, None, **fit) if isinstance(model, Mapping) else None
         for model in (baseline, improved)
     ]
+    given = next((model for model in fitted if model is not None), None)
+    # Only models of the same folds can be compared.
+    folds = make_folds(cv, X, y, patients) if given is None else given.folds
+    models = [
+        done or fit_out_of_fold(model, X, y, folds, **fit)
+        for done, model in zip(fitted, (baseline, improved), strict=True)
+    ]
+    if not np.array_equal(models[0].fold, models[1].fold):
+        raise ValueError(
+            "the two cross-validations held out other rows in their folds, so that their models "
+            "have not learnt from the same rows; use the same cv for both"
+        )
     samples = _sort_into_galleries(models, names, X, y, classes, positive)
     samples = samples.assign(patient=patients, label=labels[np.searchsorted(classes, y)])
     for name in names:
         predicted = labels[samples[f"{name}_predicted"].to_numpy()]
         is_known = samples[f"{name}_probability"].notna()
         samples[f"{name}_predicted"] = np.where(is_known, predicted, None)
-    random = check_random_state(random_state)
     explain = {"target": target, "layer": layer, "method": method}
     galleries = {}
     for gallery in GALLERIES:
@@ -156,10 +174,12 @@ def _check(X, y, boxes, n_images, names, display_labels):
     is_integer = isinstance(n_images, int | np.integer) and not isinstance(n_images, bool)
     if not is_integer or not 1 <= n_images <= MAX_IMAGES:
         raise ValueError(f"n_images={n_images!r} is not allowed; allowed: 1 to {MAX_IMAGES}")
-    if not isinstance(names, tuple | list) or len(names) != 2 or names[0] == names[1]:
+    if not isinstance(names, tuple | list) or len(names) != 2 or str(names[0]) == str(names[1]):
         raise ValueError(f"names={names!r} must be two different names, one a model")
-    y = np.asarray(y)
+    y = column_or_1d(y)
     classes = np.unique(y)
+    if boxes is not None and np.shape(boxes) != (len(X), 4):
+        raise ValueError(f"boxes has shape {np.shape(boxes)}; it must be ({len(X)}, 4)")
     if len(classes) != 2:
         raise ValueError(
             f"y has the labels {classes.tolist()}; false negatives and false positives need two"
@@ -167,10 +187,38 @@ def _check(X, y, boxes, n_images, names, display_labels):
     return y, classes, label_names(display_labels, classes)
 
 
+def _position(pos_label, classes):
+    codes = None if np.ndim(pos_label) else target_codes(pos_label, classes, 1, name="pos_label")
+    if codes is None:
+        raise ValueError(
+            f"pos_label={pos_label!r:.200} is not one of the labels {classes.tolist()}"
+        )
+    return int(codes[0])
+
+
+def _check_models(*models):
+    """Refuse what cannot be explained, and what would explain the rows that it was trained on."""
+    for model in models:
+        if isinstance(model, Mapping):
+            continue
+        find_classifier(model)
+        steps = [step for _, step in getattr(model, "steps", [])]
+        if any(isinstance(step, FrozenEstimator) for step in (model, *steps)):
+            raise ValueError(
+                "a FrozenEstimator is not fitted again on each fold, so it would explain rows that "
+                "it has been trained on; pass the estimator itself, or what cross_validate returned"
+            )
+
+
 def _sort_into_galleries(models, names, X, y, classes, positive):
     """Predict all rows out of fold, and tell for each gallery which of them belong to it."""
     samples = pd.DataFrame({"fold": models[1].fold}, index=X.index)
     is_held_out = np.all([model.fold >= 0 for model in models], axis=0)
+    if not is_held_out.any():
+        raise ValueError(
+            "no row was held out by both models, so there is nothing to compare; use the same "
+            "folds for both"
+        )
     is_right = []
     for name, model in zip(names, models, strict=True):
         unwrap_with_image(model.estimators[0])

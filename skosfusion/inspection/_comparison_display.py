@@ -35,9 +35,9 @@ class ComparisonDisplay:
     Parameters
     ----------
     samples : DataFrame of n_samples rows
-        One row a row of `X`: ``patient``, ``fold`` (in which it was held out), ``label``, for each
-        model ``..._predicted`` and ``..._probability`` (of the positive class, in [0, 1]), and one
-        column of bool a gallery.
+        One row a row of `X`: ``patient``, ``fold`` (in which it was held out; -1 for none),
+        ``label``, for each model ``..._predicted`` and ``..._probability`` (of the positive class,
+        in [0, 1]), and one column of bool a gallery.
     galleries : dict of str to Gallery
         What can be drawn: ``"right"``, ``"false_negatives"``, ``"false_positives"``,
         ``"corrected"``, ``"worsened"``.

@@ -6,6 +6,8 @@ import textwrap
 import numpy as np
 import pandas as pd
 
+from ..preprocessing import KitRangeScaler
+
 # From dark to light, and readable without telling red from green.
 COLOUR_MAP = "plasma"
 MAX_IMAGES = 40
@@ -139,12 +141,13 @@ def draw_sample(ax, image, heatmaps, *, names=(), box=None, caption=""):
     for number in range(1 + len(heatmaps)):
         left = number * step
         extent = (left, left + width, height, 0)
-        ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent)
+        # Whatever the user's settings are: they would part picture and box.
+        place = {"extent": extent, "origin": "upper", "aspect": "equal"}
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, **place)
         if number:
             heatmap = heatmaps[number - 1]
             ax.imshow(
-                heatmap, cmap=COLOUR_MAP, vmin=0, vmax=1, alpha=_OVERLAY_ALPHA * heatmap,
-                extent=extent,
+                heatmap, cmap=COLOUR_MAP, vmin=0, vmax=1, alpha=_OVERLAY_ALPHA * heatmap, **place,
             )  # fmt: skip
         if box is not None and not np.isnan(box).any():
             _draw_box(ax, box, left)
@@ -212,9 +215,10 @@ def wrap(parts, n_pictures):
     str
         One or more lines.
     """
-    # Spaces within a part are protected from being line ends.
-    whole = ", ".join(part.replace(" ", "\0") for part in parts)
-    lines = textwrap.wrap(whole, n_pictures * _CAPTION_CHARACTERS)
+    width = n_pictures * _CAPTION_CHARACTERS
+    # Spaces within a part are protected from being line ends, if it fits into a line at all.
+    whole = ", ".join(part.replace(" ", "\0") if len(part) <= width else part for part in parts)
+    lines = textwrap.wrap(whole, width)
     return "\n".join(line.replace("\0", " ") for line in lines)
 
 
@@ -239,14 +243,20 @@ def describe_clinical(fitted, X, table):
     if inputs is None:
         inputs, X = {name: (None, [name]) for name in fitted.clinical_names}, table
     return [
-        [_describe(name, columns, row) for name, (_, columns) in inputs.items()]
+        [_describe(name, *described, row) for name, described in inputs.items()]
         for _, row in X.iterrows()
     ]
 
 
-def _describe(name, columns, row):
+def is_kit(transformer):
+    """Tell whether a transformer normalises a laboratory value by the range of its kit."""
+    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
+    return any(isinstance(step, KitRangeScaler) for step in steps)
+
+
+def _describe(name, transformer, columns, row):
     name, values = shorten(name), [_format(row[column]) for column in columns]
-    if len(values) == 3:
+    if len(values) == 3 and is_kit(transformer):
         return f"{name} {values[0]} ({values[1]} to {values[2]})"
     return f"{name} {' '.join(values)}"
 
@@ -254,7 +264,7 @@ def _describe(name, columns, row):
 def _format(value):
     if pd.isna(value):
         return "missing"
-    return f"{value:.4g}" if isinstance(value, float) else shorten(value, 20)
+    return f"{value:.6g}" if isinstance(value, float) else shorten(value, 20)
 
 
 def shorten(text, n_characters=40):

@@ -68,7 +68,17 @@ class ExplainedNetwork:
         return self._on_output(output)
 
     def _forward(self, inputs, on_output):
-        self._on_output = on_output
+        n_images = len(inputs["image"])
+
+        def checked(output):
+            if len(output) != n_images:
+                raise ValueError(
+                    f"layer={self._feature_map.name!r} puts out {len(output)} maps for {n_images} "
+                    "images, so no map belongs to one image; choose a layer that keeps images apart"
+                )
+            return on_output(output)
+
+        self._on_output = checked
         try:
             return self._network(**inputs)
         finally:

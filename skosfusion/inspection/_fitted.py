@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -41,14 +42,31 @@ class FittedFusion(NamedTuple):
         first = None if self.steps is None else self.steps[0]
         if not isinstance(first, ColumnTransformer):
             return None
+        names = getattr(first, "feature_names_in_", None)
+        if names is None:
+            return None
         inputs = {}
         for name, transformer, columns in first.transformers_:
-            columns = [columns] if isinstance(columns, str) else columns
-            is_named = isinstance(columns, list) and all(isinstance(c, str) for c in columns)
-            is_used = not (isinstance(transformer, str) and transformer == "drop")
-            if is_used and is_named and self.classifier.image_column not in columns:
-                inputs[name] = transformer, columns
+            if isinstance(transformer, str) and transformer == "drop":
+                continue
+            used = [c for c in _named(columns, names) if c != self.classifier.image_column]
+            if used:
+                inputs[name] = transformer, used
         return inputs
+
+
+def _named(columns, names):
+    """Turn columns as a ColumnTransformer takes them into names."""
+    table = pd.Series(range(len(names)), index=names)
+    if isinstance(columns, str):
+        return [columns]
+    if isinstance(columns, slice):
+        by_name = isinstance(columns.start, str) or isinstance(columns.stop, str)
+        return (table.loc if by_name else table.iloc)[columns].index.tolist()
+    columns = list(columns)
+    if all(isinstance(column, str) for column in columns):
+        return columns
+    return np.asarray(names)[columns].tolist() if columns else []
 
 
 def unwrap(estimator):
@@ -71,23 +89,46 @@ def unwrap(estimator):
     NotFittedError
         If it is not fitted.
     """
-    inner = estimator
-    while isinstance(inner, FrozenEstimator):
-        inner = inner.estimator
-    steps = None
+    fusion = find_classifier(estimator)
+    check_is_fitted(fusion.classifier)
+    return fusion
+
+
+def find_classifier(estimator):
+    """Find the classifier in what a user passes, fitted or not.
+
+    Parameters
+    ----------
+    estimator : FusionClassifier or Pipeline
+        A Pipeline ends in a FusionClassifier; FrozenEstimator is looked through.
+
+    Returns
+    -------
+    FittedFusion
+        The classifier, and the steps before it.
+
+    Raises
+    ------
+    TypeError
+        For another kind of estimator.
+    """
+    inner, steps = _thawed(estimator), None
     if isinstance(inner, Pipeline) and inner.steps:
         steps = inner[:-1] if len(inner.steps) > 1 else None
-        inner = inner.steps[-1][1]
-    while isinstance(inner, FrozenEstimator):
-        inner = inner.estimator
+        inner = _thawed(inner.steps[-1][1])
     if not isinstance(inner, FusionClassifier):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}; allowed: a fitted FusionClassifier, or a "
             "Pipeline that ends in one. Of a search pass search.best_estimator_, of a "
             "cross-validation one of its estimators"
         )
-    check_is_fitted(inner)
     return FittedFusion(inner, steps)
+
+
+def _thawed(estimator):
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
 
 
 def unwrap_with_image(estimator):
@@ -119,17 +160,20 @@ def unwrap_with_image(estimator):
     return fitted
 
 
-def target_codes(target, classes, n_samples):
+def target_codes(target, classes, n_samples, *, name="target"):
     """Turn the parameter `target` into a position among the classes for each row.
 
     Parameters
     ----------
-    target : label, "predicted" or array-like of shape (n_samples,)
-        The class to explain.
+    target : label, "predicted", array-like of shape (n_samples,) or None
+        The class to explain; ``"predicted"``, unless a class is called so, and None stand for the
+        predicted one.
     classes : ndarray of shape (n_classes,)
         The labels.
     n_samples : int
         Number of rows.
+    name : str, default="target"
+        What the labels are called in errors.
 
     Returns
     -------
@@ -142,18 +186,18 @@ def target_codes(target, classes, n_samples):
         For an unknown label, or another number of labels than rows.
     """
     codes = {label: code for code, label in enumerate(classes.tolist())}
-    if isinstance(target, str) and target == "predicted" and target not in codes:
+    if target is None or (isinstance(target, str) and target == "predicted" not in codes):
         return None
     labels = np.asarray(target, dtype=object) if np.ndim(target) else None
     if labels is None:
-        return np.full(n_samples, _code(target, codes, ""), np.int64)
+        return np.full(n_samples, _code(target, codes, name), np.int64)
     if labels.shape != (n_samples,):
         raise ValueError(
-            f"target has shape {labels.shape} and X has {n_samples} rows; allowed: one label, "
+            f"{name} has shape {labels.shape} and X has {n_samples} rows; allowed: one label, "
             "'predicted', or one label a row"
         )
     return np.array(
-        [_code(label, codes, f" in row {row}") for row, label in enumerate(labels)], np.int64
+        [_code(label, codes, name, f" in row {row}") for row, label in enumerate(labels)], np.int64
     )
 
 
@@ -188,13 +232,13 @@ def label_names(display_labels, classes):
     return names
 
 
-def _code(label, codes, where):
+def _code(label, codes, name, where=""):
     label = label.item() if isinstance(label, np.ndarray) and label.ndim == 0 else label
     try:
         return codes[label]
     except (KeyError, TypeError):
         raise ValueError(
-            f"target={label!r}{where} is not a class of the model; its classes are "
+            f"{name}={label!r:.200}{where} is not a class of the model; its classes are "
             f"{', '.join(map(repr, codes))}. 'predicted' explains the class with the highest "
             "probability"
         ) from None

@@ -42,6 +42,23 @@ _FROM_GRADIENTS = {
 _METHODS = *_FROM_GRADIENTS, "ablationcam"
 
 
+def check_method(method):
+    """Refuse a method that there is not.
+
+    Parameters
+    ----------
+    method : str
+        The parameter of `GradCAM`.
+
+    Raises
+    ------
+    ValueError
+        With the methods there are.
+    """
+    if not isinstance(method, str) or method not in _METHODS:
+        raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(_METHODS)}")
+
+
 class GradCAM(TransformerMixin, BaseEstimator):
     """Heatmaps of what in each image speaks for a class, by Grad-CAM [1]_ and its kin.
 
@@ -57,7 +74,8 @@ class GradCAM(TransformerMixin, BaseEstimator):
         it un-fitted; `sklearn.frozen.FrozenEstimator` keeps it, and may be given here.
     layer : str or None, default=None
         Layer of the encoder, as its ``named_modules()`` has it, such as ``"layer3"``; None for the
-        last feature map (``"layer4"`` of a ResNet).
+        last feature map (``"layer4"`` of a ResNet). Where a layer runs several times for an image,
+        the last time counts.
     target : label, "predicted", array-like of shape (n_samples,) or None, default=None
         The class to explain: a label, or one label a row. ``"predicted"`` and None explain, for
         each row, the class of the highest probability.
@@ -69,7 +87,8 @@ class GradCAM(TransformerMixin, BaseEstimator):
         slow for layers within an encoder, where each channel may cost a pass.
     raw : bool, default=False
         Whether `transform` returns the weighted sums as they are: at the size of the layer, with
-        their sign, in units of the logit, neither enlarged nor scaled.
+        their sign, neither enlarged nor scaled. Their unit is that of the logit; for
+        ``"ablationcam"``, that of the logit times the layer's values.
 
     Attributes
     ----------
@@ -95,8 +114,9 @@ class GradCAM(TransformerMixin, BaseEstimator):
     or all places do alike, the map is 0 everywhere.
 
     Images are encoded 16 at a time (128 on an accelerator), the encoder as in prediction: batch
-    normalisation folded, bf16 where the classifier uses it, pictures taken from where they are
-    kept. What follows the layer is differentiated, nothing before it.
+    normalisation folded (but for single convolutions as `layer`), bf16 where the classifier uses
+    it, pictures taken from where they are kept. What follows the layer is differentiated, nothing
+    before it.
 
     Departures: Grad-CAM++ is computed without the small constants that implementations add to its
     denominator, which outweigh it where gradients are small. Ablation-CAM's drops are not
@@ -159,15 +179,13 @@ class GradCAM(TransformerMixin, BaseEstimator):
         return self
 
     def _check(self):
-        if self.method not in _METHODS:
-            raise ValueError(f"method={self.method!r} is unknown; allowed: {', '.join(_METHODS)}")
+        check_method(self.method)
         fitted = unwrap_with_image(self.estimator)
         network, size = fitted.classifier.module_, fitted.classifier.image_size
         feature_map = find_feature_map(network.encoder, size, self.layer)
-        target = "predicted" if self.target is None else self.target
-        if np.ndim(target) == 0:
-            target_codes(target, fitted.classifier.classes_, 0)
-        return fitted, feature_map, target
+        if np.ndim(self.target) == 0:
+            target_codes(self.target, fitted.classifier.classes_, 0)
+        return fitted, feature_map
 
     def transform(self, X):
         """Make the heatmap of each row's image.
@@ -198,9 +216,9 @@ class GradCAM(TransformerMixin, BaseEstimator):
         FloatingPointError
             If the layer puts out values that are not finite.
         """
-        fitted, feature_map, target = self._check()
+        fitted, feature_map = self._check()
         table = fitted.transform(X)
-        codes = target_codes(target, fitted.classifier.classes_, len(table))
+        codes = target_codes(self.target, fitted.classifier.classes_, len(table))
         # What is made in a caller's inference mode could not be differentiated.
         with torch.inference_mode(False):
             return self._heatmaps(fitted.classifier, feature_map, table, codes)
@@ -236,7 +254,11 @@ class GradCAM(TransformerMixin, BaseEstimator):
     @property
     def layer_(self):
         """Name of the layer in use."""
-        return self._check()[1].name
+        try:
+            return self._check()[1].name
+        except (TypeError, ValueError) as error:
+            # What lists attributes, such as the display in notebooks, takes no other error.
+            raise AttributeError(f"there is no layer: {error}") from error
 
     @property
     def classes_(self):
@@ -254,7 +276,11 @@ class GradCAM(TransformerMixin, BaseEstimator):
         return self.estimator.feature_names_in_
 
     def __sklearn_is_fitted__(self):
-        return unwrap_with_image(self.estimator) is not None
+        try:
+            unwrap_with_image(self.estimator)
+        except (TypeError, ValueError):
+            return False
+        return True
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

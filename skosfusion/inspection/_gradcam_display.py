@@ -181,12 +181,12 @@ class GradCAMDisplay:
 
 
 def _caption(sample, heatmap):
-    says = f"{shorten(sample['target'])}: {sample['probability']:.2f}"
+    says = [f"{shorten(sample['target'])}: {sample['probability']:.2f}"]
     if "label" in sample:
-        says += f" (true: {shorten(sample['label'])})"
+        says[0] += f" (true: {shorten(sample['label'])})"
     if not heatmap.any():
-        says += ", no place stands out"
-    return "\n".join(filter(None, [says, wrap(sample["clinical"], _N_PICTURES)]))
+        says.append("no place stands out")
+    return "\n".join(filter(None, [wrap(says, _N_PICTURES), wrap(sample["clinical"], _N_PICTURES)]))
 
 
 def read_images(fitted, X):
@@ -241,7 +241,7 @@ def describe_samples(fitted, X, y, target, display_labels):
     table = fitted.transform(X)
     probabilities = fitted.classifier.predict_proba(table)
     predicted = probabilities.argmax(axis=1)
-    codes = target_codes("predicted" if target is None else target, classes, len(table))
+    codes = target_codes(target, classes, len(table))
     codes = predicted if codes is None else codes
     columns = {
         "target": names[codes],
@@ -250,5 +250,5 @@ def describe_samples(fitted, X, y, target, display_labels):
         "clinical": describe_clinical(fitted, X, table),
     }
     if y is not None:
-        columns["label"] = names[target_codes(np.asarray(y), classes, len(table))]
+        columns["label"] = names[target_codes(np.asarray(y), classes, len(table), name="y")]
     return pd.DataFrame(columns, index=X.index)

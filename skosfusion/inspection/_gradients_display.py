@@ -1,5 +1,6 @@
 """How the score changes with each clinical value, as box plots."""
 
+import numpy as np
 import pandas as pd
 
 from ._clinical_gradients import clinical_gradients
@@ -62,9 +63,13 @@ class ClinicalGradientsDisplay:
         ClinicalGradientsDisplay
             Not drawn yet.
         """
-        label = target if display_label is None else display_label
         result = clinical_gradients(estimator, X, target=target)
-        return cls(result, target=None if label is None else str(label))
+        if display_label is None and target is not None:
+            is_one = np.ndim(target) == 0 and not (
+                isinstance(target, str) and target == "predicted"
+            )
+            display_label = str(target) if is_one else "each row's class"
+        return cls(result, target=display_label)
 
     def frame(self):
         """Return the numbers behind the picture.

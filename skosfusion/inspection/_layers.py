@@ -6,9 +6,16 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torchvision.models import SwinTransformer
 
 # What only passes on, or pools, what another layer has made.
-_NOT_A_DEFAULT = nn.Identity, nn.AdaptiveAvgPool2d, nn.Dropout
+_NOT_A_DEFAULT = (
+    nn.Identity,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.Dropout,
+    nn.Softmax,
+)
 
 
 class FeatureMap(NamedTuple):
@@ -67,7 +74,12 @@ def find_feature_map(encoder, image_size, name=None):
             problem = "is not a layer of the encoder"
             problem += f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(f"layer={name!r} {problem}. Layers with a feature map: {', '.join(maps)}")
-    return FeatureMap(name, _is_channels_first(shapes[name][1]))
+    shape = shapes[name][1]
+    is_ambiguous = shape[1] == shape[2] == shape[3]
+    if is_ambiguous and isinstance(encoder, SwinTransformer):
+        # Its last layers alone, from "permute" on, have channels first.
+        return FeatureMap(name, not name.startswith(("features", "norm")))
+    return FeatureMap(name, _is_channels_first(shape))
 
 
 def _output_shapes(encoder, image_size):

@@ -95,7 +95,10 @@ def _cover(box, shape, row):
     rows, columns = np.arange(height), np.arange(width)
     down = np.clip(np.minimum(rows + 1, bottom) - np.maximum(rows, top), 0, 1)
     across = np.clip(np.minimum(columns + 1, right) - np.maximum(columns, left), 0, 1)
-    return down[:, None] * across
+    cover = down[:, None] * across
+    if not cover.any():
+        raise ValueError(f"box {row} is {box.tolist()}, outside of the heatmap")
+    return cover
 
 
 def boxes_on_heatmaps(estimator, X, boxes):

@@ -5,8 +5,10 @@ import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from ..preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
+from ..preprocessing import AgeScaler, GenderEncoder
+from ._drawing import is_kit
 from ._fitted import unwrap
+from ._out_of_fold import patients_of
 
 
 def modality_importance(
@@ -23,9 +25,9 @@ def modality_importance(
     """Measure how much of a score is lost when a whole kind of input is permuted [1]_.
 
     The columns of a modality move together: a row gets the image, or all laboratory values with
-    their kits' limits, of another one. With `groups`, patients are permuted, not rows, and all rows
-    of a patient get what belongs to one other patient; row by row, some of a patient's images would
-    go to the same patient, and the loss would look too small.
+    their kits' limits, of another one (or, as permutations have it, now and then its own). Patients
+    are permuted, not rows, and all rows of a patient get what belongs to one patient; row by row,
+    some of a patient's images would go to the same patient, and the loss would look too small.
 
     Parameters
     ----------
@@ -36,7 +38,8 @@ def modality_importance(
     y : array-like of shape (n_samples,)
         Labels.
     groups : array-like of shape (n_samples,) or None, default=None
-        Patient of each row; None takes each row for a patient.
+        Patient of each row. None: column ``patient_id`` of `X` where there is one, else each row is
+        a patient.
     modalities : dict of str to list of str or None, default=None
         Columns by modality. None: ``"image"``, and where the pipeline begins with
         `make_clinical_transformer`, ``"laboratory"`` (kits) and ``"demographics"`` (gender and
@@ -107,7 +110,8 @@ def modality_importance(
         raise ValueError(f"n_repeats={n_repeats!r} is not allowed; allowed: an integer from 1 on")
     modalities = _default_modalities(fitted, X) if modalities is None else dict(modalities)
     _check_columns(modalities, X)
-    patients = np.arange(len(X)) if groups is None else np.asarray(groups)
+    modalities = {name: list(columns) for name, columns in modalities.items()}
+    patients = patients_of(X, groups)
     rows_of = _rows_by_patient(patients)
     scorer = check_scoring(estimator, scoring=scoring)
     random = check_random_state(random_state)
@@ -144,9 +148,9 @@ def _default_modalities(fitted, X):
 
 def _modality_of(transformer):
     """Tell a laboratory value from gender and age by what normalises it."""
-    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
-    if any(isinstance(step, KitRangeScaler) for step in steps):
+    if is_kit(transformer):
         return "laboratory"
+    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
     if any(isinstance(step, (GenderEncoder, AgeScaler)) for step in steps):
         return "demographics"
     return "clinical"
@@ -165,9 +169,6 @@ def _check_columns(modalities, X):
 
 
 def _rows_by_patient(patients):
-    missing = np.flatnonzero(pd.isna(patients))
-    if len(missing):
-        raise ValueError(f"groups has no patient in row {missing[0]}")
     codes, names = pd.factorize(patients)
     if len(names) < 2:
         raise ValueError(f"{len(names)} patient cannot be permuted; at least two are needed")

@@ -7,7 +7,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv, cross_validate
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, column_or_1d
 
 #: Where the package's own tables keep the patient.
 PATIENT_COLUMN = "patient_id"
@@ -48,6 +48,11 @@ class OutOfFold:
                 )
             free = test[self.fold[test] == -1]
             self.fold[free] = number
+
+    @property
+    def folds(self):
+        """Training and test rows of each fold."""
+        return list(zip(*self._parts(), strict=True))
 
     def _parts(self):
         return self.indices["train"], self.indices["test"]
@@ -134,7 +139,7 @@ def patients_of(X, groups):
             return np.arange(len(X))
         groups = X[PATIENT_COLUMN]
     check_consistent_length(X, groups)
-    groups = np.asarray(groups)
+    groups = column_or_1d(groups)
     missing = np.flatnonzero(pd.isna(groups))
     if len(missing):
         raise ValueError(f"row {missing[0]} has no patient; name one, or leave the row out")
@@ -183,7 +188,7 @@ def fit_out_of_fold(model, X, y, folds, *, params, n_jobs):
         The table.
     y : ndarray of shape (n_samples,)
         Labels.
-    folds : list of tuple of ndarray
+    folds : list of tuple of ndarray or None
         Training and test rows; not used for a dict.
     params : dict or None
         Further arguments of ``fit``.
