@@ -212,13 +212,9 @@ def _check_models(*models):
 
 def _sort_into_galleries(models, names, X, y, classes, positive):
     """Predict all rows out of fold, and tell for each gallery which of them belong to it."""
-    samples = pd.DataFrame({"fold": models[1].fold}, index=X.index)
-    is_held_out = np.all([model.fold >= 0 for model in models], axis=0)
-    if not is_held_out.any():
-        raise ValueError(
-            "no row was held out by both models, so there is nothing to compare; use the same "
-            "folds for both"
-        )
+    # The folds are those of both.
+    samples = pd.DataFrame({"fold": models[0].fold}, index=X.index)
+    is_held_out = models[0].fold >= 0
     is_right = []
     for name, model in zip(names, models, strict=True):
         unwrap_with_image(model.estimators[0])
