@@ -10,6 +10,8 @@ from .network import is_torchvision_model
 
 # A height and width that all torchvision models accept.
 _ANY_SIDE = 224
+# Convolutions and the batch normalisations that follow them, by the printed form of the encoder.
+_PAIRS = {}
 
 
 def folded_encoder(encoder, dtype=None):
@@ -49,7 +51,12 @@ def folded_encoder(encoder, dtype=None):
     if not is_torchvision_model(encoder):
         return encoder
     folded = copy.deepcopy(encoder).eval().requires_grad_(False)
-    for convolution, norm in _convolutions_before_norms(folded):
+    # Folding stands at the start of each prediction and heatmap; what a torchvision model's printed
+    # form says decides which layers follow each other.
+    pairs = _PAIRS.get(str(encoder))
+    if pairs is None:
+        pairs = _PAIRS[str(encoder)] = _convolutions_before_norms(folded)
+    for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))
         folded.set_submodule(convolution, fused)
         folded.set_submodule(norm, nn.Identity())

@@ -788,3 +788,14 @@ def test_none_explains_the_predicted_class_even_if_one_is_called_predicted(image
 
 def test_it_can_be_shown_whatever_it_is_given():
     assert "GradCAM" in GradCAM(LogisticRegression())._repr_html_()
+
+
+def test_what_is_remembered_of_an_encoder_is_that_of_its_kind_and_size():
+    for _ in range(2):
+        small = build_empty_encoder("resnet18").to("meta")
+        large = build_empty_encoder("resnet50").to("meta")
+        assert find_feature_map(small, 32).name == "layer3"
+        assert find_feature_map(small, 64).name == "layer4"
+        with pytest.raises(ValueError, match=r"'layer1.0.conv3' is not a layer"):
+            find_feature_map(small, 64, "layer1.0.conv3")
+        assert find_feature_map(large, 64, "layer1.0.conv3").name == "layer1.0.conv3"

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torchvision.models import SwinTransformer
 
+from ..network import is_torchvision_model
+
 # What only passes on, or pools, what another layer has made.
 _NOT_A_DEFAULT = (
     nn.Identity,
@@ -16,6 +18,10 @@ _NOT_A_DEFAULT = (
     nn.Dropout,
     nn.Softmax,
 )
+
+
+# Output shapes of torchvision models by their printed form and the size of the images.
+_KNOWN_SHAPES = {}
 
 
 class FeatureMap(NamedTuple):
@@ -52,10 +58,16 @@ def find_feature_map(encoder, image_size, name=None):
     ValueError
         If there is no such layer, or its output has no spatial extent.
     """
-    shapes = _output_shapes(encoder, image_size)
+    if is_torchvision_model(encoder):
+        key = str(encoder), image_size
+        shapes = _KNOWN_SHAPES.get(key)
+        if shapes is None:
+            shapes = _KNOWN_SHAPES[key] = _output_shapes(encoder, image_size)
+    else:
+        shapes = _output_shapes(encoder, image_size)
     maps = [layer for layer, (_, shape) in shapes.items() if _has_extent(shape)]
     if name is None:
-        defaults = [layer for layer in maps if not isinstance(shapes[layer][0], _NOT_A_DEFAULT)]
+        defaults = [layer for layer in maps if not issubclass(shapes[layer][0], _NOT_A_DEFAULT)]
         if not defaults:
             raise ValueError(
                 f"no layer of the encoder {type(encoder).__name__} makes a feature map (n_samples, "
@@ -83,7 +95,7 @@ def find_feature_map(encoder, image_size, name=None):
 
 
 def _output_shapes(encoder, image_size):
-    """List the layers with what they are and put out, in the order in which they finish."""
+    """List the layers with their type and output shape, in the order in which they finish."""
     shapes_only = copy.deepcopy(encoder).eval().to("meta")
     shapes = {}
 
@@ -91,7 +103,7 @@ def _output_shapes(encoder, image_size):
         def hook(layer, inputs, output):
             shapes.pop(name, None)
             if isinstance(output, torch.Tensor):
-                shapes[name] = layer, tuple(output.shape)
+                shapes[name] = type(layer), tuple(output.shape)
 
         return hook
 
