@@ -93,10 +93,10 @@ def clinical_gradients(estimator, X, *, target=None):
         target = classifier.classes_.tolist()[1]
     table = fitted.transform(X)
     codes = target_codes(target, classifier.classes_, _num_samples(table))
-    # Features stand for the images.
     gradients = []
     # What is made in a caller's inference mode could not be differentiated.
     with torch.inference_mode(False):
+        # Features stand for the images, so the encoder is not needed.
         network = copied_network(classifier.module_, nn.Identity())
         with contextlib.closing(classifier.input_batches(table)) as batches:
             for inputs, rows in batches:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ..preprocessing import KitRangeScaler
+from ._fitted import is_made_by
 
 # From dark to light, and readable without telling red from green.
 COLOUR_MAP = "plasma"
@@ -248,15 +249,9 @@ def describe_clinical(fitted, X, table):
     ]
 
 
-def is_kit(transformer):
-    """Tell whether a transformer normalises a laboratory value by the range of its kit."""
-    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
-    return any(isinstance(step, KitRangeScaler) for step in steps)
-
-
 def _describe(name, transformer, columns, row):
     name, values = shorten(name), [_format(row[column]) for column in columns]
-    if len(values) == 3 and is_kit(transformer):
+    if len(values) == 3 and is_made_by(transformer, KitRangeScaler):
         return f"{name} {values[0]} ({values[1]} to {values[2]})"
     return f"{name} {' '.join(values)}"
 

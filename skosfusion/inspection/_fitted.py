@@ -69,6 +69,12 @@ def _named(columns, names):
     return np.asarray(names)[columns].tolist() if columns else []
 
 
+def is_made_by(transformer, *kinds):
+    """Tell whether an input's transformer, or a step of it, is one of these classes."""
+    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
+    return any(isinstance(step, kinds) for step in steps)
+
+
 def unwrap(estimator):
     """Find the fitted classifier in what a user passes.
 

@@ -5,9 +5,8 @@ import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from ..preprocessing import AgeScaler, GenderEncoder
-from ._drawing import is_kit
-from ._fitted import unwrap
+from ..preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
+from ._fitted import is_made_by, unwrap
 from ._out_of_fold import patients_of
 
 
@@ -148,10 +147,9 @@ def _default_modalities(fitted, X):
 
 def _modality_of(transformer):
     """Tell a laboratory value from gender and age by what normalises it."""
-    if is_kit(transformer):
+    if is_made_by(transformer, KitRangeScaler):
         return "laboratory"
-    steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
-    if any(isinstance(step, (GenderEncoder, AgeScaler)) for step in steps):
+    if is_made_by(transformer, GenderEncoder, AgeScaler):
         return "demographics"
     return "clinical"
 

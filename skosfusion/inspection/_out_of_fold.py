@@ -39,7 +39,7 @@ class OutOfFold:
             part: [rows[np.asarray(fold)] for fold in indices[part]] for part in ("train", "test")
         }
         self.fold = np.full(n_samples, -1)
-        for number, (train, test) in enumerate(zip(*self._parts(), strict=True)):
+        for number, (train, test) in enumerate(self.folds):
             shared = np.intersect1d(train, test)
             if len(shared):
                 raise ValueError(
@@ -52,10 +52,7 @@ class OutOfFold:
     @property
     def folds(self):
         """Training and test rows of each fold."""
-        return list(zip(*self._parts(), strict=True))
-
-    def _parts(self):
-        return self.indices["train"], self.indices["test"]
+        return list(zip(self.indices["train"], self.indices["test"], strict=True))
 
     def by_fold(self, rows):
         """Yield each fold's model with those of the rows that it may explain.
@@ -115,8 +112,8 @@ class OutOfFold:
         int
             Number of patients.
         """
-        parts = zip(*self._parts(), strict=True)
-        return len(set().union(*(set(patients[a]) & set(patients[b]) for a, b in parts)))
+        shared = (set(patients[train]) & set(patients[test]) for train, test in self.folds)
+        return len(set().union(*shared))
 
 
 def patients_of(X, groups):
