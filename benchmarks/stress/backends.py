@@ -4,8 +4,8 @@ The same 40 fits (the eight rows of the ablation, five folds) run serially, in t
 and in two threads, for several kinds of model. Scores, and a digest of all predicted probabilities
 that the search computes where it fits, must be equal to the last bit; so must the probabilities of
 models that workers hand back. Where an encoder trains or a head is small, the parent is given as
-many threads as its workers, one; what happens otherwise is measured, as is plain skorch, and decides
-nothing.
+many threads as its workers, one; what happens otherwise is measured, as is plain skorch, and
+decides nothing.
 """
 
 import argparse
@@ -154,7 +154,7 @@ def _compare(report, chosen, cohort, name, *, pipeline, rows, n_threads, must_be
         with _threads(n_threads), _workers(backend, n_threads):
             found = _fit_all(pipeline, grid, cohort, folds)
         if chosen.break_one:
-            found[0][0, 0] += 1e-9
+            found[0][0, 0] = np.nextafter(found[0][0, 0], np.inf)
         for what, mine, others in zip(("fits", "models"), expected, found, strict=True):
             equal = count_equal(mine, others)
             report.count(
