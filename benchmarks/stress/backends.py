@@ -92,7 +92,7 @@ def _lines(chosen):
     without_images = make_fusion_pipeline(image=None, **common)
     fixed = common | {"frozen_epochs": "all"}
     fixed_resnet = make_fusion_pipeline(**(fixed | {"hidden_units": 512}))
-    fixed_resnet_small_head = make_fusion_pipeline(**fixed)
+    fixed_resnet_small_head = make_fusion_pipeline(**(fixed | {"batch_size": 8}))
     small = make_fusion_pipeline(backbone=networks.SmallEncoder, **common)
     dropout = make_fusion_pipeline(backbone=networks.DropoutEncoder, **common)
     resnet = make_fusion_pipeline(**(common | {"max_epochs": 1}))

@@ -81,7 +81,7 @@ def _run(report, chosen, scratch):
         report.fail("the right features could not be computed")
         return
 
-    done, stop = context.RawArray("Q", chosen.workers), context.Event()
+    done, stop = context.RawArray("Q", chosen.workers), context.RawValue("b")
     harm = processes.start(
         context, disturb, gallery, cache, planted_pickle(marker), chosen.seed, stop,
         scratch / "harm.json",
@@ -97,7 +97,7 @@ def _run(report, chosen, scratch):
             seconds=_LIMIT_SECONDS,
             each=lambda: progress.show(f"{sum(done)} of {share * chosen.workers} calls"),
         )
-        stop.set()
+        stop.value = 1
         harmed = processes.wait([harm], seconds=30)
     finally:
         processes.stop([*workers, harm])

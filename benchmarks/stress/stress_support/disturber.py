@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def disturb(gallery, cache, pickle_bytes, seed, stop, result):
         What is planted.
     seed : int
         What is drawn follows from it.
-    stop : multiprocessing.Event
-        When to end.
+    stop : multiprocessing.RawValue
+        Not 0 when to end.
     result : pathlib.Path
         Gets the counts, as JSON.
     """
@@ -48,7 +49,8 @@ def disturb(gallery, cache, pickle_bytes, seed, stop, result):
     deeds = list(_DEEDS)
     shares = np.array(list(_DEEDS.values())) / sum(_DEEDS.values())
     counts = dict.fromkeys(deeds, 0)
-    while not stop.wait(_PAUSE_SECONDS):
+    while not stop.value:
+        time.sleep(_PAUSE_SECONDS)
         deed = random.choice(deeds, p=shares)
         with contextlib.suppress(FileNotFoundError):  # the file may have gone in the meantime
             counts[deed] += _do(deed, gallery, cache, pickle_bytes, random)

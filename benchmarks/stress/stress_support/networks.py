@@ -52,7 +52,7 @@ class PlainMLP(nn.Module):
 
 def as_array(frame):
     """Turn a table into the float32 array that plain skorch needs."""
-    return frame.to_numpy(np.float32)
+    return frame.to_numpy(np.float32, copy=True)
 
 
 def make_cohort(folder, *, n_patients, side, seed):
