@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 #: A child that is left behind ends by itself after so many seconds.
@@ -58,7 +59,10 @@ def start(context, function, *arguments):
 def _run(function, *arguments):
     signal.alarm(LIFE_SECONDS)
     import torch
+    from tqdm import tqdm
 
+    # Its own lock is for several processes, and a killed one would leave it behind.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(1)
     function(*arguments)
 
