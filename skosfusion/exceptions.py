@@ -53,3 +53,25 @@ class WeightsError(OSError):
     >>> issubclass(WeightsError, OSError)
     True
     """
+
+
+class ModelFileError(OSError):
+    """A model file is damaged, no model of skosfusion, or holds what is not trusted.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import ModelFileError
+    >>> issubclass(ModelFileError, OSError)
+    True
+    """
+
+
+class LeakageWarning(UserWarning):
+    """What is known of a patient or an image in training may be asked for in the test.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import LeakageWarning
+    >>> issubclass(LeakageWarning, UserWarning)
+    True
+    """
