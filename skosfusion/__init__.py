@@ -22,10 +22,12 @@ _ROOMS = {
     "boxes_on_heatmaps": "inspection",
     "clinical_gradients": "inspection",
     "compare_explanations": "inspection",
+    "load_pipeline": "pipeline",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
+    "save_pipeline": "pipeline",
 }
 
 __all__ = sorted(_ROOMS)

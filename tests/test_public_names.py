@@ -83,9 +83,10 @@ ROOMS = {
     "datasets": ("images", "preprocessing", "exceptions", "files"),
     "network": (),
     "folding": ("network",),
+    "model_files": ("exceptions", "files"),
     "weights": ("network", "exceptions"),
-    "classifier": ("network", "folding", "weights", "images", "exceptions", "files"),
-    "pipeline": ("classifier", "preprocessing"),
+    "classifier": ("model_files", "network", "folding", "weights", "images", "exceptions", "files"),
+    "pipeline": ("classifier", "preprocessing", "exceptions", "model_files"),
     "model_selection": (),
     "inspection": (
         "classifier",

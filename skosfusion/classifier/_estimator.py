@@ -12,7 +12,7 @@ from ._callbacks import EpochProgress, MilestoneScheduler
 from ._checks import check_parameters
 from ._dataset import FusionDataset
 from ._hardware import resolve_device, resolve_encoder_dtype
-from ._images import ImageFedNet
+from ._saving import SavableNet
 from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use
 
 # In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
@@ -20,7 +20,7 @@ from ._targets import check_groups, check_labels, check_sample_weight, classes_i
 _FUSED_OPTIMIZERS = torch.optim.Adam, torch.optim.AdamW
 
 
-class FusionClassifier(ImageFedNet):
+class FusionClassifier(SavableNet):
     """Late fusion of one image and clinical values a sample, as a classifier.
 
     An image encoder gives a feature vector, the clinical values are appended,
@@ -306,19 +306,25 @@ class FusionClassifier(ImageFedNet):
         FusionClassifier
             The classifier itself.
         """
+        arguments = self._module_arguments()
+        state = vars(self).pop("_encoder_state_to_restore_", None)
+        if self.image_column is not None and state is None:
+            state = load_encoder_state(self.backbone, self.weights)
+        self.module_ = self.module(**({"encoder_state": state} | arguments))
+        self._encoder_has_trained_ = False
+        return self
+
+    def _module_arguments(self):
         has_image = self.image_column is not None
         arguments = {
             "n_clinical": self.n_features_in_ - has_image,
             "n_classes": len(self.classes_),
             "backbone": self.backbone if has_image else None,
-            "encoder_state": load_encoder_state(self.backbone, self.weights) if has_image else None,
             "hidden_units": self.hidden_units,
             "image_size": self.image_size,
             "encoder_dtype": resolve_encoder_dtype(self.precision, resolve_device(self.device)),
         }
-        self.module_ = self.module(**(arguments | self.get_params_for("module")))
-        self._encoder_has_trained_ = False
-        return self
+        return arguments | self.get_params_for("module")
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Collect the optimiser's arguments; SGD gets its momentum here, and some run fused.
