@@ -86,7 +86,7 @@ ROOMS = {
     "weights": ("network", "exceptions"),
     "classifier": ("network", "folding", "weights", "images", "exceptions", "files"),
     "pipeline": ("classifier", "preprocessing"),
-    "model_selection": (),
+    "model_selection": ("images", "preprocessing", "exceptions"),
     "inspection": (
         "classifier",
         "folding",
