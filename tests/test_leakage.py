@@ -94,6 +94,17 @@ class TestPatients:
         with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[24, 23\]"):
             quiet(table, table["patient_id"][:-1])
 
+    def test_two_columns_of_patients_are_refused(self, table):
+        twice = pd.concat([table, table[["patient_id"]]], axis=1)
+        for arguments in ((twice,), (table, np.zeros((24, 2)))):
+            with pytest.raises(ValueError, match="a row has one patient, got 2 columns"):
+                quiet(*arguments)
+
+    def test_patients_that_cannot_be_compared_are_refused(self, table):
+        table["patient_id"] = [[1]] * 24
+        with pytest.raises(TypeError, match="a patient must be a text, a number"):
+            quiet(table)
+
     def test_a_column_name_for_the_patients_says_what_to_give(self, table):
         with pytest.raises(TypeError, match=r"groups=X\['patient_id'\]"):
             quiet(table, "patient_id")
@@ -420,6 +431,10 @@ class TestArguments:
         with pytest.raises(ValueError, match="more than one column named 'image'"):
             quiet(twice)
 
+    def test_a_list_is_no_column(self, table):
+        with pytest.raises(ValueError, match=r"image=.*give a column name, or None"):
+            quiet(table, image=["image"])
+
     def test_an_empty_table_is_refused(self, table):
         with pytest.raises(ValueError, match="frame has no rows"):
             quiet(table.iloc[:0])
@@ -492,6 +507,11 @@ class TestReport:
             "patients with two labels: 1 patient (p004)",
             "leaks: yes",
         ]
+
+    def test_a_name_of_several_lines_adds_no_line_to_the_description(self, table):
+        expected = len(quiet(table, cv=self.FOLDS).DESCR.splitlines())
+        table["patient_id"] = "p\nleaks: no"
+        assert len(quiet(table, cv=self.FOLDS).DESCR.splitlines()) == expected
 
     def test_of_many_repeated_pictures_five_are_named(self, table):
         for row in range(0, 24, 2):

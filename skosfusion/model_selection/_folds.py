@@ -58,7 +58,13 @@ def complete_column(X, values, noun):
     """
     check_consistent_length(X, values)
     # numpy would make texts of mixed lists, and a patient called "nan" of a missing one.
-    values = column_or_1d(pd.Series(values) if isinstance(values, list | tuple) else values)
+    values = pd.Series(values) if isinstance(values, list | tuple) else values
+    if np.ndim(values) == 2 and np.shape(values)[1] != 1:
+        raise ValueError(
+            f"a row has one {noun}, got {np.shape(values)[1]} columns of them; give one, and "
+            "rename columns of one name"
+        )
+    values = column_or_1d(values)
     missing = np.flatnonzero(pd.isna(values))
     if len(missing):
         raise ValueError(f"row {missing[0]} has no {noun}; name one, or leave the row out")
@@ -90,6 +96,31 @@ def split_rows(cv, X, y, groups):
         # Some splitters warn that they do not need the patients, and say so by a warning alone.
         warnings.filterwarnings("ignore", "The groups parameter is ignored")
         return list(check_cv(cv, y, classifier=True).split(X, y, groups))
+
+
+def codes_of(values, noun):
+    """Give equal values one number.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Patients, or the like.
+    noun : str
+        What they are, for the error.
+
+    Returns
+    -------
+    codes : ndarray of int, shape (n_samples,)
+        The number of each value, from 0.
+    known : ndarray
+        The different values by their number.
+    """
+    try:
+        return pd.factorize(values)
+    except TypeError as error:
+        raise TypeError(
+            f"a {noun} must be a text, a number or the like, to be compared ({error})"
+        ) from error
 
 
 def row_numbers(rows, n_rows):

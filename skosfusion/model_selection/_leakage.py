@@ -2,6 +2,7 @@
 
 import difflib
 import warnings
+from collections.abc import Hashable
 from numbers import Integral
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..images._read import ReadOptions, read_options
 from ..preprocessing._columns import check_choice, check_parameter
 from ._folds import (
     PATIENT_COLUMN,
+    codes_of,
     complete_column,
     on_both_sides,
     patients_of,
@@ -149,7 +151,7 @@ def check_leakage(
         options = read_options(image_size=None, **(image_options or {}))
         pictures = picture_codes(names, options, n_threads=n_threads, verbose=verbose)
 
-    codes, known = pd.factorize(patients)
+    codes, known = codes_of(patients, "patient")
     shared = on_both_sides(codes, folds)
     shared["patient"] = known[shared.pop("code")]
     pictures = _only_repeated(pictures)
@@ -212,6 +214,7 @@ def _check(frame, image_options, on_leak, n_threads):
 
 def _column(frame, name, parameter, default):
     """Return a column; None where there is none of the default name."""
+    check_parameter(parameter, name, isinstance(name, Hashable), "a column name, or None")
     if name not in frame.columns:
         if name == default:
             return None
@@ -293,7 +296,8 @@ def _repeated(pictures, names, patients, labels, shared):
 def _two_labels(patients, labels):
     if labels is None:
         return pd.DataFrame(columns=["patient", "label", "n_rows"])
-    (codes, known), (label_codes, classes) = pd.factorize(patients), pd.factorize(labels)
+    codes, known = codes_of(patients, "patient")
+    label_codes, classes = codes_of(labels, "label")
     pairs = _pairs(codes, label_codes)
     pairs = pairs[pairs["n_others"] > 1].reset_index(drop=True)
     return pd.DataFrame(

@@ -30,7 +30,7 @@ def describe(found, checked, who):
         "repeated images": ("images", _repeated(found.repeated_images)),
         "patients with two labels": (
             "labels",
-            shown(conflicts, "patient") if len(conflicts) else "none",
+            shown(conflicts, "patient", _one_line) if len(conflicts) else "none",
         ),
     }
     texts = checked | {
@@ -81,7 +81,7 @@ def _both_sides(found, who):
     patients = found.patients_on_both_sides["patient"].unique()
     table = found.repeated_images
     pictures = table[table["on_both_sides"]]
-    parts = [shown(patients, who)] if len(patients) else []
+    parts = [shown(patients, who, _one_line)] if len(patients) else []
     return " and ".join(parts + ([_pictures(pictures)] if len(pictures) else []))
 
 
@@ -110,9 +110,13 @@ def _pictures(table):
 
     def text(picture):
         rows = table[table["picture"] == picture]
-        names = dict.fromkeys(os.path.basename(name) for name in rows["image"][:2])
+        names = dict.fromkeys(_one_line(os.path.basename(name)) for name in rows["image"][:2])
         places = " and ".join(rows["row"][:2].astype(str))
         more = f" and {len(rows) - 2} more" if len(rows) > 2 else ""
         return f"{' = '.join(names)} in rows {places}{more}"
 
     return shown(table["picture"].unique(), "picture", text)
+
+
+def _one_line(name):
+    return " ".join(str(name).split())
