@@ -22,6 +22,7 @@ from sklearn.model_selection import (
 
 from skosfusion import check_leakage
 from skosfusion.exceptions import ImageError, LeakageWarning
+from skosfusion.model_selection import _pictures
 
 BY_PATIENT = StratifiedGroupKFold(3, shuffle=True, random_state=0)
 
@@ -329,6 +330,14 @@ class TestImages:
             with pytest.raises(ImageError, match="row 4"):
                 quiet(table, n_threads=4)
 
+    def test_a_damaged_image_that_is_listed_twice_is_named_with_its_first_row(
+        self, table, tmp_path
+    ):
+        table.loc[15, "image"] = table.loc[9, "image"]
+        (tmp_path / "004_1.png").write_bytes(b"no picture")
+        with pytest.raises(ImageError, match="row 9"):
+            quiet(table)
+
     def test_an_image_that_is_not_there_is_an_error_with_its_row(self, table):
         table.loc[9, "image"] += "x"
         with pytest.raises(FileNotFoundError, match=r"row 9"):
@@ -359,6 +368,19 @@ class TestImages:
         pd.testing.assert_frame_equal(
             quiet(table, n_threads=n_threads).repeated_images, quiet(table).repeated_images
         )
+
+    def test_more_files_than_are_waited_for_at_once_change_nothing(self, table, monkeypatch):
+        for row in (9, 14, 23):
+            replace(table, row, like=2)
+        expected = quiet(table).repeated_images
+        monkeypatch.setattr(_pictures, "_BLOCK", 5)
+        pd.testing.assert_frame_equal(quiet(table).repeated_images, expected)
+
+    def test_rows_of_a_picture_are_in_their_order(self, table):
+        for row in range(2, 24):
+            replace(table, row, like=row % 2)
+        rows = quiet(table).repeated_images["row"].tolist()
+        assert rows == [*range(0, 24, 2), *range(1, 24, 2)]
 
     def test_images_are_not_read_when_they_are_not_asked_for(self, table, tmp_path):
         shutil.rmtree(tmp_path)
