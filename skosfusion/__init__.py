@@ -20,6 +20,7 @@ _ROOMS = {
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",
     "boxes_on_heatmaps": "inspection",
+    "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
     "compare_explanations": "inspection",
     "load_pipeline": "pipeline",

@@ -1,4 +1,4 @@
-"""Errors that skosfusion raises beside the built-in ones."""
+"""Errors and warnings of skosfusion beside the built-in ones."""
 
 
 class ImageError(OSError):
@@ -67,11 +67,12 @@ class ModelFileError(OSError):
 
 
 class LeakageWarning(UserWarning):
-    """What is known of a patient or an image in training may be asked for in the test.
+    """Training and test rows of a split share patients or pictures, so that scores are too good.
 
     Examples
     --------
+    >>> import warnings
     >>> from skosfusion.exceptions import LeakageWarning
-    >>> issubclass(LeakageWarning, UserWarning)
-    True
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", LeakageWarning)  # a leak now stops the program
     """

@@ -87,7 +87,7 @@ ROOMS = {
     "weights": ("network", "exceptions"),
     "classifier": ("model_files", "network", "folding", "weights", "images", "exceptions", "files"),
     "pipeline": ("classifier", "preprocessing", "exceptions", "model_files"),
-    "model_selection": (),
+    "model_selection": ("images", "preprocessing", "exceptions"),
     "inspection": (
         "classifier",
         "folding",

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import check_parameter, is_number_text
-from ._tables import shown
+from ..preprocessing._columns import check_parameter, is_number_text, shown
 
 
 def read_labels(records, target, positive):

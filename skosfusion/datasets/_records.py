@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..preprocessing._columns import is_missing
-from ._tables import Table, missing_column, shown
+from ..preprocessing._columns import is_missing, shown
+from ._tables import Table, missing_column
 
 _logger = logging.getLogger(__name__)
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import is_missing, read_numbers
+from ..preprocessing._columns import is_missing, read_numbers, shown
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # A few bytes of Parquet can stand for any number of equal rows.
 _MAX_PARQUET_ROWS = 10_000_000
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -145,14 +144,6 @@ def missing_column(name, tables):
         f"{columns}" + (f", the nearest is {near[0]!r}" if near else "") + "; name the column that "
         f"holds it with columns={{{name!r}: ...}}"
     )
-
-
-def shown(values, noun):
-    """Return a count of things with the first few of them, for an error."""
-    values = list(values)
-    listed = ", ".join(str(value) for value in values[:_SHOWN])
-    more = ", ..." if len(values) > _SHOWN else ""
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({listed}{more})"
 
 
 def _text(cell):

@@ -119,7 +119,7 @@ def check_integer(name, value, *, minimum, optional=False):
 
 def read_file(path, *, row=None):
     """Read a regular file: its bytes, and its status from before it was read."""
-    text = _path_text(path, row)
+    text = path_text(path, row)
     try:
         _check_status(os.stat(text), path, row)
         # A pipe may have taken the file's place since: without O_NONBLOCK, opening it would hang.
@@ -143,7 +143,7 @@ def read_file(path, *, row=None):
 def file_status(path, *, row=None):
     """Status of a file that a reader might know already, or None where only reading can tell."""
     try:
-        return os.stat(_path_text(path, row))
+        return os.stat(path_text(path, row))
     except (OSError, ValueError):
         return None
 
@@ -152,7 +152,8 @@ def _in_row(row):
     return "" if row is None else f" (row {row})"
 
 
-def _path_text(path, row):
+def path_text(path, row):
+    """Text of a path; another type is a TypeError."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise TypeError(

@@ -14,6 +14,7 @@ MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
 
 # Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SHOWN = 5
 
 
 def spelling(cell):
@@ -136,3 +137,11 @@ def check_choice(name, value, choices):
     """Raise ValueError unless value is one of the choices."""
     allowed = " or ".join(repr(choice) for choice in choices)
     check_parameter(name, value, isinstance(value, str) and value in choices, allowed)
+
+
+def shown(values, noun, text=str):
+    """Return a count of things with the first few of them, for an error."""
+    values = list(values)
+    listed = ", ".join(text(value) for value in values[:_SHOWN])
+    more = ", ..." if len(values) > _SHOWN else ""
+    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({listed}{more})"
