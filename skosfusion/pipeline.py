@@ -1,9 +1,11 @@
 """The whole method as one scikit-learn pipeline."""
 
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from .classifier import FusionClassifier
 from .preprocessing import make_clinical_transformer
+from .preprocessing._clinical import earlier_fit_kept
 
 
 def make_fusion_pipeline(*, image="image", clinical=None, **params):
@@ -40,4 +42,13 @@ def make_fusion_pipeline(*, image="image", clinical=None, **params):
     if clinical is None:
         clinical = make_clinical_transformer(image=image)
     classifier = FusionClassifier(image_column=image, **params)
-    return Pipeline([("clinical", clinical), ("classifier", classifier)])
+    return _FusionPipeline([("clinical", clinical), ("classifier", classifier)])
+
+
+class _FusionPipeline(Pipeline):
+    """A pipeline whose transformers stay as they were where the classifier refuses its input."""
+
+    def fit(self, X, y=None, **params):
+        transformers = [step for _, step in self.steps[:-1] if isinstance(step, BaseEstimator)]
+        with earlier_fit_kept(*transformers):
+            return super().fit(X, y, **params)

@@ -173,7 +173,7 @@ def _path_text(path, row):
     if not isinstance(text, str):
         raise TypeError(
             f"an image path must be a str or os.PathLike, got {type(text).__name__}{_in_row(row)}; "
-            "declare missing images before reading"
+            "give the path as text, and declare missing images before reading"
         )
     return text
 
