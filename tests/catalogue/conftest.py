@@ -21,14 +21,28 @@ def labels(cohort):
     return cohort["diagnosis"].to_numpy()
 
 
-@pytest.fixture(scope="session", params=["trained", "fixed"])
-def fitted(request, cohort, labels, tmp_path_factory):
-    """A fitted classifier: its encoder trains, or is fixed and what it reads is kept on disk."""
-    options = dict(OPTIONS)
-    if request.param == "fixed":
-        options |= {"frozen_epochs": "all", "memory": tmp_path_factory.mktemp("memory")}
+def fit_classifier(cohort, labels, **options):
     X = cohort[["image", "age", "alp"]].astype({"age": np.float64})
-    return Fitted(FusionClassifier(image_column="image", **options), X, labels)
+    return Fitted(FusionClassifier(image_column="image", **OPTIONS, **options), X, labels)
+
+
+@pytest.fixture(scope="session")
+def trained(cohort, labels):
+    """A classifier whose encoder has been trained, too."""
+    return fit_classifier(cohort, labels)
+
+
+@pytest.fixture(scope="session")
+def fixed(cohort, labels, tmp_path_factory):
+    """A classifier with a fixed encoder; what it reads is kept on disk."""
+    return fit_classifier(
+        cohort, labels, frozen_epochs="all", memory=tmp_path_factory.mktemp("memory")
+    )
+
+
+@pytest.fixture(scope="session", params=["trained", "fixed"])
+def fitted(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
