@@ -5,6 +5,7 @@ import json
 import zipfile
 
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,11 +14,13 @@ from .classifier._model_state import describe, one_error, restore
 from .exceptions import ModelFileError
 from .model_files import read_model_file, write_model_file
 from .preprocessing import make_clinical_transformer
+from .preprocessing._clinical import earlier_fit_kept
 
 #: What a pipeline file may hold beside the types of scikit-learn and numpy that skops trusts.
 TRUSTED_TYPES = (
     "numpy.dtype",
     "skosfusion.preprocessing._age.AgeScaler",
+    "skosfusion.preprocessing._clinical._ClinicalTransformer",
     "skosfusion.preprocessing._clinical._MissingPolicy",
     "skosfusion.preprocessing._gender.GenderEncoder",
     "skosfusion.preprocessing._kit_range.KitRangeScaler",
@@ -59,7 +62,16 @@ def make_fusion_pipeline(*, image="image", clinical=None, **params):
     if clinical is None:
         clinical = make_clinical_transformer(image=image)
     classifier = FusionClassifier(image_column=image, **params)
-    return Pipeline([("clinical", clinical), ("classifier", classifier)])
+    return _FusionPipeline([("clinical", clinical), ("classifier", classifier)])
+
+
+class _FusionPipeline(Pipeline):
+    """A pipeline whose transformers stay as they were where the classifier refuses its input."""
+
+    def fit(self, X, y=None, **params):
+        transformers = [step for _, step in self.steps[:-1] if isinstance(step, BaseEstimator)]
+        with earlier_fit_kept(*transformers):
+            return super().fit(X, y, **params)
 
 
 def save_pipeline(pipeline, path):
@@ -204,7 +216,7 @@ def load_pipeline(path, *, trusted=()):
         name = description["classifier_step"]
         if not isinstance(name, str):
             raise TypeError(f"its classifier is called {name!r:.50}")
-        return Pipeline([*steps, (name, classifier)])
+        return _FusionPipeline([*steps, (name, classifier)])
 
 
 def _unpack_steps(skops, archive, trusted):

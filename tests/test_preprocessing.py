@@ -89,8 +89,8 @@ class TestEvery:
     @pytest.mark.parametrize("kind", ["age", "lab"])
     def test_numeric_text_is_a_number(self, kind):
         make, _ = TRANSFORMERS[kind]
-        expected = make().fit_transform([[12.0], [3.5], [100.0]])
-        got = make().fit_transform([["12"], [" 3.5 "], ["1e2"]])
+        expected = make().fit_transform([[60.0], [3.5], [100.0]])
+        got = make().fit_transform([["60"], [" 3.5 "], ["1e2"]])
         np.testing.assert_array_equal(got, expected)
 
     @pytest.mark.parametrize("kind", ["age", "lab"])
@@ -105,7 +105,7 @@ class TestEvery:
     @pytest.mark.parametrize("infinity", [np.inf, -np.inf, "1e999"])
     def test_infinity_is_refused_with_place(self, kind, infinity):
         make, _ = TRANSFORMERS[kind]
-        with pytest.raises(ValueError, match=r"infinite value -?inf in column 'x', row 1"):
+        with pytest.raises(ValueError, match=r"infinite value \S+ in column 'x', row 1"):
             make().fit(frame("x", [50.0, infinity]))
 
     @pytest.mark.parametrize("kind", TRANSFORMERS)
