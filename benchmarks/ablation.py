@@ -50,7 +50,8 @@ def main(arguments=None):
         "title": prepared.title,
         "settings": vars(options) | {"weights_used": prepared.weights},
         "rows": rows,
-        "leaking_patients": prepared.leaking_patients,
+        "leaking_patients": prepared.leakage.n_leaking_patients,
+        "leakage": report.leakage(prepared.leakage),
         "cohort": cohort.DESCR,
     }
     files = report.write(options.out, table, cv_results, rows, record)

@@ -130,7 +130,7 @@ def main(arguments=None):
         "title": prepared.title,
         "settings": vars(options) | {"weights_used": prepared.weights},
         "lines": lines,
-        "leaking_patients": prepared.leaking_patients,
+        "leaking_patients": prepared.leakage.n_leaking_patients,
     }
     files = report.draw(folder, comparison, gradients, prepared.title)
     files += report.write(folder, tables, record)

@@ -20,12 +20,15 @@ _ROOMS = {
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",
     "boxes_on_heatmaps": "inspection",
+    "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
     "compare_explanations": "inspection",
+    "load_pipeline": "pipeline",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
+    "save_pipeline": "pipeline",
 }
 
 __all__ = sorted(_ROOMS)

@@ -1,4 +1,4 @@
-"""Errors that skosfusion raises beside the built-in ones."""
+"""Errors and warnings of skosfusion beside the built-in ones."""
 
 
 class ImageError(OSError):
@@ -52,4 +52,27 @@ class WeightsError(OSError):
     >>> from skosfusion.exceptions import WeightsError
     >>> issubclass(WeightsError, OSError)
     True
+    """
+
+
+class ModelFileError(OSError):
+    """A model file is damaged, no model of skosfusion, or holds what is not trusted.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import ModelFileError
+    >>> issubclass(ModelFileError, OSError)
+    True
+    """
+
+
+class LeakageWarning(UserWarning):
+    """Training and test rows of a split share patients or pictures, so that scores are too good.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skosfusion.exceptions import LeakageWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", LeakageWarning)  # a leak now stops the program
     """

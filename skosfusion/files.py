@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, whatever happens to the process that writes them."""
 
+import glob
 import logging
 import os
 import time
@@ -8,9 +9,10 @@ import uuid
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
 _ORPHAN_SECONDS = 3600.0
+_NAME_LENGTH = 100  # of 255 characters that a name may have
 
 
-def write_atomically(path, content, *, temporary_folder=None):
+def write_atomically(path, content, *, temporary_folder=None, durable=False):
     """Write bytes to a file so that it holds either its old content or all of the new.
 
     Parameters
@@ -21,6 +23,9 @@ def write_atomically(path, content, *, temporary_folder=None):
         What to write.
     temporary_folder : pathlib.Path or None, default=None
         Where the unfinished file lies, on the same file system; None for beside the file.
+    durable : bool, default=False
+        Whether the content has reached the disk before it takes the file's place, so that it
+        outlives a loss of power, too.
 
     Raises
     ------
@@ -37,28 +42,35 @@ def write_atomically(path, content, *, temporary_folder=None):
     ...     Path(folder, "note").read_bytes()
     b'done'
     """
-    temporary = (temporary_folder or path.parent) / f".{uuid.uuid4().hex}{_SUFFIX}"
+    name = f".{path.name[:_NAME_LENGTH]}.{uuid.uuid4().hex}{_SUFFIX}"
+    temporary = (temporary_folder or path.parent) / name
     try:
         # Unlike those of `tempfile`, the file may be read by whom the user's umask allows.
         with open(temporary, "xb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def sweep_temporary_files(folder, older_than=_ORPHAN_SECONDS):
+def sweep_temporary_files(folder, *, of=None, older_than=_ORPHAN_SECONDS):
     """Remove what killed processes left of `write_atomically`.
 
     Parameters
     ----------
     folder : pathlib.Path
         Where to look; folders in it are left alone.
+    of : str or None, default=None
+        Name of the file that was written; None for any, in a folder that is all our own.
     older_than : float, default=3600.0
         Age in seconds from which a file counts as left behind.
     """
-    for path in folder.glob(f".*{_SUFFIX}"):
+    name = "*" if of is None else f"{glob.escape(of[:_NAME_LENGTH])}.*"
+    for path in folder.glob(f".{name}{_SUFFIX}"):
         try:
             if time.time() - path.stat().st_mtime > older_than:
                 path.unlink()

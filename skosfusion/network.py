@@ -273,7 +273,7 @@ class FusionNetwork(nn.Module):
         ):
             return _flatten(encoder(pixels)).float()
 
-    def forward(self, clinical, image=None, features=None):
+    def forward(self, clinical, image=None, features=None, has_image=None):
         """Compute one logit per class.
 
         Parameters
@@ -284,6 +284,8 @@ class FusionNetwork(nn.Module):
             Pixels as in `encode`.
         features : torch.Tensor of shape (n_samples, n_features) or None, default=None
             Features that `encode` gave before; they take the image's place.
+        has_image : torch.Tensor of shape (n_samples,) or None, default=None
+            Which samples have an image, bool; the features of the others are 0. None: all have.
 
         Returns
         -------
@@ -292,8 +294,13 @@ class FusionNetwork(nn.Module):
         """
         if self.encoder is None:
             return self.head(clinical)
-        if features is None:
+        if features is None and has_image is None:
             features = self.encode(image)
+        elif features is None:
+            features = clinical.new_zeros(len(clinical), self.n_features)
+            if has_image.any():
+                # Only pictures that are there count in batch normalisation.
+                features[has_image] = self.encode(image[has_image])
         return self.head(torch.cat([features, clinical], dim=1))
 
 

@@ -58,7 +58,7 @@ def load_encoder_state(backbone, weights):
         source, state = f"file {os.fspath(weights)!r}", _read_state_file(Path(weights))
     else:
         source, state = f"{weights!r} of torchvision", _torchvision_state(backbone, weights)
-    return _encoder_part(state, backbone, source)
+    return encoder_part(state, backbone, source)
 
 
 def torchvision_weights(backbone, name):
@@ -149,8 +149,28 @@ def _read_state_file(path):
         ) from error
 
 
-def _encoder_part(state, backbone, source):
-    """Keep the encoder's entries, and check that they are complete and of the right shape."""
+def encoder_part(state, backbone, source):
+    """Keep the encoder's entries, and check that they are complete and of the right shape.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+        A state dict, perhaps of a stranger.
+    backbone : str or type
+        The encoder.
+    source : str
+        Where the state comes from, for errors.
+
+    Returns
+    -------
+    dict of str to torch.Tensor
+        The entries of the encoder.
+
+    Raises
+    ------
+    WeightsError
+        If the state does not fit the encoder, or is not finite.
+    """
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"

@@ -1,6 +1,9 @@
 import os
 from pathlib import Path
 
+# SciPy looks at this when it is first imported; without it scikit-learn leaves one check out.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 import pytest
 import tiny
 

@@ -36,6 +36,13 @@ def test_the_embedded_cohort_gives_eight_rows_and_three_files(first_run):
     }  # fmt: skip
     record = json.loads((out / "ablation.json").read_text())
     assert record["leaking_patients"] == 0
+    assert record["leakage"] == {
+        "leaks": False,
+        "leaking_patients_by_fold": [0, 0],
+        "leaking_images": 0,
+        "patients_with_two_labels": 0,
+        "repeated_images": [],
+    }
     assert {"torch", "skosfusion"} <= record["versions"].keys()
     assert record["settings"]["seed"] == 0
     assert len(record["folds"]["f1"]["All"]) == 2
@@ -79,8 +86,12 @@ def test_an_image_wise_split_is_called_leaking(first_run, capsys):
     ablation.main([*arguments, "--image-wise", "--rows", "Baseline"])
     record = json.loads((out / "ablation.json").read_text())
     assert record["leaking_patients"] > 0
+    assert record["leakage"]["leaks"] is True
+    assert max(record["leakage"]["leaking_patients_by_fold"]) <= record["leaking_patients"]
     assert "LEAKING" in record["title"]
-    assert "LEAKING" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "LEAKING" in printed
+    assert f"on both sides of a split: {record['leaking_patients']} patients (P00" in printed
 
 
 def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
@@ -178,9 +189,34 @@ def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path,
     table.to_csv(path, index=False)
     with pytest.raises(SystemExit, match=r"row 7(?s:.*)--unusable-images exclude"):
         ablation.main([*options, "--data-home", home])
+    assert "encoding" not in capsys.readouterr().out
     result = ablation.main([*options, "--data-home", home, "--unusable-images", "exclude"])
     assert (result["n_images"] == len(table) - 1).all()
     assert "left out 1 of 48 images" in capsys.readouterr().out
+
+
+def test_a_picture_of_two_patients_is_a_warning_and_the_run_goes_on(
+    own_table, home, tmp_path, capsys
+):
+    table, path, options = own_table
+    images = tmp_path / "images"
+    shutil.copytree(options[3], images)
+    options[3] = str(images)
+    for row in range(4, len(table), 4):
+        shutil.copy(images / table.loc[0, "image"], images / table.loc[row, "image"])
+    table.to_csv(path, index=False)
+    ablation.main([*options, "--data-home", home])
+    printed = capsys.readouterr().out
+    assert "WARNING: pictures on both sides of a split: 1;" in printed
+    assert printed.index("WARNING") < printed.index("encoding the images")
+    record = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert (record["leaking_patients"], record["leakage"]["leaking_images"]) == (0, 1)
+    rows = [line["row"] for line in record["leakage"]["repeated_images"]]
+    assert rows == list(range(0, len(table), 4))
+    assert record["leakage"]["repeated_images"][1] == {
+        "picture": 0, "row": 4, "several_names": True, "several_patients": True,
+        "several_labels": False, "on_both_sides": True,
+    }  # fmt: skip
 
 
 def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
@@ -202,8 +238,8 @@ def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
 def test_folds_keep_patients_together_unless_asked_otherwise(bunch):
     by_patient = data.make_folds(parse([]), bunch)
     by_image = data.make_folds(parse(["--image-wise"]), bunch)
-    assert data.count_leaking_patients(bunch, by_patient) == 0
-    assert data.count_leaking_patients(bunch, by_image) > 0
+    assert data.find_leaks(parse([]), bunch, by_patient).n_leaking_patients == 0
+    assert data.find_leaks(parse([]), bunch, by_image).n_leaking_patients > 0
 
 
 def test_a_fold_with_one_class_is_refused_before_training(bunch):

@@ -11,14 +11,17 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+from sklearn.model_selection import KFold, StratifiedGroupKFold
 from sklearn.preprocessing import scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
+from skorch.helper import predefined_split
+from torch.utils.data import Subset
 
 from skosfusion import FusionClassifier
 from skosfusion.classifier import shared_feature_cache
-from skosfusion.exceptions import ImageError, WeightsError
+from skosfusion.classifier._dataset import FusionDataset
+from skosfusion.exceptions import ImageError, LeakageWarning, WeightsError
 from skosfusion.images import shared_image_store
 
 
@@ -51,11 +54,6 @@ def frame(cohort):
 @pytest.fixture
 def target(cohort):
     return cohort["diagnosis"].to_numpy()
-
-
-@parametrize_with_checks([clinical_only()])
-def test_scikit_learn_checks(estimator, check):
-    check(estimator)
 
 
 def test_it_is_a_skorch_classifier():
@@ -570,6 +568,73 @@ class TestValidationSplit:
         rows = np.arange(len(X))
         split = ValidSplit([(rows[:90], rows[90:])])
         clinical_only(train_split=split, max_epochs=1).fit(X, y, groups=rows // 3)
+
+    @pytest.mark.filterwarnings("ignore:The groups parameter is ignored by KFold")
+    def test_a_splitter_that_parts_patients_is_refused_by_name(self, table):
+        X, y = table
+        groups = np.char.add("patient ", (np.arange(len(X)) // 3).astype(str))
+        classifier = clinical_only(train_split=ValidSplit(KFold(4, shuffle=True, random_state=0)))
+        with pytest.raises(ValueError, match=r"patients stand on both sides.*'patient \d+'"):
+            classifier.fit(X, y, groups=groups)
+        with pytest.raises(NotFittedError):
+            classifier.predict(X)
+
+    def test_a_function_that_parts_patients_is_refused(self, table):
+        X, y = table
+
+        def split(dataset, y):
+            return Subset(dataset, range(0, 120, 2)), Subset(dataset, range(1, 120, 2))
+
+        with pytest.raises(ValueError, match="60 patients stand on both sides"):
+            clinical_only(train_split=split).fit(X, y, groups=np.arange(len(X)) // 2)
+
+    def test_a_splitter_that_keeps_groups_together_is_taken(self, table):
+        X, y = table
+        split = ValidSplit(StratifiedGroupKFold(4))
+        clinical_only(train_split=split, max_epochs=1).fit(X, y, groups=np.arange(len(X)) // 3)
+
+    def test_data_set_aside_by_the_user_is_taken(self, table):
+        X, y = table
+        aside = FusionDataset(X[:20], y[:20])
+        split = predefined_split(aside)
+        clinical_only(train_split=split, max_epochs=1).fit(X, y, groups=np.arange(len(X)))
+
+    def test_a_class_that_would_not_be_trained_is_refused(self, table):
+        X, y = table
+        rows = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)]
+        split = ValidSplit([(np.arange(50), np.arange(50, 120))])
+        with pytest.raises(ValueError, match="no sample of class number 1 to train on"):
+            clinical_only(train_split=split).fit(X[rows], y[rows])
+
+    def test_samples_of_weight_zero_are_on_no_side(self, table):
+        X, y = table
+        seen = []
+
+        class Parts(Callback):
+            def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+                seen.append((dataset_train.indices, dataset_valid.indices))
+
+        weights = np.arange(len(X)) % 2
+        split = ValidSplit(4, stratified=True)
+        for groups in (None, np.arange(len(X)) // 4):
+            classifier = clinical_only(train_split=split, callbacks=[Parts()], max_epochs=1)
+            classifier.fit(X, y, sample_weight=weights, groups=groups)
+            train, valid = seen.pop()
+            assert len(train) + len(valid) == 60
+        assert (np.r_[train, valid] % 2 == 1).all()
+
+    def test_images_of_unknown_patients_are_warned_of(self, classifier, frame, target):
+        classifier.set_params(train_split=ValidSplit(4, stratified=True), max_epochs=1)
+        with pytest.warns(LeakageWarning, match="does not know the patients"):
+            classifier.fit(frame, target)
+
+    @pytest.mark.parametrize("missing", [None, np.nan])
+    def test_a_sample_without_patient_is_refused_with_its_row(self, missing, table):
+        X, y = table
+        groups = np.full(len(X), "p", dtype=object)
+        groups[7] = missing
+        with pytest.raises(ValueError, match=r"no patient in 1 of 120 rows, the first is row 7"):
+            clinical_only().fit(X, y, groups=groups)
 
     def test_images_work_with_a_validation_split(self, classifier, cohort, frame, target):
         classifier.set_params(train_split=ValidSplit(4, stratified=True), frozen_epochs=1)

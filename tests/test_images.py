@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import EDIT, mutated
 from PIL import Image, ImageFile, PngImagePlugin
 
 from skosfusion.exceptions import ImageError
@@ -290,29 +291,6 @@ SEEDS = [
     encoded(colours(), "BMP"),
     encoded(Image.fromarray(colours()).quantize(9), "BMP"),
 ]
-EDIT = st.tuples(
-    st.floats(0, 1, exclude_max=True),
-    st.sampled_from(["replace", "flip", "number", "delete", "insert"]),
-    st.integers(0, 255),
-)
-
-
-def mutated(data, edits, length):
-    data = bytearray(data)
-    for where, action, value in edits:
-        position = int(where * len(data))
-        if action == "replace":
-            data[position] = value
-        elif action == "flip":
-            data[position] ^= 1 << value % 8
-        elif action == "number":
-            data[position : position + 4] = struct.pack("<i", value - 128)
-        elif action == "delete":
-            del data[position : position + value]
-        else:
-            data[position:position] = bytes([value] * 3)
-        data = data or bytearray(b"\0")
-    return bytes(data[: int(length * len(data)) + 1])
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])

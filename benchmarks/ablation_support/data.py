@@ -1,13 +1,14 @@
 """The cohort, the rows and the folds that the options ask for."""
 
 import os
+import textwrap
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tqdm.auto import tqdm
 
-from skosfusion import ABLATION_ROWS, make_clinical_transformer
+from skosfusion import ABLATION_ROWS, check_leakage, make_clinical_transformer
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
 from skosfusion.images import open_image
 
@@ -203,11 +204,13 @@ def make_folds(options, cohort):
     return folds
 
 
-def count_leaking_patients(cohort, folds):
-    """Count the patients who stand on both sides of a split.
+def find_leaks(options, cohort, folds):
+    """Look for patients and pictures on both sides of a split, and print what is found.
 
     Parameters
     ----------
+    options : argparse.Namespace
+        The options.
     cohort : Bunch
         The cohort.
     folds : list of tuple of ndarray
@@ -215,8 +218,23 @@ def count_leaking_patients(cohort, folds):
 
     Returns
     -------
-    int
-        Number of patients.
+    Bunch
+        As `skosfusion.check_leakage` returns it.
     """
-    groups = np.asarray(cohort.groups)
-    return len(set().union(*(set(groups[train]) & set(groups[test]) for train, test in folds)))
+    print("looking for leaks: every image is read", flush=True)
+    found = check_leakage(
+        cohort.data,
+        cohort.groups,
+        folds,
+        target=cohort.target,
+        image_options=None if options.frame is None else {"frame": options.frame},
+        on_leak="ignore",
+    )
+    print(textwrap.indent(found.DESCR, "    "))
+    if found.n_leaking_images:
+        print(
+            f"WARNING: pictures on both sides of a split: {found.n_leaking_images}; the scores are "
+            "too good. Leave one row of each in the table, or give its rows one patient",
+            flush=True,
+        )
+    return found

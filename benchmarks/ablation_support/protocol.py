@@ -32,8 +32,8 @@ def prepare(options):
             Clinical inputs by row name.
         folds : list of tuple of ndarray
             Training and test rows.
-        leaking_patients : int
-            Patients on both sides of a split.
+        leakage : Bunch
+            As `skosfusion.check_leakage` returns it.
         pipeline : Pipeline
             Not fitted.
         settings : dict
@@ -62,12 +62,15 @@ def prepare(options):
         f"{source}: {n_patients} patients, {n_images} images, {int(cohort.target.sum())} positive",
         flush=True,
     )
-    leaking = data.count_leaking_patients(cohort, folds)
+    try:
+        leakage = data.find_leaks(options, cohort, folds)
+    except OSError as error:
+        _exit_unusable(error)
     split = f"{options.folds} folds by patient"
     if options.image_wise:
         split = (
-            f"{options.folds} folds by image, LEAKING: {leaking} patients stand on both sides of a "
-            "split, so the scores are too good"
+            f"{options.folds} folds by image, LEAKING: {leakage.n_leaking_patients} patients stand "
+            "on both sides of a split, so the scores are too good"
         )
     print(split, flush=True)
 
@@ -100,7 +103,7 @@ def prepare(options):
         cohort=cohort,
         rows=rows,
         folds=folds,
-        leaking_patients=leaking,
+        leakage=leakage,
         pipeline=make_fusion_pipeline(clinical=clinical, memory=memory, verbose=0, **model),
         settings=model
         | {
@@ -127,10 +130,14 @@ def _encode(cohort, memory, model):
     except WeightsError as error:
         sys.exit(str(error))
     except OSError as error:
-        sys.exit(f"{error}\n(--unusable-images exclude leaves such rows out)")
+        _exit_unusable(error)
     info = shared_feature_cache().info()
     print(
         f"features: {info.misses} computed, {info.folder_hits} found in {memory}, "
         f"{info.n_bytes / 2**20:.1f} MB",
         flush=True,
     )
+
+
+def _exit_unusable(error):
+    sys.exit(f"{error}\n(--unusable-images exclude leaves such rows out)")

@@ -92,6 +92,32 @@ def format_table(table):
     return shown.to_string()
 
 
+def leakage(found):
+    """Sum up what a check for leakage found, without the names of patients.
+
+    Parameters
+    ----------
+    found : Bunch
+        As `skosfusion.check_leakage` returns it.
+
+    Returns
+    -------
+    dict
+        Counts, and row numbers where a picture is repeated; for the JSON file.
+    """
+    columns = ["picture", "row", "several_names", "several_patients", "several_labels"]
+    return {
+        "leaks": found.leaks,
+        "leaking_patients_by_fold": [
+            int((found.patients_on_both_sides["fold"] == fold).sum())
+            for fold in range(found.n_folds)
+        ],
+        "leaking_images": found.n_leaking_images,
+        "patients_with_two_labels": found.patients_with_two_labels["patient"].nunique(),
+        "repeated_images": found.repeated_images[[*columns, "on_both_sides"]].to_dict("records"),
+    }
+
+
 def write(folder, table, cv_results, rows, record):
     """Write CSV, JSON and the bar chart.
 

@@ -9,6 +9,7 @@ from skorch.utils import to_tensor
 from torch.utils.data import DataLoader, Subset
 
 from ._dataset import ShuffledBatches, as_gathered
+from ._targets import check_inner_split
 
 
 class BatchedNet(NeuralNetClassifier):
@@ -21,6 +22,8 @@ class BatchedNet(NeuralNetClassifier):
 
     def get_split_datasets(self, X, y=None, **fit_params):
         """Split off validation samples, groups kept together where they are known.
+
+        Samples of weight 0 take no part.
 
         Parameters
         ----------
@@ -38,19 +41,31 @@ class BatchedNet(NeuralNetClassifier):
         dataset_valid : Dataset or None
             Samples to validate on, if `train_split` asks for any.
         """
-        split = self.train_split
-        if X.groups is None or not isinstance(split, ValidSplit):
-            return super().get_split_datasets(X, y)
-        splitter = split.cv
+        rows = np.arange(len(X))
+        if X.sample_weight is not None:
+            rows = np.flatnonzero(X.sample_weight.numpy())
+        samples = X if len(rows) == len(X) else Subset(X, rows)
+        codes = X.codes[rows]
+        if not self.train_split:
+            return samples, None
+        if X.groups is None or not isinstance(self.train_split, ValidSplit):
+            parts = self.train_split(samples, codes)
+        else:
+            train, valid = next(iter(self._group_splits(rows, codes.numpy(), X.groups[rows])))
+            parts = Subset(X, rows[train]), Subset(X, rows[valid])
+        check_inner_split(*parts, X)
+        return parts
+
+    def _group_splits(self, rows, codes, groups):
+        """Split samples as `train_split` says, but for a number or share: by group."""
+        splitter = self.train_split.cv
         if isinstance(splitter, float):
-            splitter = GroupShuffleSplit(test_size=splitter, random_state=split.random_state)
+            splitter = GroupShuffleSplit(
+                test_size=splitter, random_state=self.train_split.random_state
+            )
         elif isinstance(splitter, int):
             splitter = StratifiedGroupKFold(splitter)
-        else:
-            splitter = check_cv(splitter)
-        rows = np.arange(len(X))
-        train, valid = next(iter(splitter.split(rows, X.codes.numpy(), X.groups)))
-        return Subset(X, train), Subset(X, valid)
+        return check_cv(splitter).split(rows, codes, groups)
 
     def get_iterator(self, dataset, training=False):
         """Make the loader of batches.
@@ -107,10 +122,11 @@ class BatchedNet(NeuralNetClassifier):
             Logits.
         """
         device = next(self.module_.parameters()).device
-        return self.module_(**to_tensor(x, device=device), **fit_params)
+        inputs = {name: values for name, values in x.items() if name != "sample_weight"}
+        return self.module_(**to_tensor(inputs, device=device), **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        """Compute the loss of a batch.
+        """Compute the loss of a batch: its mean, weighted by sample and by class.
 
         Parameters
         ----------
@@ -119,7 +135,7 @@ class BatchedNet(NeuralNetClassifier):
         y_true : Tensor of shape (n_samples,)
             Label codes.
         X : dict of str to Tensor or None, default=None
-            Not used.
+            The batch, with ``sample_weight`` where there are weights.
         training : bool, default=False
             Not used.
 
@@ -128,7 +144,20 @@ class BatchedNet(NeuralNetClassifier):
         Tensor
             The loss.
         """
-        return self.criterion_(y_pred, y_true.to(y_pred.device))
+        y_true = y_true.to(y_pred.device)
+        if X is None or "sample_weight" not in X:
+            return self.criterion_(y_pred, y_true)
+        weights = X["sample_weight"].to(y_pred.device)
+        # Each sample's own loss comes weighted by class already.
+        self.criterion_.reduction = "none"
+        try:
+            losses = self.criterion_(y_pred, y_true)
+        finally:
+            self.criterion_.reduction = "mean"
+        class_weights = getattr(self.criterion_, "weight", None)
+        total = weights if class_weights is None else weights * class_weights[y_true]
+        # Weights may be too small for this number format.
+        return (weights * losses).sum() / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
 
     def evaluation_step(self, batch, training=False):
         """Compute the logits of a batch, padded to the full batch size.

@@ -1,4 +1,4 @@
-"""What a user may pass: parameters, tables and labels, checked before anything is trained."""
+"""What a user may pass: parameters and tables, checked before anything is trained."""
 
 import difflib
 import inspect
@@ -7,8 +7,7 @@ import os
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 
 def _is_integer(value, minimum):
@@ -36,6 +35,10 @@ _PARAMETERS = {
     "image_options": (
         lambda v: v is None or (isinstance(v, dict) and _IMAGE_OPTIONS.issuperset(v)),
         f"None or a dict of options of skosfusion.images.read_image, {sorted(_IMAGE_OPTIONS)}",
+    ),
+    "missing_images": (
+        lambda v: isinstance(v, str) and v in ("error", "zero"),
+        "'error' or 'zero'",
     ),
     "precision": (
         lambda v: isinstance(v, str) and v in ("auto", "fp32", "bf16"),
@@ -105,8 +108,8 @@ def check_inputs(estimator, X, *, reset):
     -------
     clinical : ndarray of shape (n_samples, n_clinical)
         Clinical values, float32.
-    paths : list of str or None
-        Image files; None without an image column.
+    paths : list of (str or None) or None
+        Image files, None in rows without one; None without an image column.
 
     Raises
     ------
@@ -138,7 +141,12 @@ def check_inputs(estimator, X, *, reset):
         )
     values = X.drop(columns=column)
     _refuse_text(values)
-    paths = _check_paths(X[column])
+    paths = _check_paths(X[column], keep_missing=estimator.missing_images == "zero")
+    if reset and not any(paths):
+        raise ValueError(
+            f"column {column!r} has no image in any of {len(X)} rows; give images, or use "
+            "image_column=None for clinical values alone"
+        )
     if values.shape[1] == 0:
         return np.empty((len(paths), 0), np.float32), paths
     clinical = check_array(values, dtype=np.float32, estimator=estimator, input_name="X")
@@ -156,81 +164,21 @@ def _refuse_text(values):
             )
 
 
-def _check_paths(column):
-    missing = np.flatnonzero(column.isna())
-    if len(missing):
+def _check_paths(column, *, keep_missing):
+    is_missing = column.isna().to_numpy()
+    if is_missing.any() and not keep_missing:
         raise ValueError(
-            f"column {column.name!r} has no image in {len(missing)} of {len(column)} rows, the "
-            f"first is row {missing[0]}; leave these rows out"
+            f"column {column.name!r} has no image in {is_missing.sum()} of {len(column)} rows, the "
+            f"first is row {is_missing.argmax()}; leave these rows out, or declare them with "
+            "missing_images='zero'"
         )
-    paths = column.tolist()
-    for row, path in enumerate(paths):
-        if not isinstance(path, (str, os.PathLike)):
+    paths = []
+    for row, (path, missing) in enumerate(zip(column.tolist(), is_missing, strict=True)):
+        path = os.fspath(path) if isinstance(path, os.PathLike) else path
+        if not missing and not isinstance(path, str):
             raise TypeError(
                 f"column {column.name!r} holds {path!r} ({type(path).__name__}) in row {row}; it "
                 "must hold paths of image files"
             )
-    return [os.fspath(path) for path in paths]
-
-
-def check_labels(y, classes=None):
-    """Turn labels of any kind into codes.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels: strings, integers, booleans, categories, or floats of whole value.
-    classes : array-like of shape (n_classes,) or None, default=None
-        All labels that may occur; None takes those in `y`.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_samples,)
-        Position of each label in `classes`, int64.
-    classes : ndarray of shape (n_classes,)
-        The labels, sorted.
-
-    Raises
-    ------
-    ValueError
-        For missing, continuous, mixed or unknown labels, and for a single class.
-    """
-    if y is None:
-        raise ValueError(
-            "This FusionClassifier estimator requires y to be passed, but the target y is None."
-        )
-    if isinstance(y, (list, tuple)) and not any(np.ndim(label) for label in y):
-        # numpy would turn mixed labels into strings before they can be seen.
-        y = np.array(y, dtype=object) if len({isinstance(label, str) for label in y}) > 1 else y
-    y = column_or_1d(y, warn=True)
-    missing = np.flatnonzero(pd.isna(y))
-    if len(missing):
-        raise ValueError(
-            f"Input y contains NaN or None in {len(missing)} of {len(y)} rows, the first is row "
-            f"{missing[0]}; leave rows without a label out"
-        )
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError("Input y contains infinity; labels must be finite")
-    if y.dtype == object and len({isinstance(label, str) for label in y}) > 1:
-        raise ValueError(
-            "y mixes strings with other labels, such as "
-            f"{next(v for v in y if isinstance(v, str))!r} and "
-            f"{next(v for v in y if not isinstance(v, str))!r}; use one kind of label"
-        )
-    check_classification_targets(y)
-    found, codes = np.unique(y, return_inverse=True)
-    if classes is not None:
-        classes = np.unique(classes)
-        unknown = found[~np.isin(found, classes)]
-        if len(unknown):
-            raise ValueError(
-                f"y holds {unknown.tolist()[0]!r}, which is not among the classes {classes}"
-            )
-        codes = np.searchsorted(classes, found)[codes]
-        found = classes
-    if len(found) < 2:
-        raise ValueError(
-            f"y holds one class only, {found.tolist()[0]!r}; a classifier needs samples of two "
-            "or more classes"
-        )
-    return codes.astype(np.int64), found
+        paths.append(None if missing else path)
+    return paths

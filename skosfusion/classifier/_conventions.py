@@ -88,17 +88,17 @@ class ConventionalNet(BatchedNet):
             # skorch builds parts of a fitted net anew.
             return super().set_params(**params)
 
-    def _fit(self, X, y, groups, *, anew, classes=None):
+    def _fit(self, *data, anew, classes=None):
         """Check, prepare and train; `anew` starts without an earlier fit."""
         with self._resolved_device(), self._computing():
-            return self._fit_on_device(X, y, groups, anew=anew, classes=classes)
+            return self._fit_on_device(*data, anew=anew, classes=classes)
 
-    def _fit_on_device(self, X, y, groups, *, anew, classes):
+    def _fit_on_device(self, *data, anew, classes):
         earlier = dict(vars(self))
         try:
             if anew:
                 self._forget()
-            dataset = self._check_training_data(X, y, groups, anew=anew, classes=classes)
+            dataset = self._check_training_data(*data, anew=anew, given=classes)
             if anew:
                 self._seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
                 self.initialize()

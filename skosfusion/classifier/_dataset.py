@@ -14,25 +14,33 @@ class FusionDataset(Dataset):
         Normalised clinical values, float32.
     codes : ndarray of shape (n_samples,) or None, default=None
         Labels as positions in ``classes_``, int64.
-    paths : list of str or None, default=None
-        One image file a sample.
-    groups : array-like of shape (n_samples,) or None, default=None
+    paths : list of (str or None) or None, default=None
+        One image file a sample; None for a sample without one.
+    groups : ndarray of shape (n_samples,) or None, default=None
         Patient of each sample.
+    sample_weight : ndarray of shape (n_samples,) or None, default=None
+        Weight of each sample, float32, 0 or more.
 
     Attributes
     ----------
+    has_image : Tensor of shape (n_samples,) or None
+        Which samples have an image; None if all have.
     load_images : callable or None
         Maps a tensor of row numbers to the image part of a batch, ``{"image": pixels}``
         or ``{"features": features}``. The classifier sets it: the fixed encoder's
         features at one time, pixels at another.
     """
 
-    def __init__(self, clinical, codes=None, *, paths=None, groups=None):
+    def __init__(self, clinical, codes=None, *, paths=None, groups=None, sample_weight=None):
         self.clinical = torch.tensor(clinical)
         # skorch expects a target even when there is none to predict.
         self.codes = torch.tensor(np.zeros(len(clinical), np.int64) if codes is None else codes)
         self.paths = paths
         self.groups = groups
+        self.sample_weight = None if sample_weight is None else torch.tensor(sample_weight)
+        self.has_image = None
+        if paths is not None and None in paths:
+            self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
 
     def __len__(self):
@@ -43,8 +51,12 @@ class FusionDataset(Dataset):
         rows = torch.as_tensor(rows)
         # Faster than indexing.
         inputs = {"clinical": self.clinical.index_select(0, rows)}
+        if self.sample_weight is not None:
+            inputs["sample_weight"] = self.sample_weight.index_select(0, rows)
         if self.paths is not None:
             inputs |= self.load_images(rows)
+        if "image" in inputs and self.has_image is not None:
+            inputs["has_image"] = self.has_image.index_select(0, rows)
         return inputs, self.codes.index_select(0, rows)
 
     def __getitem__(self, row):

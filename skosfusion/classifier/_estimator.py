@@ -9,17 +9,18 @@ from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 from ..network import FusionNetwork
 from ..weights import load_encoder_state
 from ._callbacks import EpochProgress, MilestoneScheduler
-from ._checks import check_inputs, check_labels, check_parameters
+from ._checks import check_parameters
 from ._dataset import FusionDataset
 from ._hardware import resolve_device, resolve_encoder_dtype
-from ._images import ImageFedNet
+from ._saving import SavableNet
+from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use
 
 # In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
 # nothing, and its fused form fails when an encoder that was fixed begins to train.
 _FUSED_OPTIMIZERS = torch.optim.Adam, torch.optim.AdamW
 
 
-class FusionClassifier(ImageFedNet):
+class FusionClassifier(SavableNet):
     """Late fusion of one image and clinical values a sample, as a classifier.
 
     An image encoder gives a feature vector, the clinical values are appended,
@@ -56,6 +57,9 @@ class FusionClassifier(ImageFedNet):
     image_options : dict or None, default=None
         Further options of `skosfusion.images.read_image`, such as
         ``{"contrast": "clahe", "minimum_side": 224}``.
+    missing_images : {"error", "zero"}, default="error"
+        What becomes of rows without an image (None or NaN): an error, or features of 0 in the
+        image's place. In `fit` at least one row must have an image.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Number format of the encoder. "auto" is bf16 mixed precision where the
         hardware multiplies it natively, and fp32 elsewhere.
@@ -148,6 +152,7 @@ class FusionClassifier(ImageFedNet):
         lr_milestones=(20, 35, 45),
         image_size=224,
         image_options=None,
+        missing_images="error",
         precision="auto",
         memory=None,
         class_weight=None,
@@ -186,6 +191,7 @@ class FusionClassifier(ImageFedNet):
         self.lr_milestones = lr_milestones
         self.image_size = image_size
         self.image_options = image_options
+        self.missing_images = missing_images
         self.precision = precision
         self.memory = memory
         self.class_weight = class_weight
@@ -204,7 +210,7 @@ class FusionClassifier(ImageFedNet):
             callbacks.append(("lr_scheduler", MilestoneScheduler(tuple(self.lr_milestones))))
         return [*callbacks, ("progress", EpochProgress())]
 
-    def fit(self, X, y, *, groups=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None):
         """Train the network.
 
         Parameters
@@ -213,6 +219,9 @@ class FusionClassifier(ImageFedNet):
             Clinical values, and the image column if one is declared.
         y : array-like of shape (n_samples,)
             Labels of any kind.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each sample in the loss, 0 or more, beside that of its class. A weight
+            of 2 counts as two samples in the mean over a batch; samples of weight 0 do not train.
         groups : array-like of shape (n_samples,) or None, default=None
             Patient of each sample; an inner validation split keeps patients together.
 
@@ -232,9 +241,10 @@ class FusionClassifier(ImageFedNet):
         FloatingPointError
             If the loss stops being a finite number.
         """
-        return self._fit(X, y, groups, anew=not (self.warm_start and self.initialized_))
+        anew = not (self.warm_start and self.initialized_)
+        return self._fit(X, y, sample_weight, groups, anew=anew)
 
-    def partial_fit(self, X, y, classes=None, *, groups=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None, *, groups=None):
         """Train for `max_epochs` more, going on from the last fit if there is one.
 
         Parameters
@@ -245,6 +255,8 @@ class FusionClassifier(ImageFedNet):
             As in `fit`.
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will occur; only for the first call, None takes those in `y`.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            As in `fit`.
         groups : array-like of shape (n_samples,) or None, default=None
             As in `fit`.
 
@@ -253,24 +265,37 @@ class FusionClassifier(ImageFedNet):
         FusionClassifier
             The classifier itself.
         """
-        return self._fit(X, y, groups, anew=not self.initialized_, classes=classes)
+        anew = not self.initialized_
+        return self._fit(X, y, sample_weight, groups, anew=anew, classes=classes)
 
-    def _check_training_data(self, X, y, groups, *, anew, classes):
+    def _check_training_data(self, X, y, sample_weight, groups, *, anew, given):
         check_parameters(self)
-        clinical, paths = check_inputs(self, X, reset=anew)
-        codes, classes = check_labels(y, classes if anew else self.classes_)
+        clinical, paths = self._check_inputs(X, reset=anew)
+        weights = check_sample_weight(sample_weight, clinical)
+        codes, classes = check_labels(y, given if anew else self.classes_)
         check_consistent_length(clinical, codes, groups)
+        if weights is not None and anew and given is None:
+            codes, classes = classes_in_use(codes, classes, weights)
         if anew:
             self.classes_inferred_ = classes
-            self._class_weights_ = self._weigh_classes(codes)
-        groups = None if groups is None else np.asarray(groups)
-        return FusionDataset(clinical, codes, paths=paths, groups=groups)
+            self._class_weights_ = self._weigh_classes(codes, weights)
+        groups = check_groups(groups)
+        return FusionDataset(clinical, codes, paths=paths, groups=groups, sample_weight=weights)
 
-    def _weigh_classes(self, codes):
+    def _weigh_classes(self, codes, sample_weight):
         if self.class_weight is None:
             return None
-        labels = self.classes_[codes]
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
+        weights = compute_class_weight(
+            self.class_weight,
+            classes=self.classes_,
+            y=self.classes_[codes],
+            sample_weight=sample_weight,
+        )
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives the weights {weights.tolist()}; they "
+                "must be finite, 0 or more, and not all zero"
+            )
         return torch.as_tensor(weights, dtype=torch.float32)
 
     def initialize_module(self):
@@ -281,19 +306,25 @@ class FusionClassifier(ImageFedNet):
         FusionClassifier
             The classifier itself.
         """
+        arguments = self._module_arguments()
+        state = vars(self).pop("_encoder_state_to_restore_", None)
+        if self.image_column is not None and state is None:
+            state = load_encoder_state(self.backbone, self.weights)
+        self.module_ = self.module(**({"encoder_state": state} | arguments))
+        self._encoder_has_trained_ = False
+        return self
+
+    def _module_arguments(self):
         has_image = self.image_column is not None
         arguments = {
             "n_clinical": self.n_features_in_ - has_image,
             "n_classes": len(self.classes_),
             "backbone": self.backbone if has_image else None,
-            "encoder_state": load_encoder_state(self.backbone, self.weights) if has_image else None,
             "hidden_units": self.hidden_units,
             "image_size": self.image_size,
             "encoder_dtype": resolve_encoder_dtype(self.precision, resolve_device(self.device)),
         }
-        self.module_ = self.module(**(arguments | self.get_params_for("module")))
-        self._encoder_has_trained_ = False
-        return self
+        return arguments | self.get_params_for("module")
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Collect the optimiser's arguments; SGD gets its momentum here, and some run fused.

@@ -3,8 +3,10 @@
 import math
 from functools import partial
 
+import numpy as np
 import torch
 from skorch.utils import is_dataset, to_tensor
+from torch.utils.data import Subset
 
 from ..images import shared_image_store
 from ._batches import padded
@@ -24,9 +26,12 @@ _RESIDENT_SHARE = 0.5
 class ImageFedNet(ConventionalNet):
     """A classifier whose datasets name image files.
 
-    A subclass has the parameters `frozen_epochs`, `image_size`, `image_options`
-    and `memory`, and sets ``_encoder_has_trained_`` to False with a new network.
+    A subclass has the parameters `frozen_epochs`, `image_size`, `image_options`,
+    `missing_images` and `memory`, and sets ``_encoder_has_trained_`` to False with a new network.
     """
+
+    def _check_inputs(self, X, *, reset):
+        return check_inputs(self, X, reset=reset)
 
     def _encoder_is_fixed(self, epoch):
         return self.frozen_epochs == "all" or epoch <= self.frozen_epochs
@@ -62,7 +67,7 @@ class ImageFedNet(ConventionalNet):
             range(i, min(i + _READ_ROWS, len(paths))) for i in range(0, len(paths), _READ_ROWS)
         ]
         for rows in progress_bar(parts, shown=self.verbose, desc="reading images"):
-            pictures = self._read(shared_image_store().read, paths, rows)
+            pictures = self._read(shared_image_store().read, paths, _with_image(paths, rows))
             n_channels = max(n_channels, *map(len, pictures))
         return n_channels
 
@@ -89,7 +94,9 @@ class ImageFedNet(ConventionalNet):
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         """Begin an epoch; free the encoder when its fixed epochs are over."""
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)
-        dataset = getattr(dataset_train, "dataset", dataset_train)
+        dataset = dataset_train
+        while isinstance(dataset, Subset):
+            dataset = dataset.dataset
         epoch = len(self.history_)
         if dataset.paths is not None and self._encoder_is_fixed(epoch) != self._images_are_fixed_:
             self._feed_images(dataset, epoch)
@@ -108,22 +115,28 @@ class ImageFedNet(ConventionalNet):
         )
 
     def _pixels(self, paths, rows):
-        return torch.from_numpy(self._read(shared_image_store().read_batch, paths, rows))
+        """Read a batch of pictures; one that is missing is black."""
+        there = _with_image(paths, rows)
+        pixels = self._read(shared_image_store().read_batch, paths, there)
+        return torch.from_numpy(_spread(pixels, rows, there))
 
     def _load_pixels(self, paths, rows):
         return {"image": self._pixels(paths, rows.tolist())}
 
     def _features(self, paths, rows, key=None):
         shown = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
+        there = _with_image(paths, rows)
+        if not there:
+            return np.zeros((len(rows), self.module_.n_features), np.float32)
         was_training = self.module_.training
         self.module_.eval()
         try:
-            return shared_feature_cache().features(
+            features = shared_feature_cache().features(
                 self.module_,
-                [paths[row] for row in rows],
+                [paths[row] for row in there],
                 self._read_options,
                 key=key,
-                rows=list(rows),
+                rows=there,
                 folder=self.memory,
                 # What a trained encoder gives is of no use to any later run.
                 keep_on_disk=not self._encoder_has_trained_,
@@ -133,6 +146,7 @@ class ImageFedNet(ConventionalNet):
             )
         finally:
             self.module_.train(was_training)
+        return _spread(features, rows, there)
 
     def _load_features(self, paths, key, rows):
         return {"features": torch.from_numpy(self._features(paths, rows.tolist(), key))}
@@ -154,7 +168,7 @@ class ImageFedNet(ConventionalNet):
         """
         if is_dataset(X):
             return X
-        clinical, paths = check_inputs(self, X, reset=False)
+        clinical, paths = self._check_inputs(X, reset=False)
         dataset = FusionDataset(clinical, paths=paths)
         if paths is not None:
             key = encoder_key(self.module_, self._read_options)
@@ -187,6 +201,11 @@ class ImageFedNet(ConventionalNet):
             dataset = self.get_dataset(X)
             n_rows = self.get_params_for("iterator_valid").get("batch_size", self.batch_size)
             if pixels:
+                if dataset.has_image is not None:
+                    raise ValueError(
+                        f"row {dataset.paths.index(None)} has no image to show; leave rows without "
+                        "one out"
+                    )
                 dataset.load_images = partial(self._load_pixels, dataset.paths)
                 n_rows = encoding_batch_size(self.module_)
             n_rows = len(dataset) if n_rows == -1 else n_rows
@@ -197,6 +216,20 @@ class ImageFedNet(ConventionalNet):
                 inputs, _ = dataset.__getitems__(list(rows))
                 device = next(self.module_.parameters()).device
                 yield to_tensor(padded(inputs, n_rows), device=device), rows
+
+
+def _with_image(paths, rows):
+    """Leave out the rows that have no image."""
+    return [row for row in rows if paths[row] is not None]
+
+
+def _spread(values, rows, there):
+    """Give each row its values, and zeros to those that are not there."""
+    if len(there) == len(rows):
+        return values
+    spread = np.zeros((len(rows), *values.shape[1:]), values.dtype)
+    spread[np.isin(rows, there)] = values
+    return spread
 
 
 def _gather(name, values, rows):

@@ -1,63 +1,77 @@
-"""Image files that a table names: inside their folder, there, and of the declared kind."""
+"""Image files that a table names: inside their folder, there, and with the declared content."""
 
 import fnmatch
 import hashlib
 import io
 import os
-import stat
-from pathlib import Path
+import re
+from pathlib import PurePath, PureWindowsPath
 
 import pandas as pd
 
 from ..exceptions import ImageError
 from ..files import write_atomically
 from ..images import open_image
-from ..preprocessing._columns import is_missing
+from ..images._open import check_file
+from ..preprocessing._columns import is_missing, shown_cell
 from ._data_home import get_data_home
+from ._tables import check_unicode
 
 # Bump it when a copy made by this version would differ from one made before.
 _CROP_VERSION = 1
 # What PNG stores as it is.
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 
 
-def check_names(images, missing):
+def check_names(images, missing, missing_images):
     """Return the image column of a table as text, or raise if a cell of it is not a file name."""
     column = images.column_of("image")
-    names = images.column("image")
-    names = names.mask([is_missing(name, missing) for name in names])
-    images.refuse_missing("image", names)
-    for row, name in names.items():
+    cells = images.column("image")
+    cells = cells.mask([is_missing(cell, missing) for cell in cells])
+    if missing_images == "error":
+        images.refuse_missing("image", cells, "or use missing_images='keep'")
+    names = cells.astype(object)
+    for row, cell in cells[cells.notna()].items():
+        where = f"column {column!r}, row {row}"
+        name = os.fspath(cell) if isinstance(cell, os.PathLike) else cell
         if not isinstance(name, str):
             raise TypeError(
-                f"column {column!r}, row {row}: an image must be a path of type str, "
-                f"got {name!r} ({type(name).__name__})"
+                f"{where}: an image must be a path of type str or os.PathLike, "
+                f"got {shown_cell(name)} ({type(name).__name__}); give the path of the file"
             )
+        check_unicode(name, where)
+        names[row] = name
     return names.astype("str")
 
 
 def is_screenshot(names, pattern):
     """Tell for each image whether its file name, without folders, matches a shell-style pattern."""
     matches = [
-        pattern is not None and fnmatch.fnmatchcase(os.path.basename(name), pattern)
+        pattern is not None
+        and isinstance(name, str)
+        and fnmatch.fnmatchcase(os.path.basename(name), pattern)
         for name in names
     ]
     return pd.Series(matches, index=names.index, dtype=bool)
 
 
 def find_images(cells, folder, *, column, outside_links):
-    """Return the absolute paths of images, after checking every one of them."""
+    """Return the absolute paths of images, NaN where missing, after checking each of them."""
     folder = os.path.abspath(folder)
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"the image folder {folder!r} does not exist or is no folder")
     real_folder = os.path.realpath(folder)
-    paths = []
-    for row, name in cells.items():
+    paths = cells.copy()
+    for row, name in cells[cells.notna()].items():
         path = os.path.normpath(os.path.join(folder, name))
         where = f"column {column!r}, row {row}: image {name!r}"
         if "\0" in name:
             raise ValueError(f"{where} has a NUL in its name; correct the name")
-        if os.path.isabs(name) or ".." in Path(name).parts or not _is_within(path, folder):
+        # A backslash may be part of a name here; yet who writes ..\\ means the folder above.
+        kinds = PurePath(name), PureWindowsPath(name)
+        leaves = any(kind.is_absolute() or ".." in kind.parts for kind in kinds)
+        if leaves or not _is_within(path, folder):
             raise ValueError(
                 f"{where} is outside the image folder {folder!r}; write it relative to the folder, "
                 "without '..', or give another image_folder"
@@ -67,28 +81,46 @@ def find_images(cells, folder, *, column, outside_links):
                 f"{where} is a link to a file outside the image folder {folder!r}; if you trust "
                 "it, use outside_links='allow'"
             )
-        _check_file(path, where, row)
-        paths.append(path)
-    return pd.Series(paths, index=cells.index, dtype="str")
+        check_file(path, row=row)
+        paths[row] = path
+    return paths
+
+
+def check_digests(paths, images, missing):
+    """Raise ImageError for the first file that does not have the SHA-256 digest of its row."""
+    column = images.column_of("sha256")
+    digests = images.column("sha256")
+    digests = digests.mask([is_missing(digest, missing) for digest in digests])
+    images.refuse_missing("sha256", digests[paths.notna()])
+    for row, path in paths[paths.notna()].items():
+        digest = digests[row]
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest.strip()):
+            raise ValueError(
+                f"column {column!r}, row {row}: {shown_cell(digest)} is no SHA-256 digest; give "
+                "its 64 hexadecimal digits"
+            )
+        found = _sha256(path, row).hexdigest()
+        if found != digest.strip().lower():
+            raise ImageError(
+                f"the file has been changed or damaged: its SHA-256 digest is {found}, and not "
+                f"{digest.strip()} as in column {column!r}; restore the file, or correct the table",
+                path=path,
+                row=row,
+            )
+
+
+def _sha256(path, row):
+    """Digest of a file, read in parts of constant size."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ImageError(f"the file cannot be read ({reason})", path=path, row=row) from error
 
 
 def _is_within(path, folder):
     return os.path.commonpath([path, folder]) == folder
-
-
-def _check_file(path, where, row):
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError as error:
-        if os.path.islink(path):
-            raise ImageError("the link points to nothing", path=path, row=row) from error
-        raise FileNotFoundError(
-            f"{where} is missing: there is no file {path!r}; correct the table or add the file"
-        ) from error
-    except OSError as error:
-        raise ImageError(f"{error.strerror}", path=path, row=row) from error
-    if not stat.S_ISREG(mode):
-        raise ImageError("not a regular file", path=path, row=row)
 
 
 def crop_images(paths, box, data_home):
@@ -97,8 +129,7 @@ def crop_images(paths, box, data_home):
     folder.mkdir(parents=True, exist_ok=True)
     copies = []
     for row, path in paths.items():
-        with open(path, "rb") as file:
-            key = hashlib.file_digest(file, "sha256")
+        key = _sha256(path, row)
         key.update(repr((_CROP_VERSION, box)).encode())
         copies.append(folder / f"{key.hexdigest()}.png")
         if not copies[-1].exists():

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import check_parameter, is_number_text
-from ._tables import shown
+from ..preprocessing._columns import check_parameter, is_number_text, shown
 
 
 def read_labels(records, target, positive):
@@ -19,7 +18,7 @@ def read_labels(records, target, positive):
         return pd.Series(is_positive, index=labels.index, name=target).astype(np.int64)
     if pd.api.types.infer_dtype(labels) == "string":
         labels = labels.str.strip()
-        if all(is_number_text(label) for label in labels):
+        if all(is_number_text(label) and np.isfinite(float(label)) for label in labels):
             labels = pd.to_numeric(labels)
     return labels.rename(target)
 

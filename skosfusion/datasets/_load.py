@@ -2,7 +2,9 @@
 
 import difflib
 import logging
+import numbers
 import os
+from collections.abc import Hashable
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from ..preprocessing._columns import (
     check_parameter,
     spelling,
 )
-from ._image_files import check_names, crop_images, find_images, is_screenshot
+from ._image_files import check_digests, check_names, crop_images, find_images, is_screenshot
 from ._labels import count_classes, read_labels, refuse_conflicts
 from ._records import join_tables
 from ._tables import open_table
@@ -46,6 +48,7 @@ def load_cohort(
     screenshots="exclude",
     crop_box=None,
     outside_links="error",
+    missing_images="error",
     data_home=None,
 ):
     """Load images and clinical values of a cohort from tables, one row per image.
@@ -67,7 +70,7 @@ def load_cohort(
     columns : dict or None, default=None
         Your column for each of our names, where they differ: "image", "patient_id" (the record
         number, of one name in both tables), "gender", "age" (in years), the columns named in
-        `kits`, and `target`.
+        `kits`, `target`, and "sha256" (see Notes).
     kits : dict or None, default=None
         Laboratory values: name to ``(value, low, high)``, a column and the limits of the normal
         range, both columns or both numbers. None takes those of the paper that are there,
@@ -94,6 +97,9 @@ def load_cohort(
         corner; right and bottom are the first column and row that are left off.
     outside_links : {"error", "allow"}, default="error"
         Whether a symbolic link may lead out of the image folder.
+    missing_images : {"error", "keep"}, default="error"
+        What becomes of rows without an image: with "keep" the path is NaN. That all rows are
+        without an image is an error always.
     data_home : path-like or None, default=None
         Folder for cropped copies, which are lossless, named by content, made once, and kept in
         ``cropped`` there. None takes the environment's SKOSFUSION_DATA, else
@@ -124,15 +130,16 @@ def load_cohort(
     ValueError
         For an argument out of its set; a table that is empty or cannot be read; a column that is
         missing, there twice or in both tables; text or infinity where a number belongs; a missing
-        image, record number or label; a record number without or with two clinical records; a
-        patient with two labels; an image outside the folder; and a crop box outside its image.
+        image, record number, label or digest; a record number without or with two clinical
+        records; a patient with two labels; an image outside the folder; and a crop box outside its
+        image.
     TypeError
-        For a table or an image path of another type.
+        For a table, an image path or a cell of another type.
     FileNotFoundError
         For a table, an image folder or an image that is not there.
     ImageError
-        For an image that is a folder, a device or a link to nothing, and for a screenshot to crop
-        that cannot be decoded.
+        For an image that is a folder, a device, a link to nothing or not of its digest, and for a
+        screenshot to crop that cannot be decoded.
     ImportError
         For Parquet without pyarrow.
 
@@ -145,6 +152,12 @@ def load_cohort(
     -----
     Screenshots are told by file name and cropped at one fixed box as in the paper, section "Data
     collection".
+
+    A column "sha256" of the image table is taken as a manifest: the SHA-256 digest of each file, 64
+    hexadecimal digits, as ``sha256sum`` writes them. Each file is read and compared, so that a
+    single changed bit is noticed in any format. Changes after loading are not.
+
+    Of a Parquet file, columns of lists, structs and bytes are left out.
 
     Examples
     --------
@@ -164,11 +177,14 @@ def load_cohort(
     """
     check_choice("label_conflicts", label_conflicts, ("error", "keep"))
     check_choice("outside_links", outside_links, ("error", "allow"))
+    check_choice("missing_images", missing_images, ("error", "keep"))
     valid = positive is None or (isinstance(positive, str) and positive != "")
     check_parameter("positive", positive, valid, "a text to look for, or None")
-    valid = not isinstance(na_values, str) and np.iterable(na_values)
-    check_parameter("na_values", na_values, valid, "a sequence of texts or numbers")
-    check_parameter("columns", columns, columns is None or isinstance(columns, dict), "a dict")
+    check_parameter("na_values", na_values, _are_values(na_values), "a list of texts or numbers")
+    check_parameter("target", target, isinstance(target, str), "the name of a column")
+    valid = columns is None or isinstance(columns, dict)
+    valid = valid and all(isinstance(column, Hashable) for column in (columns or {}).values())
+    check_parameter("columns", columns, valid, "a dict of our names to yours")
     _check_screenshots(screenshots, screenshot_pattern, crop_box)
 
     names = dict(columns or {})
@@ -181,7 +197,7 @@ def load_cohort(
     kits = _find_kits(kits, [images] if clinical is None else [images, clinical])
     _check_columns(names, kits, target)
 
-    files = check_names(images, missing)
+    files = check_names(images, missing, missing_images)
     shots = is_screenshot(files, screenshot_pattern)
     n_excluded = 0
     if screenshots == "exclude" and shots.any():
@@ -192,10 +208,15 @@ def load_cohort(
                 "correct it, or use screenshots='crop'"
             )
         images, files, shots = images.select(~shots), files[~shots], shots[~shots]
+    if files.isna().all():
+        raise ValueError(f"column {images.column_of('image')!r} has no image in any row; give some")
 
     records = join_tables(images, clinical, missing)
     data = _read_data(records, kits)
-    check_parameter("target", target, target not in data, "a column that is not an input, too")
+    parts = (part for kit in kits.values() for part in kit)
+    inputs = {images.column_of(name) for name in ("image", *data, *parts)}
+    valid = target not in data and images.column_of(target) not in inputs
+    check_parameter("target", target, valid, "a column that is not an input, too")
     labels = read_labels(records, target, positive)
     n_images = count_classes(labels, positive)
     if label_conflicts == "error":
@@ -203,6 +224,8 @@ def load_cohort(
     paths = find_images(
         files, folder, column=images.column_of("image"), outside_links=outside_links
     )
+    if images.has("sha256") or "sha256" in names:
+        check_digests(paths, images, missing)
     if shots.any():
         paths = paths.where(~shots, crop_images(paths[shots], tuple(crop_box), data_home))
 
@@ -219,6 +242,15 @@ def load_cohort(
         target_names=list(n_images),
         DESCR=description,
         kits={name: (name, f"{name}_low", f"{name}_high") for name in kits},
+    )
+
+
+def _are_values(na_values):
+    """Tell whether this is a list or the like of texts and numbers."""
+    return (
+        np.iterable(na_values)
+        and not isinstance(na_values, str | bytes | dict)
+        and all(isinstance(value, str | numbers.Real) for value in na_values)
     )
 
 
@@ -276,7 +308,7 @@ def _find_kits(kits, tables):
 
 def _check_columns(names, kits, target):
     """Raise ValueError for a key of `columns` that nothing asks for."""
-    known = ["image", "patient_id", "gender", "age", target]
+    known = ["image", "patient_id", "gender", "age", "sha256", target]
     known += [part for kit in kits.values() for part in kit if isinstance(part, str)]
     for name in names:
         near = difflib.get_close_matches(str(name), known, n=1)
@@ -301,7 +333,7 @@ def _read_data(records, kits):
 def _describe(data, n_images, n_excluded, n_cropped):
     gaps = data.isna().sum()
     return _DESCR.format(
-        n_images=len(data),
+        n_images=int(data["image"].notna().sum()),
         n_patients=data["patient_id"].nunique(),
         labels=", ".join(f"{name} {count}" for name, count in n_images.items()),
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..preprocessing._columns import is_missing
-from ._tables import Table, missing_column, shown
+from ..preprocessing._columns import is_missing, shown, shown_cell
+from ._tables import Table, missing_column
 
 _logger = logging.getLogger(__name__)
 
@@ -44,6 +44,12 @@ class Records:
         table = self._table_of(name)
         cells = table.column(name)
         table.refuse_missing(name, cells.mask([is_missing(cell, self.missing) for cell in cells]))
+        for row, cell in cells.items():
+            if not pd.api.types.is_scalar(cell):
+                raise TypeError(
+                    f"column {table.column_of(name)!r}, row {row}: a label must be text or a "
+                    f"number, got {shown_cell(cell)} ({type(cell).__name__})"
+                )
         return self._per_image(table, cells)
 
     def _tables(self):

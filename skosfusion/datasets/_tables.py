@@ -1,7 +1,9 @@
 """Tables of strangers: read as they are, and addressed by our names for their columns."""
 
 import csv
+import decimal
 import difflib
+import numbers
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import is_missing, read_numbers
+from ..preprocessing._columns import is_missing, read_numbers, shown, shown_cell, whole_text
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
-# A few bytes of Parquet can stand for any number of equal rows.
-_MAX_PARQUET_ROWS = 10_000_000
-_SHOWN = 5
+# What fits into the memory of a small machine; real tables stay far below.
+_MAX_ROWS = 10_000_000
+_MAX_BYTES = 2**30
+_MAX_LINE = 2**20
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,20 @@ class Table:
     def texts(self, name, missing):
         """Return a column as text without surrounding white space, NaN where missing."""
         cells = self.column(name)
-        texts = [np.nan if is_missing(cell, missing) else _text(cell) for cell in cells]
+        column = self.column_of(name)
+        texts = [
+            np.nan if is_missing(cell, missing) else _text(cell, column, row)
+            for row, cell in cells.items()
+        ]
         return pd.Series(texts, index=cells.index, dtype="str")
 
-    def refuse_missing(self, name, cells):
+    def refuse_missing(self, name, cells, remedy="or leave these rows out"):
         """Raise ValueError if a column that must be complete is not."""
         rows = cells.index[cells.isna()]
         if len(rows):
             raise ValueError(
                 f"column {self.column_of(name)!r} of {self.title} is empty in {shown(rows, 'row')};"
-                " fill it in, or leave these rows out"
+                f" fill it in, {remedy}"
             )
 
 
@@ -88,28 +95,34 @@ def open_table(source, kind, names):
     twice = cells.columns[cells.columns.duplicated()].tolist()
     if twice:
         raise ValueError(f"{title} has more than one column named {twice[0]!r}; rename one of them")
-    if cells.empty:
-        raise ValueError(f"{title} has no rows")
+    for size, noun in zip(cells.shape, ("rows", "columns"), strict=True):
+        if size == 0:
+            raise ValueError(f"{title} has no {noun}")
     return Table(title, cells, names)
 
 
 def _read_csv(path, title):
+    header, rows = None, []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
+            for row in csv.reader(_lines(file), strict=True):
+                if header is None:
+                    header = row or None
+                elif row and len(row) != len(header):
+                    raise ValueError(
+                        f"row {len(rows)} has {len(row)} cells, but the header has {len(header)}; "
+                        "quote cells that hold a comma, and write empty cells out"
+                    )
+                elif row:
+                    rows.append(row)
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
             f"cannot read {title}: {error}; it must be comma-separated text in UTF-8"
         ) from error
-    if not rows:
+    except ValueError as error:
+        raise ValueError(f"cannot read {title}: {error}") from error
+    if header is None:
         raise ValueError(f"{title} is empty; its first line must name the columns")
-    header, *rows = rows
-    for position, row in enumerate(rows):
-        if len(row) != len(header):
-            raise ValueError(
-                f"cannot read {title}: row {position} has {len(row)} cells, but the header has "
-                f"{len(header)}; quote cells that hold a comma, and write empty cells out"
-            )
     # Spreadsheets leave lines and columns of nothing but commas behind.
     while rows and not any(cell.strip() for cell in rows[-1]):
         rows.pop()
@@ -118,20 +131,28 @@ def _read_csv(path, title):
     return cells.loc[:, np.logical_not(is_left_over)]
 
 
+def _lines(file):
+    """Yield the lines of a file; a giant one is an error, not a giant in memory."""
+    n_read = 0
+    while line := file.readline(_MAX_LINE + 1):
+        n_read += len(line)
+        if len(line) > _MAX_LINE:
+            raise ValueError(f"it has a line of more than {_MAX_LINE} characters")
+        if n_read > _MAX_BYTES:
+            raise ValueError(f"it holds more than {_MAX_BYTES} characters; split it")
+        yield line
+
+
 def _read_parquet(path, title):
     try:
-        from pyarrow import parquet
+        from ._parquet import PARQUET_ERRORS, read_flat_columns
     except ImportError as error:
         raise ImportError(
             "reading Parquet needs pyarrow: pip install 'skosfusion[parquet]'"
         ) from error
     try:
-        with parquet.ParquetFile(path) as file:
-            n_rows = file.metadata.num_rows
-            if n_rows > _MAX_PARQUET_ROWS:
-                raise ValueError(f"it has {n_rows} rows, more than {_MAX_PARQUET_ROWS}")
-            return file.read().to_pandas().reset_index(drop=True)
-    except (OSError, ValueError) as error:
+        return read_flat_columns(path, max_rows=_MAX_ROWS, max_bytes=_MAX_BYTES)
+    except PARQUET_ERRORS as error:
         raise ValueError(f"cannot read {title}: {error}") from error
 
 
@@ -147,15 +168,21 @@ def missing_column(name, tables):
     )
 
 
-def shown(values, noun):
-    """Return a count of things with the first few of them, for an error."""
-    values = list(values)
-    listed = ", ".join(str(value) for value in values[:_SHOWN])
-    more = ", ..." if len(values) > _SHOWN else ""
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({listed}{more})"
-
-
-def _text(cell):
+def _text(cell, column, row):
+    if not isinstance(cell, str | numbers.Real | decimal.Decimal | np.bool_):
+        raise TypeError(
+            f"column {column!r}, row {row} must hold text or a number, got {shown_cell(cell)} "
+            f"({type(cell).__name__}); turn the column into text"
+        )
     # A column of whole numbers turns to floats where one is missing: 17.0 is still record 17.
-    whole = isinstance(cell, float | np.floating) and float(cell).is_integer()
-    return str(int(cell) if whole else cell).strip()
+    text = whole_text(cell)
+    check_unicode(text, f"column {column!r}, row {row}")
+    return text
+
+
+def check_unicode(text, where):
+    """Raise ValueError for what no text column can hold: half of a UTF-16 pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where}: {text!r} is no valid Unicode; correct the cell") from error

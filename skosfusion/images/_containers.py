@@ -37,6 +37,10 @@ MAX_SCANS = 64
 """Scans of a progressive JPEG: each costs the time of a whole picture and next to no bytes."""
 
 
+MAX_TILE_PIXELS = 2**24
+"""Pixels in a tile of TIFF that is larger than its picture; all of a tile is decoded."""
+
+
 class UnusableError(ValueError):
     """The file may be sound, but cannot be used as it is; the message says what to do."""
 
@@ -260,8 +264,10 @@ def _check_pixels(integers, n_bytes):
         if offsets == _STRIP_OFFSETS:
             n_parts = _divide_up(height, *integers.get(_STRIP_ROWS, (height,)))
         else:
-            across = _divide_up(width, *integers[_TILE_WIDTH])
-            n_parts = across * _divide_up(height, *integers[_TILE_HEIGHT])
+            (tile_width,), (tile_height,) = integers[_TILE_WIDTH], integers[_TILE_HEIGHT]
+            n_parts = _divide_up(width, tile_width) * _divide_up(height, tile_height)
+            if tile_width * tile_height > max(MAX_TILE_PIXELS, 2 * width * height):
+                raise ValueError(f"its tiles of {tile_width} x {tile_height} pixels are too large")
         if len(integers[offsets]) < n_parts * n_planes:
             raise ValueError("a part of its pixels is missing")
         if max(map(add, integers[offsets], integers.get(lengths, ())), default=0) > n_bytes:

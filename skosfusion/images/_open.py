@@ -58,7 +58,9 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
     compressed) are read, nothing else. The file is read once, into memory. Checksums, end markers
     and extents are verified by walking the container, pixels by decoding them; texts, colour
     profiles and thumbnails are never parsed. No warning is raised and no setting of Pillow is
-    changed. Only PNG has checksums: in the other formats a changed pixel may go unnoticed.
+    changed. Only PNG has checksums: in the other formats a changed pixel may go unnoticed, unless
+    a manifest tells (see `skosfusion.datasets.load_cohort`). ``LOAD_TRUNCATED_IMAGES`` of
+    ``PIL.ImageFile``, if you set it, lets Pillow fill in what a decoder cannot make out.
 
     Parameters
     ----------
@@ -84,8 +86,8 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
     FileNotFoundError
         There is no such file.
     ImageError
-        The file exists but cannot be used: a folder, a pipe, a device, a link to nowhere, an empty,
-        damaged, cut or too large file, another format, several pictures without `frame`.
+        The file exists but cannot be used: a folder, a pipe, a socket, a device, a link to nowhere,
+        an empty, damaged, cut or too large file, another format, several pictures without `frame`.
     TypeError
         `path` is not a str or os.PathLike (a missing path, for example).
     ValueError
@@ -119,14 +121,30 @@ def check_integer(name, value, *, minimum, optional=False):
 
 def read_file(path, *, row=None):
     """Read a regular file: its bytes, and its status from before it was read."""
-    text = _path_text(path, row)
-    try:
-        _check_status(os.stat(text), path, row)
+    with _file_errors(path, row) as text:
+        _check_kind(os.stat(text), path, row)
         # A pipe may have taken the file's place since: without O_NONBLOCK, opening it would hang.
         with open(text, "rb", opener=_open_nonblocking) as file:
             status = os.fstat(file.fileno())
-            _check_status(status, path, row)
+            _check_kind(status, path, row)
+            _check_length(status.st_size, path, row)
             data = file.read(status.st_size)
+    _check_length(len(data), path, row)
+    return data, status
+
+
+def check_file(path, *, row=None):
+    """Refuse what is not there or no regular file; its content is for whoever reads it."""
+    with _file_errors(path, row) as text:
+        _check_kind(os.stat(text), path, row)
+
+
+@contextmanager
+def _file_errors(path, row):
+    """Yield a path as text, and turn what the system raises into errors that name the row."""
+    text = path_text(path, row)
+    try:
+        yield text
     except ImageError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -136,14 +154,12 @@ def read_file(path, *, row=None):
     except OSError as error:
         reason = error.strerror or str(error)
         raise ImageError(f"the file cannot be read ({reason})", path=path, row=row) from error
-    _check_length(len(data), path, row)
-    return data, status
 
 
 def file_status(path, *, row=None):
     """Status of a file that a reader might know already, or None where only reading can tell."""
     try:
-        return os.stat(_path_text(path, row))
+        return os.stat(path_text(path, row))
     except (OSError, ValueError):
         return None
 
@@ -152,12 +168,13 @@ def _in_row(row):
     return "" if row is None else f" (row {row})"
 
 
-def _path_text(path, row):
+def path_text(path, row):
+    """Text of a path; another type is a TypeError."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
         raise TypeError(
             f"an image path must be a str or os.PathLike, got {type(text).__name__}{_in_row(row)}; "
-            "declare missing images before reading"
+            "give the path as text, and declare missing images before reading"
         )
     return text
 
@@ -173,12 +190,16 @@ def _open_nonblocking(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
 
 
-def _check_status(status, path, row):
+def _check_kind(status, path, row):
     if stat.S_ISDIR(status.st_mode):
-        raise ImageError("this is a folder, not a file", path=path, row=row)
-    if not stat.S_ISREG(status.st_mode):
-        raise ImageError("this is a pipe or a device, not a file", path=path, row=row)
-    _check_length(status.st_size, path, row)
+        kind = "folder"
+    elif not stat.S_ISREG(status.st_mode):
+        kind = "socket, a pipe or a device"
+    else:
+        return
+    raise ImageError(
+        f"this is a {kind}, not a file; correct the path or drop the row", path=path, row=row
+    )
 
 
 def _check_length(length, path, row):

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import _num_samples
 from torch.nn import functional
 
 from ._explained import ExplainedNetwork
@@ -218,7 +219,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
         """
         fitted, feature_map = self._check()
         table = fitted.transform(X)
-        codes = target_codes(self.target, fitted.classifier.classes_, len(table))
+        codes = target_codes(self.target, fitted.classifier.classes_, _num_samples(table))
         # What is made in a caller's inference mode could not be differentiated.
         with torch.inference_mode(False):
             return self._heatmaps(fitted.classifier, feature_map, table, codes)
@@ -237,7 +238,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
                 if not self.raw:
                     maps = _scaled(maps, inputs["image"].shape[-1])
                 if heatmaps is None:
-                    heatmaps = np.empty((len(table), *maps.shape[1:]), np.float32)
+                    heatmaps = np.empty((_num_samples(table), *maps.shape[1:]), np.float32)
                 heatmaps[rows.start : rows.stop] = maps.cpu().numpy()
         return heatmaps
 
@@ -285,6 +286,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 

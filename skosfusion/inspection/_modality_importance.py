@@ -5,9 +5,9 @@ import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
+from ..model_selection._folds import patients_of
 from ..preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
 from ._fitted import is_made_by, unwrap
-from ._out_of_fold import patients_of
 
 
 def modality_importance(

@@ -1,16 +1,13 @@
 """Models that explain only rows which they have not been trained on."""
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv, cross_validate
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_validate
 
-#: Where the package's own tables keep the patient.
-PATIENT_COLUMN = "patient_id"
+from ..model_selection._folds import on_both_sides, row_numbers, split_rows
 
 
 class OutOfFold:
@@ -33,10 +30,9 @@ class OutOfFold:
 
     def __init__(self, estimators, indices, n_samples):
         self.estimators = estimators
-        # Numbers from 0 on, whether they are counted from the end or given as a mask.
-        rows = np.arange(n_samples)
         self.indices = {
-            part: [rows[np.asarray(fold)] for fold in indices[part]] for part in ("train", "test")
+            part: [row_numbers(fold, n_samples) for fold in indices[part]]
+            for part in ("train", "test")
         }
         self.fold = np.full(n_samples, -1)
         for number, (train, test) in enumerate(self.folds):
@@ -112,35 +108,7 @@ class OutOfFold:
         int
             Number of patients.
         """
-        shared = (set(patients[train]) & set(patients[test]) for train, test in self.folds)
-        return len(set().union(*shared))
-
-
-def patients_of(X, groups):
-    """Find the patient of each row.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (n_samples, n_features)
-        The table.
-    groups : array-like of shape (n_samples,) or None
-        Patients; None takes column "patient_id", and without it each row for a patient.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        The patients.
-    """
-    if groups is None:
-        if PATIENT_COLUMN not in X.columns:
-            return np.arange(len(X))
-        groups = X[PATIENT_COLUMN]
-    check_consistent_length(X, groups)
-    groups = column_or_1d(groups)
-    missing = np.flatnonzero(pd.isna(groups))
-    if len(missing):
-        raise ValueError(f"row {missing[0]} has no patient; name one, or leave the row out")
-    return groups
+        return on_both_sides(pd.factorize(patients)[0], self.folds)["code"].nunique()
 
 
 def make_folds(cv, X, y, patients):
@@ -167,10 +135,7 @@ def make_folds(cv, X, y, patients):
         is_grouped = len(set(patients)) < len(patients)
         kind = StratifiedGroupKFold if is_grouped else StratifiedKFold
         cv = kind(n_folds, shuffle=True, random_state=0)
-    with warnings.catch_warnings():
-        # Some splitters warn that they do not need the patients, and say so by a warning alone.
-        warnings.filterwarnings("ignore", "The groups parameter is ignored")
-        return list(check_cv(cv, y, classifier=True).split(X, y, patients))
+    return split_rows(cv, X, y, patients)
 
 
 def fit_out_of_fold(model, X, y, folds, *, params, n_jobs):

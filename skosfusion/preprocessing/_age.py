@@ -11,6 +11,7 @@ from ._columns import (
     is_number,
     read_numbers,
     read_table,
+    shown_number,
     to_float32,
 )
 
@@ -188,6 +189,6 @@ def _check_ages(ages, column, youngest, oldest):
         )
     start = "Negative values in data: age" if ages[row] < 0 else "age"
     raise ValueError(
-        f"{start} {ages[row]:g} in column {column!r}, row {row} is outside the valid range "
-        f"{youngest} to {oldest} years; {remedy}"
+        f"{start} {shown_number(ages[row])} in column {column!r}, row {row} is outside the valid "
+        f"range {youngest} to {oldest} years; {remedy}"
     )

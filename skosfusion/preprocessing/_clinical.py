@@ -1,6 +1,10 @@
 """The normalisation of a whole clinical table."""
 
+import difflib
+from contextlib import contextmanager
+
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -55,8 +59,10 @@ def make_clinical_transformer(
     Raises
     ------
     ValueError
-        For an argument out of its set. The transformer raises it for a missing column, a column
-        without any value in `fit`, and whatever its steps refuse.
+        For an argument out of its set. The transformer raises it for a missing or repeated column,
+        a table without rows, a column without any value in `fit`, and whatever its steps refuse.
+    TypeError
+        The transformer raises it for what is no DataFrame, and for column names that are not str.
 
     See Also
     --------
@@ -100,8 +106,70 @@ def make_clinical_transformer(
     if not steps:
         raise ValueError("image, gender, age and kits are all left out; give at least one of them")
 
-    transformer = ColumnTransformer(steps, remainder="drop", verbose_feature_names_out=False)
+    transformer = _ClinicalTransformer(steps, remainder="drop", verbose_feature_names_out=False)
     return transformer.set_output(transform="pandas")
+
+
+class _ClinicalTransformer(ColumnTransformer):
+    """A ColumnTransformer that says what is wrong with a table, and the remedy."""
+
+    def fit_transform(self, X, y=None, **params):
+        self._check_table(X, self.transformers)
+        with earlier_fit_kept(self):
+            return super().fit_transform(X, y, **params)
+
+    def transform(self, X, **params):
+        check_is_fitted(self)
+        steps = [step for step in self.transformers_ if isinstance(step[1], BaseEstimator)]
+        self._check_table(X, steps)
+        return super().transform(X, **params)
+
+    def _check_table(self, X, steps):
+        if not isinstance(X, pd.DataFrame):
+            raise TypeError(
+                f"X must be a pandas DataFrame, whose columns are found by name; got a "
+                f"{type(X).__name__}"
+            )
+        if len(X) == 0:
+            raise ValueError("X has no rows; at least one is needed")
+        columns = X.columns.tolist()
+        for column in columns:
+            if type(column) is not str:
+                raise TypeError(
+                    f"X has a column named {column!r} ({type(column).__name__}); names must be "
+                    "str: X.columns = X.columns.map(str)"
+                )
+        for name, _, wanted in steps:
+            for column in [wanted] if isinstance(wanted, str) else wanted:
+                _check_column(column, columns, name)
+
+
+@contextmanager
+def earlier_fit_kept(*estimators):
+    """Give estimators their earlier state back if the block fails."""
+    earlier = [dict(vars(estimator)) for estimator in estimators]
+    try:
+        yield
+    except BaseException:
+        for estimator, state in zip(estimators, earlier, strict=True):
+            vars(estimator).clear()
+            vars(estimator).update(state)
+        raise
+
+
+def _check_column(column, columns, step):
+    """Raise ValueError unless a table has exactly one column of this name."""
+    count = columns.count(column)
+    if count > 1:
+        raise ValueError(f"X has {count} columns named {column!r}; rename or drop all but one")
+    if count == 0:
+        near = difflib.get_close_matches(str(column), map(str, columns), n=1)
+        name = step if step in ("image", "gender", "age") else "kits"
+        raise ValueError(
+            f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}"
+            + (f", the nearest is {near[0]!r}" if near else "")
+            + f"; name the columns of your table with make_clinical_transformer({name}=...)"
+        )
 
 
 def check_kits(kits):
@@ -115,9 +183,9 @@ def check_kits(kits):
             isinstance(kit, tuple | list)
             and len(kit) == 3
             and isinstance(kit[0], str)
-            and (all(isinstance(limit, str) for limit in kit[1:]) or has_fixed_limits(kit))
+            and (_has_limit_columns(kit) or (has_fixed_limits(kit) and kit[1] < kit[2]))
         )
-        allowed = "(value, low, high): a column, and two columns or two numbers"
+        allowed = "(value, low, high): a column, and two other columns or two numbers, low < high"
         check_parameter(f"kits[{name!r}]", kit, valid, allowed)
     return kits
 
@@ -125,6 +193,11 @@ def check_kits(kits):
 def has_fixed_limits(kit):
     """Tell whether the limits of a kit are numbers, not columns."""
     return all(is_number(limit) for limit in kit[1:])
+
+
+def _has_limit_columns(kit):
+    """Tell whether value and limits of a kit are three columns."""
+    return all(isinstance(part, str) for part in kit) and len(set(kit)) == 3
 
 
 def _kit_scaler(kit):

@@ -1,6 +1,7 @@
 """Reading clinical columns: numbers, missing values, and errors that say where."""
 
 import decimal
+import math
 import numbers
 import re
 
@@ -14,13 +15,35 @@ MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
 
 # Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SHOWN = 5
+
+
+_SHOWN_CHARACTERS = 80
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def spelling(cell):
     """Return the text of a cell, without surrounding white space and in one case."""
-    if isinstance(cell, numbers.Real) and float(cell).is_integer() and not is_bool(cell):
+    return whole_text(cell).casefold()
+
+
+def whole_text(cell):
+    """Return the text of a cell, without surrounding white space and as "17" for 17.0."""
+    is_number = isinstance(cell, numbers.Real | decimal.Decimal) and not is_bool(cell)
+    if is_number and as_float(cell).is_integer():
         cell = int(cell)
-    return str(cell).strip().casefold()
+    return str(cell).strip()
+
+
+def shown_cell(cell):
+    """Return a cell as errors show it: without the names of NumPy's types, and cut if long."""
+    text = repr(cell.item() if isinstance(cell, np.generic) else cell)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def shown_number(value):
+    """Return a number as errors show it: 40 for 40.0, and in full otherwise."""
+    return f"{value:.15g}"
 
 
 def is_bool(value):
@@ -30,7 +53,17 @@ def is_bool(value):
 
 def is_number(value):
     """Tell whether a value is a finite real number, booleans aside."""
-    return isinstance(value, numbers.Real) and not is_bool(value) and bool(np.isfinite(value))
+    return isinstance(value, numbers.Real) and not is_bool(value) and math.isfinite(as_float(value))
+
+
+def as_float(value):
+    """Return a number as float: infinite where it is too large, NaN where it is any NaN."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except ValueError:  # decimal's signalling NaN
+        return math.nan
 
 
 def is_number_text(text):
@@ -40,6 +73,8 @@ def is_number_text(text):
 
 def is_missing(cell, missing=MISSING):
     """Tell whether a cell is None, NaN, NA or spelled as one of `missing`."""
+    if isinstance(cell, decimal.Decimal) and cell.is_nan():
+        return True
     return pd.api.types.is_scalar(cell) and bool(pd.isna(cell) or spelling(cell) in missing)
 
 
@@ -59,11 +94,15 @@ def read_numbers(cells, column, *, missing=MISSING, rows=None):
             ],
             dtype=np.float64,
         )
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
+    # Larger values would end as infinities in float32; here the place and the cell are known.
+    outside = np.flatnonzero(np.abs(values) > _FLOAT32_MAX)
+    if outside.size:
+        first = outside[0]
+        kind = "infinite" if np.isinf(as_float(cells.iloc[first])) else "too large a"
         raise ValueError(
-            f"infinite value {values[infinite[0]]} in column {column!r}, row {rows[infinite[0]]}; "
-            "give a finite number, or leave the cell empty where the value is missing"
+            f"{kind} value {shown_cell(cells.iloc[first])} in column {column!r}, row "
+            f"{rows[first]}; give a finite number of at most {_FLOAT32_MAX:.3g}, or leave the "
+            "cell empty where the value is missing"
         )
     return values
 
@@ -71,18 +110,19 @@ def read_numbers(cells, column, *, missing=MISSING, rows=None):
 def _read_number(cell, column, row):
     where = f"column {column!r}, row {row}"
     if isinstance(cell, complex | np.complexfloating):
-        raise ValueError(f"Complex data not supported: {cell!r} in {where}")
+        raise ValueError(f"Complex data not supported: {cell!r} in {where}; give real numbers")
     if is_bool(cell) or not isinstance(cell, str | numbers.Real | decimal.Decimal):
         raise TypeError(
-            f"argument must be a string or a real number, got {cell!r} "
-            f"({type(cell).__name__}) in {where}"
+            f"argument must be a string or a real number, got {shown_cell(cell)} "
+            f"({type(cell).__name__}) in {where}; give numbers, or text that holds one"
         )
     if isinstance(cell, str) and not is_number_text(cell):
         raise ValueError(
-            f"cannot read {cell!r} in {where} as a number; correct the cell, or, if it stands for "
-            f"a missing value, load the table with load_cohort(..., na_values=[{cell!r}])"
+            f"cannot read {shown_cell(cell)} in {where} as a number; correct the cell (digits and "
+            "a decimal point, without a unit), or, if it stands for a missing value, load the "
+            f"table with load_cohort(..., na_values=[{shown_cell(cell)}])"
         )
-    return float(cell)
+    return as_float(cell)
 
 
 def read_table(estimator, X, read_column, *, reset):
@@ -136,3 +176,11 @@ def check_choice(name, value, choices):
     """Raise ValueError unless value is one of the choices."""
     allowed = " or ".join(repr(choice) for choice in choices)
     check_parameter(name, value, isinstance(value, str) and value in choices, allowed)
+
+
+def shown(values, noun, text=str):
+    """Return a count of things with the first few of them, for an error."""
+    values = list(values)
+    listed = ", ".join(text(value) for value in values[:_SHOWN])
+    more = ", ..." if len(values) > _SHOWN else ""
+    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({listed}{more})"

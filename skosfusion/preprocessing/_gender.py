@@ -1,5 +1,8 @@
 """Gender as a number."""
 
+import decimal
+import numbers
+
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -12,6 +15,7 @@ from ._columns import (
     count_missing,
     is_missing,
     read_table,
+    shown_cell,
     spelling,
 )
 
@@ -144,23 +148,23 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return codes
 
     def _code(self, cell, codes, column, row):
-        where = f"column {column!r}, row {row}"
+        shown, where = shown_cell(cell), f"column {column!r}, row {row}"
         if is_missing(cell, MISSING - codes.keys()):
             if self.missing == "error":
                 raise ValueError(
-                    f"missing gender {cell!r} in {where}; fill it in, or use missing='nan'"
+                    f"missing gender {shown} in {where}; fill it in, or use missing='nan'"
                 )
             return np.nan
-        if not isinstance(cell, str | int | float | np.integer | np.floating):
+        if not isinstance(cell, str | numbers.Real | decimal.Decimal | np.bool_):
             raise TypeError(
-                f"argument must be a string or a number, got {cell!r} ({type(cell).__name__}) "
-                f"in {where}"
+                f"argument must be a string or a number, got {shown} ({type(cell).__name__}) "
+                f"in {where}; give text, such as 'f', or a declared code"
             )
         if spelling(cell) in codes:
             return codes[spelling(cell)]
         if self.unknown == "error":
             raise ValueError(
-                f"unknown gender {cell!r} in {where}; allowed are {sorted(codes)} in any case; "
+                f"unknown gender {shown} in {where}; allowed are {sorted(codes)} in any case; "
                 "name further spellings in female= or male=, or use unknown='missing' or 'zero'"
             )
         return _UNKNOWN[self.unknown]

@@ -13,11 +13,12 @@ from ._columns import (
     is_number,
     read_numbers,
     read_table,
+    shown_number,
     to_float32,
 )
 
 # Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
-_SUSPECT_RATIO = 8.0
+_SUSPECT_RATIO = 6.0
 
 
 class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -50,7 +51,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Warns
     -----
     UserWarning
-        In `fit`, if the median of a value is 8 times the middle of its range or more, or one eighth
+        In `fit`, if the median of a value is 6 times the middle of its range or more, or one sixth
         or less and below the range: the unit of the value may not be that of the range.
 
     See Also
@@ -136,7 +137,9 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         values, low, high = self._read(X, reset=False)
         self._refuse_negative(values)
-        return to_float32((values - low) / (high - low), self._value_columns())
+        with np.errstate(over="ignore"):  # what overflows is refused
+            normalised = (values - low) / (high - low)
+        return to_float32(normalised, self._value_columns())
 
     def inverse_transform(self, X):
         """Return values in the unit of their limits.
@@ -211,14 +214,15 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return
         for row, column in np.argwhere(values < 0):
             raise ValueError(
-                f"Negative values in data: {values[row, column]:g} in column "
+                f"Negative values in data: {shown_number(values[row, column])} in column "
                 f"{self._value_columns()[column]!r}, row {row}; correct it, leave it empty if "
                 "unknown, or use allow_negative=True"
             )
 
     def _warn_of_units(self, values, low, high):
         middle = np.broadcast_to((low + high) / 2, values.shape)
-        ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
+        with np.errstate(over="ignore"):
+            ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
         below = np.nanmedian(values - low, axis=0) < 0
         for ratio, is_below, column in zip(ratios.T, below, self._value_columns(), strict=True):
             median = np.nanmedian(ratio) if np.isfinite(ratio).any() else 1.0
@@ -247,12 +251,12 @@ def _check_limits(table, columns):
     for name, limit in zip(columns[1:], (low, high), strict=True):
         for row in np.flatnonzero(~np.isnan(value) & np.isnan(limit)):
             raise ValueError(
-                f"column {columns[0]!r}, row {row} has the value {value[row]:g}, but its limit in "
-                f"column {name!r} is missing; fill the limit in, or leave the value out"
+                f"column {columns[0]!r}, row {row} has the value {shown_number(value[row])}, but "
+                f"its limit in column {name!r} is missing; fill the limit in, or leave it out"
             )
     for row in np.flatnonzero(high <= low):
         raise ValueError(
-            f"normal range of column {columns[0]!r}, row {row} has L={low[row]:g} (column "
-            f"{columns[1]!r}) and H={high[row]:g} (column {columns[2]!r}), but H must be above L; "
-            "correct the limits, they are never swapped for you"
+            f"normal range of column {columns[0]!r}, row {row} has L={shown_number(low[row])} "
+            f"(column {columns[1]!r}) and H={shown_number(high[row])} (column {columns[2]!r}), but "
+            "H must be above L; correct the limits, they are never swapped for you"
         )

@@ -1,0 +1,372 @@
+"""A fitted classifier as description and tensors for a model file, and back."""
+
+import os
+import re
+import warnings
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from skorch.history import History
+
+from .. import __version__
+from ..exceptions import ModelFileError
+from ..network import FusionNetwork
+from ..weights import encoder_part
+from ._checks import check_parameters
+from ._components import Decoder, encode
+from ._hardware import resolve_device
+
+# To be raised when older versions could not read a file.
+FORMAT = 1
+_VERSIONS = ("torch", "torchvision", "skorch", "scikit-learn", "numpy", "pillow")
+# Of the machine, or able to do harm where a stranger chose them.
+_NOT_KEPT = re.compile(
+    r"memory|compile|torch_load_kwargs|iterator_(train|valid)__(num_workers|pin_memory|timeout)"
+)
+# Not needed to predict: what has no form in a file is left out.
+_OF_TRAINING = re.compile(r"(callbacks|optimizer|iterator_train|train_split)(__.*)?|random_state")
+_OF_COMPONENTS = re.compile(
+    r"(module|criterion|optimizer|callbacks|iterator_train|iterator_valid|dataset)__\w+"
+)
+# Batches are padded to their full size, and pictures are read in theirs.
+_LARGEST = {"batch_size": 2**18, "iterator_valid__batch_size": 2**18, "image_size": 2**13}
+_MODULE, _OPTIMIZER = "module.", "optimizer."
+_CONSTANTS = ("pixel_mean", "pixel_std")
+_LABELS = {"b": bool, "i": int, "u": int, "f": float, "U": str}
+
+
+def versions():
+    """Tell what decides how a model computes.
+
+    Returns
+    -------
+    dict of str to str
+        Version by package.
+    """
+    return {"skosfusion": __version__} | {name: version(name) for name in _VERSIONS}
+
+
+def describe(classifier):
+    """Turn a fitted classifier into what a model file holds.
+
+    Parameters
+    ----------
+    classifier : FusionClassifier
+        Fitted.
+
+    Returns
+    -------
+    description : dict
+        Parameters, labels, columns, preprocessing of images, history and versions, for JSON.
+    tensors : dict of str to Tensor
+        Network, pixel scale, and state of the optimiser.
+
+    Raises
+    ------
+    ValueError
+        For a parameter that prediction needs and that has no form in a file.
+
+    Warns
+    -----
+    UserWarning
+        For parameters of training that have none; they are left out.
+    """
+    parameters, left_out = {}, []
+    for name, value in classifier.get_params(deep=False).items():
+        if _NOT_KEPT.fullmatch(name):
+            continue
+        if name in _LARGEST and isinstance(value, int) and value > _LARGEST[name]:
+            raise ValueError(f"{name}={value} cannot be saved; at most {_LARGEST[name]} can")
+        if name == "weights" and not isinstance(value, (str, type(None))):
+            value = os.fspath(value)
+        if name == "weights" and isinstance(value, str):
+            value = os.path.basename(value)  # folders of this machine concern nobody else
+        try:
+            parameters[name] = encode(value)
+        except TypeError as error:
+            if not _OF_TRAINING.fullmatch(name):
+                raise ValueError(
+                    f"{name} cannot be saved: {error}; the model needs it to predict, so put it "
+                    "into a class of your own, and trust that class in load"
+                ) from error
+            left_out.append(name)
+    if left_out:
+        warnings.warn(
+            f"{', '.join(left_out)} cannot be saved and will be missing in the loaded model, which "
+            "does not need them to predict; set them again before it is trained",
+            stacklevel=3,
+        )
+    module = classifier.module_
+    tensors = {_MODULE + name: value for name, value in module.state_dict().items()}
+    tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
+    optimizer, states = _split_optimizer(classifier.optimizer_.state_dict())
+    dtype = getattr(module, "encoder_dtype", None)
+    names = getattr(classifier, "feature_names_in_", None)
+    description = {
+        "format": FORMAT,
+        "kind": "classifier",
+        "versions": versions(),
+        "parameters": parameters,
+        "classes": _describe_labels(classifier.classes_inferred_),
+        "n_features_in": classifier.n_features_in_,
+        "feature_names_in": None if names is None else names.tolist(),
+        "class_weights": encode(
+            None if classifier._class_weights_ is None else classifier._class_weights_.tolist()
+        ),
+        "seed": classifier._seed_,
+        "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
+        "encoder_has_trained": classifier._encoder_has_trained_,
+        "device": next(module.parameters()).device.type,
+        "optimizer": optimizer,
+        "history": _describe_history(classifier.history_),
+    }
+    return description, tensors | states
+
+
+def _describe_labels(classes):
+    kind = classes.dtype.kind
+    if kind == "O" and all(isinstance(label, (str, bool, int, float)) for label in classes):
+        return {"dtype": "object", "values": classes.tolist()}
+    if kind in _LABELS:
+        return {"dtype": classes.dtype.str, "values": encode(classes.tolist())}
+    raise ValueError(
+        f"labels of type {classes.dtype} cannot be saved; use texts, numbers or booleans"
+    )
+
+
+def _describe_history(history):
+    """Keep what is plain; callbacks may record anything."""
+    epochs = []
+    for epoch in history.to_list():
+        plain = {}
+        for name in epoch.keys() - {"batches"}:
+            with suppress(TypeError):
+                plain[name] = encode(epoch[name])
+        epochs.append(dict(sorted(plain.items())))
+    return epochs
+
+
+def _split_optimizer(state):
+    """Part an optimiser's state into JSON and tensors."""
+    tensors, entries = {}, {}
+    for number, values in state["state"].items():
+        entries[str(number)] = {}
+        for name, value in values.items():
+            is_tensor = isinstance(value, torch.Tensor)
+            if is_tensor:
+                tensors[f"{_OPTIMIZER}{number}.{name}"] = value
+            entries[str(number)][name] = {"tensor": True} if is_tensor else encode(value)
+    return {"state": entries, "param_groups": encode(state["param_groups"])}, tensors
+
+
+def _join_optimizer(described, tensors, decoder):
+    state = {}
+    for number, values in described["state"].items():
+        state[int(number)] = {
+            name: tensors[f"{_OPTIMIZER}{number}.{name}"]
+            if value == {"tensor": True}
+            else decoder.decode(value)
+            for name, value in values.items()
+        }
+    return {"state": state, "param_groups": decoder.decode(described["param_groups"])}
+
+
+@contextmanager
+def one_error(path):
+    """Turn whatever a stranger's model file makes go wrong into one type of error."""
+    try:
+        yield
+    except (ModelFileError, Warning):
+        raise
+    except Exception as error:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} holds no usable model: {error!s:.500}"
+        ) from error
+
+
+def restore(kind, description, tensors, *, trusted=()):
+    """Make a fitted classifier of what a model file holds.
+
+    Parameters
+    ----------
+    kind : type
+        `FusionClassifier` or a class derived from it.
+    description : dict
+        From `describe`, or of a stranger.
+    tensors : dict of str to Tensor
+        Likewise.
+    trusted : iterable of type, default=()
+        Classes of the user's that the file may name.
+
+    Returns
+    -------
+    FusionClassifier
+        Fitted.
+
+    Raises
+    ------
+    Exception
+        Of any type, for whatever does not fit; see `one_error`.
+
+    Warns
+    -----
+    UserWarning
+        For other versions, and for a device that is not here.
+    """
+    if description["format"] != FORMAT:
+        raise ValueError(
+            f"it has the format {description['format']!r:.50}, and this version of skosfusion "
+            f"({__version__}) reads {FORMAT}; load it with the version that wrote it, "
+            f"{description['versions']['skosfusion']!r:.50}"
+        )
+    decoder = Decoder(trusted)
+    known = kind().get_params(deep=False)
+    parameters = {}
+    for name, value in description["parameters"].items():
+        if name not in known and not _OF_COMPONENTS.fullmatch(name):
+            raise ValueError(f"{kind.__name__} has no parameter {name!r:.50}")
+        if not _NOT_KEPT.fullmatch(name):
+            parameters[name] = decoder.decode(value)
+    for name, largest in _LARGEST.items():
+        if not isinstance(parameters.get(name, 1), int) or parameters.get(name, 1) > largest:
+            raise ValueError(f"{name}={parameters[name]!r:.50} is not allowed; at most {largest}")
+    classifier = kind(**parameters)
+    check_parameters(classifier)
+    _place(classifier, description["device"])
+    _restore_inputs(classifier, description)
+    state = {
+        name.removeprefix(_MODULE): value
+        for name, value in tensors.items()
+        if name.startswith(_MODULE)
+    }
+    _refuse_other_shapes(classifier, state)
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"its entry {name!r:.100} is not finite")
+
+    classifier._encoder_state_to_restore_ = _of_encoder(state)
+    with classifier._resolved_device():
+        classifier.initialize()
+    module = classifier.module_
+    module.load_state_dict(state)
+    for name in _CONSTANTS:
+        if hasattr(module, name):
+            getattr(module, name).copy_(tensors[name].view_as(getattr(module, name)))
+    dtype = description["encoder_dtype"]
+    if hasattr(module, "encoder_dtype"):
+        module.encoder_dtype = {None: None, "bfloat16": torch.bfloat16}[dtype]
+    optimizer = _join_optimizer(description["optimizer"], tensors, decoder)
+    classifier.optimizer_.load_state_dict(optimizer)
+    classifier._encoder_has_trained_ = bool(description["encoder_has_trained"])
+    classifier.history_ = History(
+        {name: decoder.decode(value) for name, value in epoch.items()} | {"batches": []}
+        for epoch in description["history"]
+    )
+    _warn_of_versions(description["versions"])
+    return classifier
+
+
+def _place(classifier, device):
+    """Let a model of an accelerator that is not here compute on the processor."""
+    if not isinstance(device, str):
+        raise TypeError(f"its device is {device!r:.50}")
+    try:
+        here = resolve_device(classifier.device).type
+    except ValueError:
+        here = classifier.device = "cpu"
+    if here != device:
+        warnings.warn(
+            f"the model was fitted on {device!r:.20} and computes on {here!r} here, where results "
+            "may differ in the last digits",
+            stacklevel=4,
+        )
+
+
+def _restore_inputs(classifier, description):
+    """Set what `fit` found out about columns and labels."""
+    n_features, names = description["n_features_in"], description["feature_names_in"]
+    if not isinstance(n_features, int) or isinstance(n_features, bool) or n_features < 1:
+        raise ValueError(f"n_features_in={n_features!r:.50} is no number of columns")
+    classifier.n_features_in_ = n_features
+    if names is not None:
+        if len(names) != n_features or not all(isinstance(name, str) for name in names):
+            raise ValueError("its names of columns do not fit their number")
+        classifier.feature_names_in_ = np.array(names, dtype=object)
+    image = classifier.image_column
+    if image is not None and (names is None or image not in names):
+        raise ValueError(f"its image column {image!r:.50} is not among its columns")
+    classifier.classes_inferred_ = _labels(description["classes"])
+    weights = description["class_weights"]
+    if weights is not None and len(weights) != len(classifier.classes_inferred_):
+        raise ValueError("its class weights are not one a class")
+    classifier._class_weights_ = None if weights is None else torch.tensor(weights)
+    seed = description["seed"]
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r:.50} is no seed")
+    classifier._seed_ = seed
+
+
+def _labels(described):
+    values, dtype = described["values"], described["dtype"]
+    if not isinstance(values, list) or len(values) < 2:
+        raise ValueError("its classes are no list of two or more")
+    if dtype == "object":
+        if not all(isinstance(value, (str, bool, int, float)) for value in values):
+            raise TypeError("its classes are no plain values")
+        return np.array(values, dtype=object)
+    if not re.fullmatch(r"[<>|](b1|[iuf][1248]|U\d{1,4})", dtype):
+        raise ValueError(f"its classes have the type {dtype!r:.50}")
+    plain = _LABELS[dtype[1]]
+    if not all(type(value) is plain for value in values):
+        raise TypeError(f"its classes are not all of type {plain.__name__}")
+    classes = np.array(values, dtype=dtype)
+    if classes.tolist() != values or len(np.unique(classes)) != len(values):
+        raise ValueError("its classes are not distinct values of their type")
+    return classes
+
+
+def _refuse_other_shapes(classifier, state):
+    """Compare the network that would be built with the tensors there are, before it is built."""
+    arguments = classifier._module_arguments()
+    width = arguments["hidden_units"]
+    first, last = state.get("head.0.weight"), state.get("head.2.weight")
+    if classifier.module is FusionNetwork or (first is not None and last is not None):
+        n_clinical, n_classes = arguments["n_clinical"], arguments["n_classes"]
+        if (
+            first.shape[0] != width
+            or first.shape[1] < n_clinical
+            or last.shape != (n_classes, width)
+        ):
+            raise ValueError(
+                f"its head has the shapes {tuple(first.shape)} and {tuple(last.shape)}, which do "
+                f"not fit hidden_units={width}, {n_clinical} clinical inputs, {n_classes} classes"
+            )
+    elif max(width, arguments["n_clinical"]) > 2**16:
+        raise ValueError(f"hidden_units={width} or the number of inputs is too large")
+    if isinstance(arguments["backbone"], str):
+        encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
+
+
+def _of_encoder(state):
+    return {
+        name.removeprefix("encoder."): value
+        for name, value in state.items()
+        if name.startswith("encoder.")
+    }
+
+
+def _warn_of_versions(there):
+    here = versions()
+    others = [
+        f"{name} {there[name]!s:.30} (here {here[name]})"
+        for name in here
+        if there.get(name) != here[name]
+    ]
+    if others:
+        warnings.warn(
+            f"the model was saved with other versions: {', '.join(others)}; compare some "
+            "predictions before you rely on it",
+            stacklevel=4,
+        )

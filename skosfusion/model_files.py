@@ -1,0 +1,140 @@
+"""Model files: tensors and a description in JSON under one digest; nothing in them can run."""
+
+import hashlib
+import json
+import os
+import stat
+import struct
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from .exceptions import ModelFileError
+from .files import sweep_temporary_files, write_atomically
+
+MAX_FILE_BYTES = 16 * 2**30
+"""Largest model file that is read, in bytes."""
+
+# The header of ResNet152 takes 0.1 MB.
+_MAX_HEADER_BYTES = 16 * 2**20
+_DESCRIPTION, _DIGEST = "skosfusion", "sha256"
+
+
+def write_model_file(path, description, tensors):
+    """Write a model so that `path` holds either its old content or all of the new.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file, in a folder that exists.
+    description : dict
+        What is not a tensor, as JSON can hold it.
+    tensors : dict of str to Tensor
+        The tensors.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an earlier one is left as it was.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from skosfusion.model_files import read_model_file, write_model_file
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_model_file(f"{folder}/model.safetensors", {"a": 1}, {"w": torch.ones(2)})
+    ...     read_model_file(f"{folder}/model.safetensors")
+    ({'a': 1}, {'w': tensor([1., 1.])})
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"the folder {str(path.parent)!r} of the model file does not exist; make it first"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{str(path)!r} is a folder; name a file in it")
+    # Copies: entries that share memory would be refused.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    text = json.dumps(description, allow_nan=False)
+    metadata = {_DESCRIPTION: text, _DIGEST: _digest(text, tensors)}
+    sweep_temporary_files(path.parent, of=path.name)
+    write_atomically(path, safetensors.torch.save(tensors, metadata), durable=True)
+
+
+def read_model_file(path):
+    """Read a model file of a stranger.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.
+
+    Returns
+    -------
+    description : dict
+        What `write_model_file` was given; only the digest has been checked.
+    tensors : dict of str to Tensor
+        The tensors, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is no regular file, damaged, cut off, or not of this kind.
+    """
+    content = _read(path)
+    try:
+        tensors = safetensors.torch.load(content)
+        (length,) = struct.unpack_from("<Q", content)
+        if length > _MAX_HEADER_BYTES:
+            raise ValueError(f"its header has {length} bytes")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        text = metadata[_DESCRIPTION]
+        if metadata[_DIGEST] != _digest(text, tensors):
+            raise ValueError("its content does not match its digest")
+        description = json.loads(text, parse_constant=_refuse_constant)
+        if not isinstance(description, dict):
+            raise TypeError("its description is no object")
+    except Exception as error:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} is damaged, cut off, or no model file of skosfusion "
+            f"({type(error).__name__}: {error!s:.200}); save the model again"
+        ) from error
+    return description, tensors
+
+
+def _read(path):
+    name = os.fspath(path)
+    try:
+        # A pipe would keep the reader waiting for ever.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(name, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ModelFileError(f"{name!r} is a folder, pipe or device; name a model file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise ModelFileError(
+                    f"{name!r} has {status.st_size} bytes, more than the {MAX_FILE_BYTES} allowed"
+                )
+            return file.read(status.st_size)
+    except (ModelFileError, FileNotFoundError):
+        raise
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"model file {name!r} cannot be read: {error}") from error
+
+
+def _digest(text, tensors):
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _refuse_constant(name):
+    raise ValueError(f"it holds the number {name}")

@@ -1,0 +1,327 @@
+"""Whether a model is about to be tested on what it has been trained on."""
+
+import difflib
+import warnings
+from collections.abc import Hashable
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+from ..exceptions import LeakageWarning
+from ..images._open import check_integer
+from ..images._read import ReadOptions, read_options
+from ..preprocessing._columns import check_choice, check_parameter
+from ._folds import (
+    PATIENT_COLUMN,
+    codes_of,
+    complete_column,
+    on_both_sides,
+    patients_of,
+    row_numbers,
+    split_rows,
+)
+from ._leakage_report import NOT_CHECKED, describe, leak_text
+from ._pictures import image_names, picture_codes
+
+_TARGET = "diagnosis"
+_IMAGE = "image"
+_IMAGE_OPTIONS = sorted(set(ReadOptions._fields) - {"image_size"})
+
+
+def check_leakage(
+    frame,
+    groups=None,
+    cv=None,
+    *,
+    target="diagnosis",
+    image="image",
+    image_options=None,
+    on_leak="warn",
+    n_threads=None,
+    verbose=1,
+):
+    """Find patients and pictures that stand on both sides of a split, before anything is trained.
+
+    A model that is tested on patients or pictures it has been trained on gets scores that are too
+    good. Found are patients on both sides of a split; pictures that are in the table more than
+    once, under other names, labels or patients perhaps, and those on both sides of a split; and
+    patients with two labels.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_samples, n_features)
+        One row an image, such as ``cohort.frame``.
+    groups : array-like of shape (n_samples,) or None, default=None
+        Patient of each row. None: column ``patient_id`` of `frame` where there is one, else each
+        row is a patient.
+    cv : int, splitter, iterable or None, default=None
+        What will be passed to ``cross_validate``, read as it does for a classifier: an int makes
+        stratified folds that do *not* keep patients together. A splitter gets the patients. None
+        checks no split.
+    target : str, array-like of shape (n_samples,) or None, default="diagnosis"
+        Labels, or their column. Without it, or where `frame` has no column of the default name, no
+        labels are checked.
+    image : str or None, default="image"
+        Column of the image files. With None, or where `frame` has no column of the default name, no
+        image is read.
+    image_options : dict or None, default=None
+        Options of `skosfusion.images.read_image` but for ``image_size``, such as those of a
+        `FusionClassifier`.
+    on_leak : {"warn", "error", "ignore"}, default="warn"
+        What to do about a leak.
+    n_threads : int or None, default=None
+        Threads that decode images; None for as many as there are cores.
+    verbose : int, default=1
+        0 shows no bar; others show one if images take more than three seconds.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        leaks : bool
+            Whether a patient or a picture stands on both sides of a split. Without a split: whether
+            rows of several patients show one picture, which a split by patient tears apart.
+        n_folds : int
+            Folds that were checked.
+        n_leaking_patients, n_leaking_images : int
+            Patients and pictures on both sides of any split.
+        patients_on_both_sides : DataFrame
+            "fold" (counted from 0) and "patient".
+        images_on_both_sides : DataFrame
+            "fold" and "picture".
+        repeated_images : DataFrame
+            One line a row of `frame` whose picture is in other rows, too: "picture" (a number),
+            "row" (position in `frame`), "image", "patient" and "label" of that row; then what holds
+            for the picture: "several_names", "several_patients", "several_labels" and
+            "on_both_sides".
+        patients_with_two_labels : DataFrame
+            "patient", "label" and "n_rows", one line a label of a patient who has several.
+        DESCR : str
+            What was checked and found, for people; names at most five of each.
+
+    Raises
+    ------
+    ValueError
+        For an empty table; a named column that is not there; a row without a patient or label;
+        `groups` or `target` of another length; folds that are no rows of the table; an int for `cv`
+        without labels, which it would stratify by; a leak, with ``on_leak="error"``.
+    TypeError
+        If `frame` is not a DataFrame, or a path is neither a str nor an os.PathLike.
+    FileNotFoundError, ImageError
+        For an image that cannot be read, as `skosfusion.images.read_image` does, with its row.
+
+    Warns
+    -----
+    LeakageWarning
+        Once for all leaks, with ``on_leak="warn"``.
+
+    Notes
+    -----
+    A picture is known by its decoded pixels at full size. One that was saved again without loss,
+    with other metadata, or grey as RGB, is the same; one that was resized, cropped, or saved as
+    JPEG again is another and is not found. All files are read and decoded once; rows without a path
+    are passed over.
+
+    A random splitter without a `random_state` splits otherwise each time: what is checked is not
+    what ``cross_validate`` will do. Give it one, or pass the folds, ``list(cv.split(...))``, to
+    both. Positions count, not the index of `frame`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.model_selection import GroupKFold
+    >>> from skosfusion import check_leakage
+    >>> frame = pd.DataFrame({"patient_id": ["a", "a", "b", "b"], "diagnosis": [1, 1, 0, 0]})
+    >>> check_leakage(frame, cv=GroupKFold(2)).leaks
+    False
+    >>> found = check_leakage(frame, cv=2, on_leak="ignore")
+    >>> found.patients_on_both_sides["patient"].unique().tolist()
+    ['a', 'b']
+    """
+    _check(frame, image_options, on_leak, n_threads)
+    patients = patients_of(frame, groups)
+    is_known = groups is not None or PATIENT_COLUMN in frame.columns
+    labels = _labels(frame, target)
+    paths = None if image is None else _column(frame, image, "image", _IMAGE)
+    names = None if paths is None else image_names(paths)
+    folds = _folds(cv, frame, labels, patients if is_known else None)
+    pictures = np.full(len(frame), -1)
+    if names is not None:
+        options = read_options(image_size=None, **(image_options or {}))
+        pictures = picture_codes(names, options, n_threads=n_threads, verbose=verbose)
+
+    codes, known = codes_of(patients, "patient")
+    shared = on_both_sides(codes, folds)
+    shared["patient"] = known[shared.pop("code")]
+    pictures = _only_repeated(pictures)
+    shared_pictures = on_both_sides(pictures, folds).rename(columns={"code": "picture"})
+    found = Bunch(
+        n_folds=len(folds),
+        n_leaking_patients=shared["patient"].nunique(),
+        n_leaking_images=shared_pictures["picture"].nunique(),
+        patients_on_both_sides=shared,
+        images_on_both_sides=shared_pictures,
+        repeated_images=_repeated(pictures, names, patients, labels, shared_pictures),
+        patients_with_two_labels=_two_labels(patients, labels),
+    )
+    found.leaks = bool(
+        found.repeated_images["several_patients"].any()
+        if cv is None
+        else found.n_leaking_patients + found.n_leaking_images
+    )
+    who = "patient" if is_known else "row"
+    found.DESCR = describe(
+        found,
+        {
+            "rows": str(len(frame)),
+            "patients": str(len(known))
+            if is_known
+            else f"not known (no {PATIENT_COLUMN!r}): each row counts as one",
+            "folds": f"{NOT_CHECKED} (cv=None)" if cv is None else str(len(folds)),
+            "labels": _not_checked("target", target)
+            if labels is None
+            else str(len(pd.unique(labels))),
+            "images": _not_checked("image", image) if names is None else _count_files(names),
+        },
+        who,
+    )
+    if found.leaks and on_leak != "ignore":
+        text = leak_text(found, who)
+        if on_leak == "error":
+            raise ValueError(text)
+        warnings.warn(text, LeakageWarning, stacklevel=2)
+    return found
+
+
+def _check(frame, image_options, on_leak, n_threads):
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(
+            f"frame must be a DataFrame with one row an image, got {type(frame).__name__}"
+        )
+    if not len(frame):
+        raise ValueError("frame has no rows; give at least one")
+    check_choice("on_leak", on_leak, ("warn", "error", "ignore"))
+    check_integer("n_threads", n_threads, minimum=1, optional=True)
+    check_parameter(
+        "image_options",
+        image_options,
+        image_options is None
+        or (isinstance(image_options, dict) and set(_IMAGE_OPTIONS).issuperset(image_options)),
+        f"None or a dict of options of skosfusion.images.read_image, {_IMAGE_OPTIONS}",
+    )
+
+
+def _column(frame, name, parameter, default):
+    """Return a column; None where there is none of the default name."""
+    check_parameter(parameter, name, isinstance(name, Hashable), "a column name, or None")
+    if name not in frame.columns:
+        if name == default:
+            return None
+        columns = [str(column) for column in frame.columns]
+        near = difflib.get_close_matches(str(name), columns, n=1)
+        raise ValueError(
+            f"no column {name!r} in frame, for {parameter}; the columns are {columns}"
+            + (f", the nearest is {near[0]!r}" if near else "")
+            + f"; name one of them, or give {parameter}=None to leave this out"
+        )
+    if isinstance(frame[name], pd.DataFrame):
+        raise ValueError(f"frame has more than one column named {name!r}; rename one of them")
+    return frame[name]
+
+
+def _labels(frame, target):
+    if target is not None and pd.api.types.is_scalar(target):
+        target = _column(frame, target, "target", _TARGET)
+    return None if target is None else complete_column(frame, target, "label")
+
+
+def _folds(cv, frame, labels, patients):
+    """Row numbers of the folds that scikit-learn would make."""
+    if cv is None:
+        return []
+    if labels is None and isinstance(cv, Integral):
+        raise ValueError(
+            f"cv={cv!r} makes folds that are stratified by labels, and there are none; name their "
+            "column in target, or give a splitter such as GroupKFold"
+        )
+    folds = []
+    for number, fold in enumerate(split_rows(cv, frame, labels, patients)):
+        try:
+            train, test = fold
+            folds.append((row_numbers(train, len(frame)), row_numbers(test, len(frame))))
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"fold {number} of cv does not hold training and test rows of this table of "
+                f"{len(frame)} rows ({error}); make the folds on this table, with positions or "
+                "masks"
+            ) from error
+    if not folds:
+        raise ValueError("cv holds no folds; give at least one pair of training and test rows")
+    return folds
+
+
+def _only_repeated(pictures):
+    """Give new numbers to the pictures of several rows, and -1 to the others."""
+    counts = np.bincount(pictures[pictures >= 0])
+    repeated = np.flatnonzero(counts > 1)
+    numbers = np.full(len(counts) + 1, -1)
+    numbers[repeated] = np.arange(len(repeated))
+    return numbers[pictures]
+
+
+def _repeated(pictures, names, patients, labels, shared):
+    """Tell for each row with a repeated picture what else its picture goes by."""
+    rows = np.flatnonzero(pictures >= 0)
+    rows = rows[np.argsort(pictures[rows], kind="stable")]
+    pictures = pictures[rows]
+    table = pd.DataFrame(
+        {
+            "picture": pictures,
+            "row": rows,
+            "image": None if names is None else names[rows],
+            "patient": patients[rows],
+            "label": None if labels is None else labels[rows],
+        }
+    )
+    for column in ("names", "patients", "labels"):
+        values = pd.factorize(table["image" if column == "names" else column[:-1]])[0]
+        pairs = _pairs(pictures, values)
+        several = pairs.loc[pairs["n_others"] > 1, "code"]
+        table[f"several_{column}"] = np.isin(pictures, several)
+    table["on_both_sides"] = np.isin(pictures, shared["picture"])
+    return table
+
+
+def _two_labels(patients, labels):
+    if labels is None:
+        return pd.DataFrame(columns=["patient", "label", "n_rows"])
+    codes, known = codes_of(patients, "patient")
+    label_codes, classes = codes_of(labels, "label")
+    pairs = _pairs(codes, label_codes)
+    pairs = pairs[pairs["n_others"] > 1].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "patient": known[pairs["code"]],
+            "label": classes[pairs["other"]],
+            "n_rows": pairs["n_rows"],
+        }
+    )
+
+
+def _pairs(codes, others):
+    """Count rows of each pair of codes, and the different others that each code goes with."""
+    pairs = pd.DataFrame({"code": codes, "other": others})
+    pairs = pairs.groupby(["code", "other"]).size().reset_index(name="n_rows")
+    return pairs.assign(n_others=pairs.groupby("code")["other"].transform("size"))
+
+
+def _not_checked(parameter, value):
+    reason = f"{parameter}=None" if value is None else f"no column {value!r}"
+    return f"{NOT_CHECKED} ({reason})"
+
+
+def _count_files(names):
+    n_missing = int(pd.isna(names).sum())
+    files = f"{len(names) - n_missing} rows, read to the last pixel"
+    return files + (f"; {n_missing} without an image are passed over" if n_missing else "")
