@@ -16,8 +16,30 @@ from .mutations import mutate
 
 _N_ROWS = 8
 _TEXTS = ["", " ", "NA", "nan", "inf", "-inf", "1e999", "-0", "1_000", "0x10", "1,5", "٣", "½", "F"]
-_TEXTS += ["female", "\x00", "\ud800", "'", '"', "\n", "=1+1", "../a.png", "/etc/passwd", "a" * 4000]
-_TEXTS += ["9" * 400, "1e-400", "True", "2020-01-01", "[1]", "\ufeff", "image", "\u202e1", "-5", "130"]
+_TEXTS += [
+    "female",
+    "\x00",
+    "\ud800",
+    "'",
+    '"',
+    "\n",
+    "=1+1",
+    "../a.png",
+    "/etc/passwd",
+    "a" * 4000,
+]
+_TEXTS += [
+    "9" * 400,
+    "1e-400",
+    "True",
+    "2020-01-01",
+    "[1]",
+    "\ufeff",
+    "image",
+    "\u202e1",
+    "-5",
+    "130",
+]
 _VALUES = [None, np.nan, np.inf, -np.inf, 10**30, -1, 1e308, True, b"bytes", [1, 2], {"a": 1}, ()]
 _VALUES += [decimal.Decimal("1.5"), datetime.datetime(2020, 1, 1), datetime.timedelta(1)]
 _VALUES += [datetime.date(2020, 1, 1), "text", "1.5", 2**63, np.float32(3), "F", np.int8(1)]
@@ -103,7 +125,9 @@ def make_parquet(random):
             elif deed == 3 and len(table.columns) > 1:
                 table = table.drop(columns=column)
             else:
-                table = table.iloc[random.permutation(len(table))[: random.integers(len(table) + 1)]]
+                table = table.iloc[
+                    random.permutation(len(table))[: random.integers(len(table) + 1)]
+                ]
             content = _parquet(table)
         except Exception:  # noqa: BLE001 - what cannot be written is of no use here
             return "table.parquet", mutate(_PARQUET, random)
