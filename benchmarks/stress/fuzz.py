@@ -152,4 +152,5 @@ def _tell(report, chosen, shared, scratch, marker):
 
 
 if __name__ == "__main__":
+    processes.end_in_order()
     sys.exit(main())

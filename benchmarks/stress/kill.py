@@ -160,4 +160,5 @@ def _rounded(seconds):
 
 
 if __name__ == "__main__":
+    processes.end_in_order()
     sys.exit(main())
