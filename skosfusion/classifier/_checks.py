@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.utils.validation import check_array, validate_data
 
 
@@ -22,8 +23,27 @@ def _is_milestones(value):
 
 _IMAGE_OPTIONS = {"contrast", "crop_box", "frame", "minimum_side", "percentiles"}
 
+
+def _is_random_state(value):
+    return value is None or _is_integer(value, 0) or isinstance(value, np.random.RandomState)
+
+
 # Parameter: (test, the values allowed in words).
 _PARAMETERS = {
+    "module": (
+        lambda v: callable(v) and not isinstance(v, torch.nn.Module),
+        "a torch.nn.Module class, not an instance, which would carry weights from fit to fit",
+    ),
+    "criterion": (callable, "a class of torch, such as torch.nn.CrossEntropyLoss"),
+    "optimizer": (callable, "a class of torch, such as torch.optim.SGD"),
+    "train_split": (
+        lambda v: v is None or v is False or callable(v),
+        "None, or a split such as skorch.dataset.ValidSplit(5)",
+    ),
+    "random_state": (
+        _is_random_state,
+        "None, an integer of at least 0, or a numpy.random.RandomState",
+    ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
     "hidden_units": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
     "frozen_epochs": (
