@@ -24,7 +24,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from stress_support import networks
+from stress_support import networks, processes
 from stress_support.report import Progress, Report, make_parser
 
 from skosfusion import (
@@ -237,4 +237,5 @@ def count_equal(expected, found):
 
 
 if __name__ == "__main__":
+    processes.end_in_order()
     sys.exit(main())

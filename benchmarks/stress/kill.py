@@ -131,8 +131,11 @@ def _kill_caches(report, progress, chosen, scratch, random):
 
 
 def _kill_saves(report, progress, chosen, scratch, random):
+    import torch
     from stress_support import save_kills
 
+    # As in the children, or the same fit would end in other last digits.
+    torch.set_num_threads(1)
     context = processes.make_context()
     kinds = "classifier", "pipeline"
     progress.show("saves: fitting the models", always=True)
@@ -157,4 +160,5 @@ def _rounded(seconds):
 
 
 if __name__ == "__main__":
+    processes.end_in_order()
     sys.exit(main())

@@ -194,15 +194,12 @@ def _work(gallery, scratch, number, n_calls, chosen, done):
         after = [gallery.counters[file] for file in files]
         if chosen.break_one and number == call == 0:
             found[0] = found[0] ^ 1 if kind == "pixels" else -found[0]
-        faults = [] if kind != "errors" else ["error"]
-        for file, value, *window in zip(files, found, before, after, strict=kind != "errors"):
-            allowed = gallery.allowed(*window)
-            counts["replaced meanwhile"] += len(allowed) > 1
-            if any(np.array_equal(value, right[file, version]) for version in allowed):
-                continue
-            is_old = any(np.array_equal(value, other) for other in right[file])
-            faults.append("stale" if is_old else "another value")
-            wrong.append(f"worker {number}, call {call}: {kind} of file {file} are {faults[-1]}")
+        faults = ["error"] if kind == "errors" else []
+        if kind != "errors":
+            windows = [gallery.allowed(*window) for window in zip(before, after, strict=True)]
+            counts["replaced meanwhile"] += sum(len(allowed) > 1 for allowed in windows)
+            faults = find_faults(files, found, right, windows)
+            wrong += [f"worker {number}, call {call}: {kind} of {fault}" for fault in faults]
         counts[f"calls: {kind}"] += 1
         counts["wrong calls"] += bool(faults)
         counts[f"values: {kind}"] += len(found)
@@ -213,6 +210,33 @@ def _work(gallery, scratch, number, n_calls, chosen, done):
     _forget(None, store, vectors, counts)
     record = {"counts": counts, "wrong": wrong}
     (scratch / f"worker{number}.json").write_text(json.dumps(record))
+
+
+def find_faults(files, found, right, windows):
+    """Compare values with those that may be there.
+
+    Parameters
+    ----------
+    files : sequence of int
+        The files that were read.
+    found : sequence of ndarray
+        Their values.
+    right : ndarray of shape (n_files, n_versions, ...)
+        What each version of each file gives.
+    windows : sequence of set of int
+        The versions that may be seen.
+
+    Returns
+    -------
+    list of str
+        What is wrong with each value that is.
+    """
+    faults = []
+    for file, value, allowed in zip(files, found, windows, strict=True):
+        if not any(np.array_equal(value, right[file, version]) for version in allowed):
+            is_old = any(np.array_equal(value, other) for other in right[file])
+            faults.append(f"file {file} are {'stale' if is_old else 'of no version'}")
+    return faults
 
 
 def _sort_warnings(caught, counts, wrong):
@@ -238,4 +262,5 @@ def _forget(random, store, vectors, counts):
 
 
 if __name__ == "__main__":
+    processes.end_in_order()
     sys.exit(main())

@@ -171,7 +171,16 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
     n_left, n_unswept : int
         Unfinished files after the last kill, and after one more run hours later.
     """
-    phases, faults, groups = Counter(), [], []
+    jobs = []
+    try:
+        return _run_chain(folder, n_kills, durations, expected, random, n_jobs, jobs)
+    finally:
+        for job in jobs:
+            job.kill()
+
+
+def _run_chain(folder, n_kills, durations, expected, random, n_jobs, jobs):
+    phases, faults = Counter(), []
     names, shares = list(_SHARES), list(_SHARES.values())
     # In the order of the job, as a part that is done does not come again.
     aims = sorted(random.choice(len(names), n_kills, p=shares))
@@ -180,7 +189,7 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
         delay = random.uniform(0, 1.1 * durations[phase])
         alone = random.random() < 0.25
         job = Job(folder, n_jobs)
-        groups.append(job.process.pid)
+        jobs.append(job)
         job.wait_for(phase)
         time.sleep(delay)
         if job.is_over():
@@ -190,9 +199,8 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
         for path in parts(folder):
             if path.read_bytes() != expected["parts"].get(path.name):
                 faults.append(f"after kill {number + 1}, part {path.name} is not that of the job")
-    status, output = Job(folder, n_jobs).finish()
-    for group in groups:
-        _kill_group(group)
+    jobs.append(Job(folder, n_jobs))
+    status, output = jobs[-1].finish()
     if status != 0:
         return phases, [*faults, f"the job ended with status {status}: {output}"], 0, 0
     found = result(folder)
@@ -203,7 +211,8 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
     for path in left:
         aged = time.time() - _AGED_SECONDS
         os.utime(path, (aged, aged))
-    status, output = Job(folder, n_jobs).finish()
+    jobs.append(Job(folder, n_jobs))
+    status, output = jobs[-1].finish()
     if status != 0 or result(folder) != expected:
         faults.append(f"one more run differs or ended with status {status}: {output}")
     return phases, faults, len(left), len(left_behind(folder))
@@ -228,10 +237,13 @@ def run_undisturbed(folder, n_jobs=1):
     """
     job = Job(folder, n_jobs)
     begins = {}
-    for phase in _PHASES:
-        job.wait_for(phase)
-        begins[phase] = time.monotonic() - job.started
-    status, output = job.finish()
+    try:
+        for phase in _PHASES:
+            job.wait_for(phase)
+            begins[phase] = time.monotonic() - job.started
+        status, output = job.finish()
+    finally:
+        job.kill()
     if status != 0:
         raise RuntimeError(f"the job itself ended with status {status}: {output}")
     ends = [*list(begins.values())[1:], time.monotonic() - job.started]

@@ -3,7 +3,10 @@
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 import time
+from multiprocessing import connection
 
 #: A child that is left behind ends by itself after so many seconds.
 LIFE_SECONDS = 3600
@@ -34,7 +37,7 @@ def make_context():
 
 
 def start(context, function, *arguments):
-    """Start a child in a process group of its own.
+    """Start a child.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def start(context, function, *arguments):
     Returns
     -------
     multiprocessing.Process
-        The child; it dies with its parent, if that ends in order.
+        The child; it dies with its parent.
     """
     child = context.Process(target=_run, args=(function, *arguments), daemon=True)
     child.start()
@@ -57,10 +60,25 @@ def start(context, function, *arguments):
 
 def _run(function, *arguments):
     signal.alarm(LIFE_SECONDS)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     import torch
+    from tqdm import tqdm
 
+    # Its own lock is for several processes, and a killed one would leave it behind.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(1)
     function(*arguments)
+
+
+def _die_with_parent():
+    """End this process when the script has ended, killed perhaps."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def end_in_order():
+    """Let a script that is asked to end (SIGTERM) stop its children and remove its folders."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def stop(children):
