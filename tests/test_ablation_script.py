@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import time
 
 import ablation
 import numpy as np
@@ -66,6 +68,21 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
     again = ablation.main(arguments)
     assert len(calls) == 9
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
+    out, arguments, _ = first_run
+    part = next((out / "parts").rglob("*.json"))
+    unfinished = [part.with_name("x.json.1.part"), out / "ablation.csv.1.part"]
+    young = part.with_name("y.json.1.part")
+    for path in [*unfinished, young]:
+        path.write_text("{ half a fi")
+    for path in unfinished:
+        os.utime(path, (time.time() - 7200,) * 2)
+    ablation.main(arguments)
+    assert not any(path.exists() for path in unfinished)
+    assert young.exists()
+    young.unlink()
 
 
 def test_a_row_scores_the_same_in_a_shorter_run(first_run, tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from skosfusion import AblationDisplay, ablation_table
 
-from .units import SCORING, write_atomically
+from .units import SCORING, sweep, write_atomically
 
 #: Table 1 of the paper (ResNet18, images of 848 patients): accuracy, precision, recall, F1.
 PAPER = {
@@ -140,6 +140,7 @@ def write(folder, table, cv_results, rows, record):
         The files.
     """
     folder = Path(folder)
+    sweep(folder)
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
     write_atomically(csv, table.to_csv().encode())
     folds = {

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ SCORING = {
     "f1": make_scorer(f1_score, zero_division=0.0),
 }
 _HEARTBEAT_SECONDS = 5.0
+_UNFINISHED = ".part"
+_ORPHAN_SECONDS = 3600.0
 
 
 def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend):
@@ -59,6 +62,7 @@ def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend):
     grid = ablation_param_grid(rows)
     folder = Path(folder) / _digest(settings, cohort)
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     todo, scores = [], {}
     for row, (name, used) in enumerate(rows.items()):
         for fold in range(len(folds)):
@@ -160,9 +164,23 @@ def write_atomically(path, content):
     content : bytes
         Its content.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
     temporary.write_bytes(content)
     os.replace(temporary, path)
+
+
+def sweep(folder):
+    """Remove what killed runs left of `write_atomically` an hour ago or more.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look; folders in it are left alone.
+    """
+    for path in folder.glob(f"*{_UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ def main(arguments=None):
 
 def _kill_job(report, progress, chosen, scratch, random):
     progress.show("main job: undisturbed", always=True)
-    expected, durations = main_job.run_undisturbed(scratch / "undisturbed")
+    expected, durations = main_job.run_undisturbed(scratch / "undisturbed", progress.show)
     if chosen.break_one:
         expected["table"] += b" "
     report.figure("main job, seconds of its parts", _rounded(durations))
@@ -71,7 +71,7 @@ def _kill_job(report, progress, chosen, scratch, random):
         folder = scratch / f"chain{chain}"
         n_jobs = 2 if chain % 3 == 2 else 1
         hit, faults, left, unswept = main_job.run_chain(
-            folder, n_kills, durations, expected, random, n_jobs=n_jobs
+            folder, n_kills, durations, expected, random, n_jobs=n_jobs, tell=progress.show
         )
         for fault in faults:
             report.fail(f"main job, chain {chain}, --jobs {n_jobs}: {fault}")
@@ -109,25 +109,35 @@ def _kill_caches(report, progress, chosen, scratch, random):
     report.figure(
         "cache writes, seconds to fill a folder", _rounded({k: s for k, (_, s) in known.items()})
     )
-    counts = Counter()
-    for number in range(chosen.caches):
+    counts, number = Counter(), 0
+    # A kill that comes too late is one of no write.
+    while counts["hit"] < chosen.caches and number < 4 * chosen.caches:
         kind, folder = kinds[number % len(kinds)], scratch / f"kill{number}"
         hit, faults, kept, left, unswept = cache_kills.kill_one(
             context, kind, paths, folder, *known[kind], random
         )
         for fault in faults:
             report.fail(f"cache writes, kill {number}: {fault}")
-        counts.update(right=not faults, hit=hit, partly=kept > left, left=left, unswept=unswept)
+        counts.update(
+            right=hit and not faults,
+            hit=hit,
+            partly=hit and kept > left,
+            left=left,
+            unswept=unswept,
+        )
         shutil.rmtree(folder, ignore_errors=True)
-        progress.show(f"cache writes: {number + 1} of {chosen.caches} kills")
-    report.count("cache writes, right values after the kill", counts["right"], chosen.caches)
-    report.figure("cache writes, kills while the folder was filled", counts["hit"])
+        number += 1
+        progress.show(f"cache writes: {counts['hit']} of {chosen.caches} kills")
+    report.count(
+        "cache writes, right values after a kill in their midst", counts["right"], counts["hit"]
+    )
+    report.figure("cache writes, kills that came too late and do not count", number - counts["hit"])
     report.figure("cache writes, kills that left some cache files", counts["partly"])
     report.count(
         "cache writes, unfinished files that a write hours later removes",
         counts["left"] - counts["unswept"], counts["left"], must_be_all=counts["left"] > 0,
     )  # fmt: skip
-    return counts["right"], chosen.caches
+    return counts["right"], counts["hit"]
 
 
 def _kill_saves(report, progress, chosen, scratch, random):

@@ -37,9 +37,12 @@ class Job:
         Holds the results, the data and the output.
     n_jobs : int
         Fits at a time.
+    tell : callable
+        Called with what goes on, again and again while somebody waits.
     """
 
-    def __init__(self, folder, n_jobs):
+    def __init__(self, folder, n_jobs, tell):
+        self._tell = tell
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / "scratch"
         scratch.mkdir(exist_ok=True)
@@ -69,9 +72,10 @@ class Job:
 
     def wait_for(self, phase):
         """Wait until a part of the job begins, a later one does, or the script ends."""
-        order = ["starting", *_PHASES]
+        order = ["starting", *_PHASES, "over"]
         deadline = time.monotonic() + _LIMIT_SECONDS
         while not self.is_over() and order.index(self.phase()) < order.index(phase):
+            self._tell(f"main job: {self.phase()}")
             time.sleep(_POLL_SECONDS)
             if time.monotonic() > deadline:
                 break
@@ -86,10 +90,8 @@ class Job:
 
     def finish(self):
         """Wait for the end; give the exit status, and the output if that is not 0."""
-        try:
-            status = self.process.wait(_LIMIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            status = "no end"
+        self.wait_for("over")
+        status = self.process.returncode if self.is_over() else "no end"
         _kill_group(self.process.pid)
         self.process.wait()
         return status, self._output.read_text(errors="replace")[-2000:] if status else ""
@@ -144,7 +146,7 @@ def left_behind(folder):
     return sorted(found)
 
 
-def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
+def run_chain(folder, n_kills, durations, expected, random, *, n_jobs, tell):
     """Kill a job several times, let it end, and compare.
 
     Parameters
@@ -161,6 +163,8 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
         Draws the moments.
     n_jobs : int
         Fits at a time.
+    tell : callable
+        As in `Job`.
 
     Returns
     -------
@@ -173,33 +177,39 @@ def run_chain(folder, n_kills, durations, expected, random, *, n_jobs):
     """
     jobs = []
     try:
-        return _run_chain(folder, n_kills, durations, expected, random, n_jobs, jobs)
+        return _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs)
     finally:
         for job in jobs:
             job.kill()
 
 
-def _run_chain(folder, n_kills, durations, expected, random, n_jobs, jobs):
+def _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs):
     phases, faults = Counter(), []
     names, shares = list(_SHARES), list(_SHARES.values())
     # In the order of the job, as a part that is done does not come again.
     aims = sorted(random.choice(len(names), n_kills, p=shares))
-    for number, aim in enumerate(aims):
-        phase = names[aim]
-        delay = random.uniform(0, 1.1 * durations[phase])
+    haste = 1.0
+    for _ in range(2 * n_kills):
+        if phases.total() == n_kills:
+            break
+        phase = names[aims[phases.total()]]
+        delay = haste * random.uniform(0, 1.1 * durations[phase])
         alone = random.random() < 0.25
-        job = Job(folder, n_jobs)
+        job = Job(folder, n_jobs, tell)
         jobs.append(job)
         job.wait_for(phase)
         time.sleep(delay)
         if job.is_over():
-            break
+            haste /= 2
+            continue
         job.kill(alone=alone)
         phases[job.phase()] += 1
         for path in parts(folder):
             if path.read_bytes() != expected["parts"].get(path.name):
-                faults.append(f"after kill {number + 1}, part {path.name} is not that of the job")
-    jobs.append(Job(folder, n_jobs))
+                faults.append(
+                    f"after kill {phases.total()}, part {path.name} is not that of the job"
+                )
+    jobs.append(Job(folder, n_jobs, tell))
     status, output = jobs[-1].finish()
     if status != 0:
         return phases, [*faults, f"the job ended with status {status}: {output}"], 0, 0
@@ -211,20 +221,22 @@ def _run_chain(folder, n_kills, durations, expected, random, n_jobs, jobs):
     for path in left:
         aged = time.time() - _AGED_SECONDS
         os.utime(path, (aged, aged))
-    jobs.append(Job(folder, n_jobs))
+    jobs.append(Job(folder, n_jobs, tell))
     status, output = jobs[-1].finish()
     if status != 0 or result(folder) != expected:
         faults.append(f"one more run differs or ended with status {status}: {output}")
     return phases, faults, len(left), len(left_behind(folder))
 
 
-def run_undisturbed(folder, n_jobs=1):
+def run_undisturbed(folder, tell, n_jobs=1):
     """Run the job without a kill.
 
     Parameters
     ----------
     folder : pathlib.Path
         A fresh folder.
+    tell : callable
+        As in `Job`.
     n_jobs : int, default=1
         Fits at a time.
 
@@ -235,7 +247,7 @@ def run_undisturbed(folder, n_jobs=1):
     durations : dict of str to float
         Seconds of each part of the job.
     """
-    job = Job(folder, n_jobs)
+    job = Job(folder, n_jobs, tell)
     begins = {}
     try:
         for phase in _PHASES:
