@@ -5,7 +5,6 @@ from sklearn.pipeline import Pipeline
 
 from .classifier import FusionClassifier
 from .preprocessing import make_clinical_transformer
-from .preprocessing._clinical import earlier_fit_kept
 
 
 def make_fusion_pipeline(*, image="image", clinical=None, **params):
@@ -50,5 +49,11 @@ class _FusionPipeline(Pipeline):
 
     def fit(self, X, y=None, **params):
         transformers = [step for _, step in self.steps[:-1] if isinstance(step, BaseEstimator)]
-        with earlier_fit_kept(*transformers):
+        earlier = [dict(vars(transformer)) for transformer in transformers]
+        try:
             return super().fit(X, y, **params)
+        except BaseException:
+            for transformer, state in zip(transformers, earlier, strict=True):
+                vars(transformer).clear()
+                vars(transformer).update(state)
+            raise

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import ROW
 from sklearn.base import clone
 
+from catalogue.refusals import ROW
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
 from skosfusion.preprocessing import (
     AgeScaler,
