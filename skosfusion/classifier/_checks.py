@@ -143,6 +143,8 @@ def check_inputs(estimator, X, *, reset):
             raise ValueError(
                 "X has no columns: without an image column at least one clinical input is needed"
             )
+        if isinstance(X, pd.DataFrame):
+            _refuse_not_finite(X)
         return validate_data(estimator, X, reset=reset, dtype=np.float32), None
     if not isinstance(X, pd.DataFrame):
         raise TypeError(
@@ -161,6 +163,7 @@ def check_inputs(estimator, X, *, reset):
         )
     values = X.drop(columns=column)
     _refuse_text(values)
+    _refuse_not_finite(values)
     paths = _check_paths(X[column], keep_missing=estimator.missing_images == "zero")
     if reset and not any(paths):
         raise ValueError(
@@ -181,6 +184,23 @@ def _refuse_text(values):
                 f"column {name!r} of X holds {values[name].dtype} values such as {first!r}; "
                 "clinical values must be numbers: put make_clinical_transformer() before the "
                 "classifier, or declare the column as image_column"
+            )
+
+
+def _refuse_not_finite(values):
+    """Name column and row, which scikit-learn does not."""
+    for position, name in enumerate(values.columns):
+        column = values.iloc[:, position]
+        if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
+            continue
+        cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        rows = np.flatnonzero(~np.isfinite(cells))
+        if len(rows):
+            kind = "NaN" if np.isnan(cells[rows[0]]) else "infinity"
+            raise ValueError(
+                f"Input X contains {kind} in column {name!r}, row {rows[0]} ({len(rows)} rows in "
+                "all); give finite numbers, or put make_clinical_transformer() before the "
+                "classifier, which fills missing values in"
             )
 
 

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import ROW, no_epoch_begins
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_validate
 
+from catalogue.refusals import ROW, no_epoch_begins
 from skosfusion.datasets import load_cohort
 from skosfusion.preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
 
@@ -199,7 +199,7 @@ def test_case_46_infinite_label(either):
 
 def test_case_48_empty_frame(either):
     """A table without rows: ValueError, in fit and predict."""
-    match = "no rows; at least one|0 samples .* at least one row"
+    match = r"0 samples .* at least one row"
     either.refuses(either.X.iloc[:0], ValueError, match)
 
 

@@ -11,8 +11,6 @@ import pytest
 import tiny
 import torch
 from ablation_support import units
-from killed import MOMENTS, run_killed
-from refusals import no_epoch_begins
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
@@ -21,6 +19,8 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_info
 
+from catalogue.killed import MOMENTS, run_killed
+from catalogue.refusals import no_epoch_begins
 from skosfusion import FusionClassifier, check_leakage, load_pipeline, save_pipeline
 from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import LeakageWarning, ModelFileError, WeightsError
