@@ -253,6 +253,15 @@ def test_case_60_model_of_an_accelerator(trained, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(trained.X), trained.probabilities)
 
 
+@pytest.fixture
+def ctrl_c():
+    """The signal's usual handler; programs in the background start without it."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_case_61_ctrl_c_in_training(trained):
     """Ctrl-C in training: KeyboardInterrupt, and not fitted."""
     classifier = clone(trained.estimator).set_params(max_epochs=1).fit(trained.X, trained.y)
@@ -263,6 +272,7 @@ def test_case_61_ctrl_c_in_training(trained):
         classifier.predict(trained.X)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_case_61_ctrl_c_before_training(fixed):
     """Ctrl-C while images are read or encoded: KeyboardInterrupt, an earlier fit is intact."""
     forget()
