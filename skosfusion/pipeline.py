@@ -14,7 +14,6 @@ from .classifier._model_state import describe, one_error, restore
 from .exceptions import ModelFileError
 from .model_files import read_model_file, write_model_file
 from .preprocessing import make_clinical_transformer
-from .preprocessing._clinical import earlier_fit_kept
 
 #: What a pipeline file may hold beside the types of scikit-learn and numpy that skops trusts.
 TRUSTED_TYPES = (
@@ -70,8 +69,14 @@ class _FusionPipeline(Pipeline):
 
     def fit(self, X, y=None, **params):
         transformers = [step for _, step in self.steps[:-1] if isinstance(step, BaseEstimator)]
-        with earlier_fit_kept(*transformers):
+        earlier = [dict(vars(transformer)) for transformer in transformers]
+        try:
             return super().fit(X, y, **params)
+        except BaseException:
+            for transformer, state in zip(transformers, earlier, strict=True):
+                vars(transformer).clear()
+                vars(transformer).update(state)
+            raise
 
 
 def save_pipeline(pipeline, path):

@@ -59,7 +59,7 @@ FITTED_SCALERS = {
     for name, (scaler, columns) in SCALERS.items()
 }
 each_scaler = pytest.mark.parametrize("kind", SCALERS)
-few = settings(deadline=None, max_examples=25)
+few = settings(deadline=None, max_examples=20)
 
 
 class TestEachScaler:

@@ -140,7 +140,7 @@ def write(folder, table, cv_results, rows, record):
         The files.
     """
     folder = Path(folder)
-    sweep(folder)
+    sweep(folder, "ablation.")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
     write_atomically(csv, table.to_csv().encode())
     folds = {

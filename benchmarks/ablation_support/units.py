@@ -169,15 +169,17 @@ def write_atomically(path, content):
     os.replace(temporary, path)
 
 
-def sweep(folder):
+def sweep(folder, start=""):
     """Remove what killed runs left of `write_atomically` an hour ago or more.
 
     Parameters
     ----------
     folder : Path
         Where to look; folders in it are left alone.
+    start : str, default=""
+        How the names of the files begin, where the folder holds others' files, too.
     """
-    for path in folder.glob(f"*{_UNFINISHED}"):
+    for path in folder.glob(f"{start}*.[0-9]*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
                 path.unlink()

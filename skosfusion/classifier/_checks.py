@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.utils.validation import check_array, validate_data
 
 
@@ -22,8 +23,27 @@ def _is_milestones(value):
 
 _IMAGE_OPTIONS = {"contrast", "crop_box", "frame", "minimum_side", "percentiles"}
 
+
+def _is_random_state(value):
+    return value is None or _is_integer(value, 0) or isinstance(value, np.random.RandomState)
+
+
 # Parameter: (test, the values allowed in words).
 _PARAMETERS = {
+    "module": (
+        lambda v: callable(v) and not isinstance(v, torch.nn.Module),
+        "a torch.nn.Module class, not an instance, which would carry weights from fit to fit",
+    ),
+    "criterion": (callable, "a class of torch, such as torch.nn.CrossEntropyLoss"),
+    "optimizer": (callable, "a class of torch, such as torch.optim.SGD"),
+    "train_split": (
+        lambda v: v is None or v is False or callable(v),
+        "None, or a split such as skorch.dataset.ValidSplit(5)",
+    ),
+    "random_state": (
+        _is_random_state,
+        "None, an integer of at least 0, or a numpy.random.RandomState",
+    ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
     "hidden_units": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
     "frozen_epochs": (
@@ -123,6 +143,8 @@ def check_inputs(estimator, X, *, reset):
             raise ValueError(
                 "X has no columns: without an image column at least one clinical input is needed"
             )
+        if isinstance(X, pd.DataFrame):
+            _refuse_not_finite(X)
         return validate_data(estimator, X, reset=reset, dtype=np.float32), None
     if not isinstance(X, pd.DataFrame):
         raise TypeError(
@@ -141,6 +163,7 @@ def check_inputs(estimator, X, *, reset):
         )
     values = X.drop(columns=column)
     _refuse_text(values)
+    _refuse_not_finite(values)
     paths = _check_paths(X[column], keep_missing=estimator.missing_images == "zero")
     if reset and not any(paths):
         raise ValueError(
@@ -161,6 +184,23 @@ def _refuse_text(values):
                 f"column {name!r} of X holds {values[name].dtype} values such as {first!r}; "
                 "clinical values must be numbers: put make_clinical_transformer() before the "
                 "classifier, or declare the column as image_column"
+            )
+
+
+def _refuse_not_finite(values):
+    """Name column and row, which scikit-learn does not."""
+    for position, name in enumerate(values.columns):
+        column = values.iloc[:, position]
+        if not pd.api.types.is_any_real_numeric_dtype(column.dtype):
+            continue
+        cells = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        rows = np.flatnonzero(~np.isfinite(cells))
+        if len(rows):
+            kind = "NaN" if np.isnan(cells[rows[0]]) else "infinity"
+            raise ValueError(
+                f"Input X contains {kind} in column {name!r}, row {rows[0]} ({len(rows)} rows in "
+                "all); give finite numbers, or put make_clinical_transformer() before the "
+                "classifier, which fills missing values in"
             )
 
 

@@ -271,9 +271,9 @@ class FusionClassifier(SavableNet):
     def _check_training_data(self, X, y, sample_weight, groups, *, anew, given):
         check_parameters(self)
         clinical, paths = self._check_inputs(X, reset=anew)
+        check_consistent_length(clinical, y, groups)
         weights = check_sample_weight(sample_weight, clinical)
         codes, classes = check_labels(y, given if anew else self.classes_)
-        check_consistent_length(clinical, codes, groups)
         if weights is not None and anew and given is None:
             codes, classes = classes_in_use(codes, classes, weights)
         if anew:

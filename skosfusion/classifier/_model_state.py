@@ -287,7 +287,7 @@ def _place(classifier, device):
 def _restore_inputs(classifier, description):
     """Set what `fit` found out about columns and labels."""
     n_features, names = description["n_features_in"], description["feature_names_in"]
-    if not isinstance(n_features, int) or isinstance(n_features, bool) or n_features < 1:
+    if type(n_features) is not int or n_features < 1:
         raise ValueError(f"n_features_in={n_features!r:.50} is no number of columns")
     classifier.n_features_in_ = n_features
     if names is not None:
@@ -303,7 +303,7 @@ def _restore_inputs(classifier, description):
         raise ValueError("its class weights are not one a class")
     classifier._class_weights_ = None if weights is None else torch.tensor(weights)
     seed = description["seed"]
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if type(seed) is not int or not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r:.50} is no seed")
     classifier._seed_ = seed
 

@@ -68,6 +68,10 @@ def check_labels(y, classes=None):
     if isinstance(y, (list, tuple)) and not any(np.ndim(label) for label in y):
         # numpy would turn mixed labels into strings before they can be seen.
         y = np.array(y, dtype=object) if len({isinstance(label, str) for label in y}) > 1 else y
+    if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
+        # Nullable labels would come back as floats.
+        y = pd.Series(y)
+        y = y.astype(object if y.isna().any() else y.dtype.numpy_dtype)
     y = column_or_1d(y, warn=True)
     missing = np.flatnonzero(pd.isna(y))
     if len(missing):

@@ -1,7 +1,6 @@
 """The normalisation of a whole clinical table."""
 
 import difflib
-from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -115,8 +114,7 @@ class _ClinicalTransformer(ColumnTransformer):
 
     def fit_transform(self, X, y=None, **params):
         self._check_table(X, self.transformers)
-        with earlier_fit_kept(self):
-            return super().fit_transform(X, y, **params)
+        return super().fit_transform(X, y, **params)
 
     def transform(self, X, **params):
         check_is_fitted(self)
@@ -131,7 +129,9 @@ class _ClinicalTransformer(ColumnTransformer):
                 f"{type(X).__name__}"
             )
         if len(X) == 0:
-            raise ValueError("X has no rows; at least one is needed")
+            raise ValueError(
+                f"Found a table with 0 samples (shape={X.shape}); X needs at least one row"
+            )
         columns = X.columns.tolist()
         for column in columns:
             if type(column) is not str:
@@ -140,21 +140,11 @@ class _ClinicalTransformer(ColumnTransformer):
                     "str: X.columns = X.columns.map(str)"
                 )
         for name, _, wanted in steps:
-            for column in [wanted] if isinstance(wanted, str) else wanted:
-                _check_column(column, columns, name)
-
-
-@contextmanager
-def earlier_fit_kept(*estimators):
-    """Give estimators their earlier state back if the block fails."""
-    earlier = [dict(vars(estimator)) for estimator in estimators]
-    try:
-        yield
-    except BaseException:
-        for estimator, state in zip(estimators, earlier, strict=True):
-            vars(estimator).clear()
-            vars(estimator).update(state)
-        raise
+            wanted = [wanted] if isinstance(wanted, str) else wanted
+            # Slices, positions and functions are scikit-learn's to look up.
+            for column in wanted if isinstance(wanted, list) else ():
+                if isinstance(column, str):
+                    _check_column(column, columns, name)
 
 
 def _check_column(column, columns, step):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import tiny
-from refusals import Fitted
 
+from catalogue.refusals import Fitted
 from skosfusion import FusionClassifier, make_fusion_pipeline
 
 OPTIONS = {

@@ -8,9 +8,9 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import ROW
 from sklearn.base import clone
 
+from catalogue.refusals import ROW
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
 from skosfusion.preprocessing import (
     AgeScaler,
@@ -349,7 +349,7 @@ TEXTS += [
 ]
 
 
-@pytest.mark.parametrize("column", ["age", "alp", "alp_low"])
+@pytest.mark.parametrize("column", ["age", "alp_low"])
 @pytest.mark.parametrize("cell", TEXTS)
 def test_case_37_text_that_is_no_number(fitted_pipeline, column, cell):
     """Text such as "six", "?", "3,5" or "<5": ValueError with text, column, row and remedy."""

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from refusals import ROW, no_epoch_begins
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_validate
 
+from catalogue.refusals import ROW, no_epoch_begins
 from skosfusion.datasets import load_cohort
 from skosfusion.preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
 
@@ -108,11 +108,9 @@ LABELS = {
     "boolean": pd.array([False, True], dtype="boolean"),
     "Int64": pd.array([3, 5], dtype="Int64"),
 }
-TO_FLOAT = pytest.mark.xfail(reason="labels of a nullable dtype come back as floats")
-KINDS = [pytest.param(k, marks=TO_FLOAT if k in ("boolean", "Int64") else ()) for k in LABELS]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LABELS)
 def test_case_43_labels_come_back(either, kind):
     """Labels as text, bool, category or float: come back as they went in."""
     two = LABELS[kind]
@@ -201,7 +199,7 @@ def test_case_46_infinite_label(either):
 
 def test_case_48_empty_frame(either):
     """A table without rows: ValueError, in fit and predict."""
-    match = "no rows; at least one|0 samples .* at least one row"
+    match = r"0 samples .* at least one row"
     either.refuses(either.X.iloc[:0], ValueError, match)
 
 
@@ -390,10 +388,7 @@ def test_case_53_in_the_loader(folder, table):
         load_cohort(table.assign(age=[1, 2, "six", 4]), image_folder=folder)
 
 
-NOT_YET = pytest.mark.xfail(raises=IndexError, reason="no labels at all: an IndexError")
-
-
-@pytest.mark.parametrize("n_labels", [pytest.param(0, marks=NOT_YET), 47, 49])
+@pytest.mark.parametrize("n_labels", [0, 47, 49])
 def test_case_54_lengths_that_differ(either, n_labels):
     """More or fewer labels than rows: ValueError with both numbers."""
     y = np.resize(either.y, n_labels)

@@ -1,0 +1,47 @@
+"""Programs that are killed at a chosen moment of writing a file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_TESTS = Path(__file__).parents[1]
+
+# What a moment exchanges: from then on the process does not live to do it.
+MOMENTS = {
+    "writing": "import builtins; from skosfusion import files\n"
+    "class Half:\n"
+    "    def __init__(self, file): self.file = file\n"
+    "    def __enter__(self): return self\n"
+    "    def __exit__(self, *error): self.file.close()\n"
+    "    def write(self, content):\n"
+    "        self.file.write(content[: len(content) // 2]); self.file.flush(); die()\n"
+    "files.open = lambda path, mode: Half(builtins.open(path, mode))\n",
+    "replacing": "os.replace = lambda *paths: die()\n",
+}
+_START = """
+import os, signal, sys
+sys.path[:0] = {paths!r}
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run_killed(code, moment, **values):
+    """Run code that is killed when it writes a file; `moment` is set from the line KILL on.
+
+    Parameters
+    ----------
+    code : str
+        The program.
+    moment : {"writing", "replacing"}
+        Half of the content is written, or all of it and the file not in its place yet.
+    **values
+        Variables of the program.
+    """
+    paths = [str(_TESTS), str(_TESTS.parent / "benchmarks"), str(_TESTS.parent)]
+    start = _START.format(paths=paths) + "".join(f"{k} = {v!r}\n" for k, v in values.items())
+    program = start + code.replace("KILL\n", MOMENTS[moment])
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, (done.returncode, done.stderr)

@@ -1,0 +1,580 @@
+"""Cases 24, 39, 40, 47 and 55 to 73 of the catalogue: samples, training, files, processes."""
+
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import tiny
+import torch
+from ablation_support import units
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import Bunch
+from skorch.callbacks import Callback
+from skorch.dataset import ValidSplit
+from threadpoolctl import threadpool_info
+
+from catalogue.killed import MOMENTS, run_killed
+from catalogue.refusals import no_epoch_begins
+from skosfusion import FusionClassifier, check_leakage, load_pipeline, save_pipeline
+from skosfusion.classifier import shared_feature_cache
+from skosfusion.exceptions import LeakageWarning, ModelFileError, WeightsError
+from skosfusion.images import ImageStore, shared_image_store
+
+# The fitted estimators count their epochs by a callback of the tests' own.
+callbacks_are_left_out = pytest.mark.filterwarnings("ignore:callbacks cannot be saved")
+needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+
+
+@pytest.fixture
+def classifier(fixed):
+    return clone(fixed.estimator)
+
+
+class Executed:
+    """Leaves a trace when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = str(trace)
+
+    def __reduce__(self):
+        return os.mkdir, (self.trace,)
+
+
+class Interrupt(Callback):
+    """The user presses Ctrl-C in the second epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+
+class InterruptedEncoder(tiny.TinyEncoder):
+    """The user presses Ctrl-C while the images are encoded."""
+
+    def forward(self, images):
+        signal.raise_signal(signal.SIGINT)
+        return super().forward(images)
+
+
+def forget():
+    shared_image_store().clear()
+    shared_feature_cache().clear()
+
+
+# 24: the classifier's side
+
+
+def test_case_24_some_images_missing_in_the_classifier(trained):
+    """All images missing: ValueError. Some: ValueError, or declared, features of 0 instead."""
+    X = trained.with_image(None)
+    trained.refuses(X, ValueError, r"no image in 1 of 48 rows.*row 37.*missing_images='zero'")
+    declared = clone(trained.estimator).set_params(missing_images="zero").fit(X, trained.y)
+    assert np.isfinite(declared.predict_proba(X)).all()
+    with pytest.raises(ValueError, match="no image in any of 48 rows"):
+        declared.fit(X.assign(image=None), trained.y)
+
+
+# 39, 40, 47: patients and weights
+
+
+def test_case_39_patient_on_both_sides_of_a_split(cohort):
+    """A patient on both sides of a split: LeakageWarning with the record numbers, or ValueError."""
+    folds = StratifiedKFold(4, shuffle=True, random_state=0)
+    with pytest.warns(LeakageWarning, match=r"p0\d\d"):
+        found = check_leakage(cohort, cohort["patient_id"], folds)
+    assert set(found.patients_on_both_sides["patient"]) <= set(cohort["patient_id"])
+    with pytest.raises(ValueError, match=r"p0\d\d"):
+        check_leakage(cohort, cohort["patient_id"], folds, on_leak="error")
+
+
+def test_case_39_split_by_patient(cohort):
+    """A split that keeps patients together: no warning."""
+    assert not check_leakage(cohort, cohort["patient_id"], StratifiedGroupKFold(4)).leaks
+
+
+def test_case_40_inner_split_keeps_patients_together(fixed, cohort):
+    """An inner validation split with `groups`: every patient stands on one side."""
+    sides = {}
+
+    class Sides(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            sides["train"], sides["valid"] = dataset_train.indices, dataset_valid.indices
+
+    classifier = clone(fixed.estimator).set_params(
+        train_split=ValidSplit(3, stratified=True), callbacks=[Sides()]
+    )
+    classifier.fit(fixed.X, fixed.y, groups=cohort["patient_id"])
+    patients = cohort["patient_id"].to_numpy()
+    assert not set(patients[sides["train"]]) & set(patients[sides["valid"]])
+
+
+def test_case_40_inner_split_that_parts_patients(fixed, cohort):
+    """An inner split that would part a patient: ValueError with the record numbers."""
+    rows = np.arange(len(cohort))
+    classifier = clone(fixed.estimator)
+    classifier.set_params(train_split=ValidSplit([(rows[::2], rows[1::2])]))
+    with pytest.raises(ValueError, match=r"24 patients stand on both sides.*'p000'"):
+        classifier.fit(fixed.X, fixed.y, groups=cohort["patient_id"])
+
+
+def test_case_40_inner_split_of_unknown_patients(fixed):
+    """An inner split of images without `groups`: LeakageWarning."""
+    classifier = clone(fixed.estimator).set_params(train_split=ValidSplit(3, stratified=True))
+    with pytest.warns(LeakageWarning, match="does not know the patients"):
+        classifier.fit(fixed.X, fixed.y)
+
+
+@pytest.mark.parametrize("weights", [np.zeros(48), -np.ones(48), np.full(48, np.nan)])
+def test_case_47_unusable_weights(fixed, weights):
+    """All weights zero, negative or missing: ValueError."""
+    with pytest.raises(ValueError, match=r"[Ww]eight"), no_epoch_begins():
+        fixed.estimator.fit(fixed.X, fixed.y, sample_weight=weights)
+    np.testing.assert_array_equal(fixed.estimator.predict_proba(fixed.X), fixed.probabilities)
+
+
+def test_case_47_class_weights_of_zero(fixed):
+    """Class weights that are all zero: ValueError."""
+    classifier = clone(fixed.estimator).set_params(class_weight={0: 0, 1: 0})
+    with pytest.raises(ValueError, match=r"class_weight=.*not all zero"):
+        classifier.fit(fixed.X, fixed.y)
+
+
+# 55 to 61: training
+
+
+@pytest.mark.parametrize("options", [{"lr": 1e30}, {"max_epochs": 1, "lr": 1e38}])
+def test_case_55_diverging_training(trained, options):
+    """Diverging loss or parameters that are not finite: FloatingPointError, and not fitted."""
+    classifier = clone(trained.estimator).set_params(**options)
+    with pytest.raises(FloatingPointError, match=r"no longer finite.*lower lr"):
+        classifier.fit(trained.X, trained.y)
+    with pytest.raises(NotFittedError):
+        classifier.predict(trained.X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_epochs", 0),
+        ("max_epochs", 2.5),
+        ("batch_size", 0),
+        ("lr", 0),
+        ("lr", np.inf),
+        ("hidden_units", -1),
+        ("frozen_epochs", "some"),
+        ("lr_milestones", (0,)),
+        ("image_size", 0),
+        ("precision", "fp8"),
+        ("missing_images", "mean"),
+        ("class_weight", "heavy"),
+        ("memory", 7),
+        ("train_split", 5),
+        ("optimizer", "adam"),
+        ("criterion", "hinge"),
+        ("module", None),
+        ("backbone", "resnet19"),
+        ("random_state", "today"),
+    ],
+)
+def test_case_56_parameter_out_of_range(fixed, name, value):
+    """A parameter out of its range: ValueError or TypeError with name, value and those allowed."""
+    estimator, earlier = fixed.estimator, getattr(fixed.estimator, name)
+    setattr(estimator, name, value)
+    try:
+        with pytest.raises((ValueError, TypeError), match=name), no_epoch_begins():
+            estimator.fit(fixed.X, fixed.y)
+    finally:
+        setattr(estimator, name, earlier)
+    np.testing.assert_array_equal(estimator.predict_proba(fixed.X), fixed.probabilities)
+
+
+def test_case_57_last_batch_of_one_row(trained):
+    """A last batch of one row: joined to the batch before."""
+    sizes = []
+
+    class Sizes(Callback):
+        def on_batch_end(self, net, batch=None, training=False, **kwargs):
+            sizes.append(len(batch[1]))
+
+    classifier = clone(trained.estimator).set_params(callbacks=[Sizes()], max_epochs=1)
+    classifier.fit(trained.X[:33], trained.y[:33])
+    assert sizes == [16, 17]
+
+
+def test_case_58_part_of_a_grid_fails(fitted_pipeline, cohort, labels, tmp_path):
+    """A fit of the benchmark's grid fails: it stops with the cause, and keeps finished parts."""
+    bunch = Bunch(data=cohort.assign(alp=-1.0), target=labels, groups=cohort["patient_id"])
+    folds = list(StratifiedGroupKFold(2).split(cohort, labels, cohort["patient_id"]))
+    rows = {"Baseline": (), "ALP": ("alp",)}
+    with pytest.raises(ValueError, match="Negative values in data: -1 in column 'alp'"):
+        units.run(
+            clone(fitted_pipeline.estimator), bunch, rows, folds,
+            settings={}, folder=tmp_path, jobs=1, backend="threading",
+        )  # fmt: skip
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+
+
+@needs_no_cuda
+def test_case_59_cuda_without_cuda(fixed):
+    """`device="cuda"` without CUDA: ValueError that names `device`; "auto" may choose."""
+    classifier = clone(fixed.estimator).set_params(device="cuda")
+    with pytest.raises(ValueError, match="device='cuda' cannot be used on this machine"):
+        classifier.fit(fixed.X, fixed.y)
+
+
+def rewrite(path, change):
+    """Change the description in a model file, and make its digest fit again."""
+    from skosfusion.model_files import read_model_file, write_model_file
+
+    description, tensors = read_model_file(path)
+    change(description)
+    write_model_file(path, description, tensors)
+
+
+@needs_no_cuda
+@callbacks_are_left_out
+def test_case_60_model_of_an_accelerator(trained, tmp_path):
+    """A model saved on CUDA: loads on the processor with a warning."""
+    path = tmp_path / "model.safetensors"
+    trained.estimator.save(path)
+
+    def change(description):
+        description["device"] = description["parameters"]["device"] = "cuda"
+
+    rewrite(path, change)
+    with pytest.warns(UserWarning, match="fitted on 'cuda' and computes on 'cpu' here"):
+        loaded = FusionClassifier.load(path, trusted=[tiny.TinyEncoder])
+    np.testing.assert_array_equal(loaded.predict_proba(trained.X), trained.probabilities)
+
+
+@pytest.fixture
+def ctrl_c():
+    """The signal's usual handler; programs in the background start without it."""
+    earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, earlier)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_case_61_ctrl_c_in_training(trained):
+    """Ctrl-C in training: KeyboardInterrupt, and not fitted."""
+    classifier = clone(trained.estimator).set_params(max_epochs=1).fit(trained.X, trained.y)
+    classifier.set_params(callbacks=[Interrupt()], max_epochs=5)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(trained.X, trained.y)
+    with pytest.raises(NotFittedError):
+        classifier.predict(trained.X)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_case_61_ctrl_c_before_training(fixed):
+    """Ctrl-C while images are read or encoded: KeyboardInterrupt, an earlier fit is intact."""
+    forget()
+    classifier, earlier = fixed.estimator, fixed.estimator.backbone
+    classifier.backbone = InterruptedEncoder
+    try:
+        with pytest.raises(KeyboardInterrupt), no_epoch_begins():
+            classifier.fit(fixed.X, fixed.y)
+    finally:
+        classifier.backbone = earlier
+    np.testing.assert_array_equal(classifier.predict_proba(fixed.X), fixed.probabilities)
+
+
+# 62 to 71: files
+
+_BENCHMARK = """
+from ablation_support import units
+import tiny, pandas as pd
+from sklearn.utils import Bunch
+from sklearn.model_selection import StratifiedGroupKFold
+from skosfusion import make_fusion_pipeline
+table = pd.read_csv(csv)
+folds = list(StratifiedGroupKFold(2).split(table, table["diagnosis"], table["patient_id"]))
+bunch = Bunch(data=table, target=table["diagnosis"].to_numpy(), groups=table["patient_id"])
+pipeline = make_fusion_pipeline(
+    backbone=tiny.TinyEncoder, weights=None, image_size=32, max_epochs=2, batch_size=16,
+    random_state=0, verbose=0, frozen_epochs="all", precision="fp32",
+)
+rows = {"Baseline": (), "All": ("gender", "age", "alp", "ldh")}
+def run(folder):
+    return units.run(
+        pipeline, bunch, rows, folds, settings={}, folder=folder, jobs=1, backend="threading"
+    )
+"""
+_KILLED_BENCHMARK = """
+replace, done = os.replace, []
+def replaced(*paths):
+    if len(done) == 2:
+        die()
+    done.append(paths)
+    replace(*paths)
+os.replace = replaced
+run(folder)
+"""
+
+
+def test_case_62_sigkill_while_fitting_the_benchmark(cohort, tmp_path):
+    """SIGKILL in the benchmark: run again, it resumes and gives the same table."""
+    values = {"csv": str(tmp_path / "cohort.csv"), "folder": str(tmp_path / "parts")}
+    cohort.to_csv(values["csv"], index=False)
+    run_killed(_BENCHMARK + _KILLED_BENCHMARK, "replacing", **values)
+    assert len(list(tmp_path.rglob("*.json"))) == 2
+    here = dict(values)
+    exec(_BENCHMARK, here)  # noqa: S102
+    resumed, undisturbed = here["run"](values["folder"]), here["run"](tmp_path / "other")
+    assert resumed.keys() == undisturbed.keys()
+    for key in resumed:
+        np.testing.assert_array_equal(resumed[key], undisturbed[key])
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_case_63_sigkill_while_saving(moment, tmp_path):
+    """SIGKILL while a model is saved: the last good file loads."""
+    path = tmp_path / "model.safetensors"
+    classifier = FusionClassifier(max_epochs=1, random_state=0, verbose=0)
+    classifier.fit([[0.0], [1.0]], [0, 1]).save(path)
+    expected = classifier.predict_proba([[0.5]])
+    code = """
+from skosfusion import FusionClassifier
+other = FusionClassifier(max_epochs=1, random_state=1, verbose=0).fit([[0.0], [1.0]], [0, 1])
+KILL
+other.save(path)
+"""
+    run_killed(code, moment, path=str(path))
+    assert len(os.listdir(tmp_path)) == 2
+    np.testing.assert_array_equal(FusionClassifier.load(path).predict_proba([[0.5]]), expected)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_case_64_sigkill_while_writing_the_cache(moment, cohort, tmp_path):
+    """SIGKILL while the cache is written: what is missing is computed, orphans are swept."""
+    paths = cohort["image"].tolist()[:4]
+    code = """
+from skosfusion.images import ImageStore
+ImageStore().read(paths[:2], image_size=32, folder=folder)
+KILL
+ImageStore().read(paths, image_size=32, folder=folder)
+"""
+    run_killed(code, moment, paths=paths, folder=str(tmp_path))
+    (orphan,) = tmp_path.rglob(".*.tmp")
+    os.utime(orphan, (0, 0))
+    store = ImageStore()
+    pictures = store.read(paths, image_size=32, folder=tmp_path)
+    np.testing.assert_array_equal(pictures, ImageStore().read(paths, image_size=32))
+    assert store.info()[:2] == (0, 2)
+    assert not orphan.exists()
+
+
+def _read_many_times(paths, folder, seed):
+    rng, total = np.random.default_rng(seed), 0
+    for _ in range(20):
+        chosen = rng.permutation(paths).tolist()
+        for path, picture in zip(
+            chosen, ImageStore().read(chosen, image_size=32, folder=folder), strict=True
+        ):
+            expected = ImageStore().read([path], image_size=32)[0]
+            total += not np.array_equal(picture, expected)
+    return total
+
+
+def test_case_65_several_processes_on_one_cache(cohort, tmp_path):
+    """Several processes on one cache: right values, no errors."""
+    paths = cohort["image"].tolist()[:6]
+    tasks = (joblib.delayed(_read_many_times)(paths, tmp_path, seed) for seed in range(4))
+    assert sum(joblib.Parallel(2, backend="loky")(tasks)) == 0
+
+
+def test_case_66_full_or_unwritable_cache_folder(classifier, fixed, tmp_path, monkeypatch):
+    """A cache folder that is full or cannot be written: a warning, and the right result."""
+
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    forget()
+    classifier.set_params(memory=tmp_path)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(UserWarning, match=r"cannot be kept .*No space left"):
+        classifier.fit(fixed.X, fixed.y)
+    np.testing.assert_array_equal(classifier.predict_proba(fixed.X), fixed.probabilities)
+
+
+def test_case_66_impossible_cache_folder(classifier, fixed, tmp_path):
+    """A file in the place of the cache folder: ValueError that names it."""
+    (tmp_path / "file").touch()
+    forget()
+    classifier.set_params(memory=tmp_path / "file")
+    with pytest.raises(ValueError, match=r"file' is not a folder; name a folder"):
+        classifier.fit(fixed.X, fixed.y)
+
+
+def test_case_67_replaced_image(fixed, cohort, tmp_path):
+    """An image that is replaced under its path: never a stale value."""
+    first, last = (Path(cohort["image"].iloc[i]).read_bytes() for i in (0, -1))
+    path = tmp_path / "knee.png"
+    path.write_bytes(first)
+    before = fixed.sees(str(path))
+    path.write_bytes(last)
+    assert fixed.sees(str(path)) == fixed.sees(cohort["image"].iloc[-1]) != before
+
+
+def test_case_67_other_weights_or_version(fixed, classifier, tmp_path, monkeypatch):
+    """Other weights or another version of the software: never a stale feature."""
+    classifier.set_params(backbone="resnet18", memory=tmp_path, max_epochs=1)
+
+    def misses_of_a_fit(**params):
+        forget()
+        clone(classifier).set_params(**params).fit(fixed.X, fixed.y)
+        return shared_feature_cache().info().misses
+
+    assert misses_of_a_fit() == 48
+    assert misses_of_a_fit() == 0
+    assert misses_of_a_fit(random_state=1) == 48
+    monkeypatch.setattr("skosfusion.classifier._features.__version__", "0.0.0")
+    assert misses_of_a_fit() == 48
+
+
+@pytest.fixture
+def kept(fixed, classifier, tmp_path):
+    """A classifier whose features and pictures lie in a folder."""
+    classifier.set_params(backbone="resnet18", memory=tmp_path, max_epochs=1)
+    forget()
+    return classifier.fit(fixed.X, fixed.y)
+
+
+def test_case_68_flipped_bit_in_the_cache(kept, fixed, tmp_path):
+    """A flipped bit in the cache: noticed with a warning, and computed again."""
+    expected = kept.predict_proba(fixed.X)
+    files = list(tmp_path.rglob("*.safetensors"))
+    assert {file.relative_to(tmp_path).parts[0] for file in files} == {"features", "images"}
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    forget()
+    with pytest.warns(UserWarning, match="passed over") as caught:
+        again = clone(kept).fit(fixed.X, fixed.y)
+    assert {"feature" in str(w.message) for w in caught} == {True, False}
+    np.testing.assert_array_equal(again.predict_proba(fixed.X), expected)
+
+
+def test_case_69_planted_pickle_in_the_cache(kept, fixed, tmp_path):
+    """A pickle planted in the cache: never executed."""
+    expected, trace = kept.predict_proba(fixed.X), tmp_path / "trace"
+    for file in list(tmp_path.rglob("*.safetensors")):
+        file.write_bytes(pickle.dumps(Executed(trace)))
+        file.with_suffix(".pkl").write_bytes(pickle.dumps(Executed(trace)))
+    forget()
+    with pytest.warns(UserWarning, match="passed over"):
+        again = clone(kept).fit(fixed.X, fixed.y)
+    np.testing.assert_array_equal(again.predict_proba(fixed.X), expected)
+    assert not trace.exists()
+
+
+@callbacks_are_left_out
+@pytest.mark.parametrize("kind", ["empty", "truncated", "pickle", "torch", "description"])
+def test_case_70_malicious_or_damaged_model(kind, fitted_pipeline, tmp_path):
+    """A malicious, truncated, empty or foreign model file: ModelFileError, nothing is executed."""
+    path, trace = tmp_path / "model.safetensors", tmp_path / "trace"
+    fitted_pipeline.estimator["classifier"].save(path)
+    content = path.read_bytes()
+    if kind == "torch":
+        torch.save(Executed(trace), path)
+    elif kind == "description":
+        rewrite(path, lambda d: d["parameters"].update(module={"class": "posix.system"}))
+    else:
+        contents = {
+            "empty": b"",
+            "truncated": content[:-9],
+            "pickle": pickle.dumps(Executed(trace)),
+        }
+        path.write_bytes(contents[kind])
+    for load in (FusionClassifier.load, load_pipeline):
+        with pytest.raises(ModelFileError, match=r"model\.safetensors"):
+            load(path, trusted=[tiny.TinyEncoder])
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("kind", ["empty", "truncated", "pickle", "torch"])
+def test_case_70_malicious_or_damaged_weights(kind, suffix, fixed, classifier, tmp_path):
+    """Malicious, truncated or empty initial weights: WeightsError, nothing is executed."""
+    path, trace = tmp_path / f"weights{suffix}", tmp_path / "trace"
+    torch.save(tiny.TinyEncoder().state_dict(), path)
+    contents = {
+        "empty": b"",
+        "truncated": path.read_bytes()[:-9],
+        "pickle": pickle.dumps(Executed(trace)),
+    }
+    if kind == "torch":
+        torch.save(Executed(trace), path)
+    else:
+        path.write_bytes(contents[kind])
+    classifier.set_params(weights=path)
+    with pytest.raises(WeightsError, match="weights"), no_epoch_begins():
+        classifier.fit(fixed.X, fixed.y)
+    assert not trace.exists()
+
+
+@callbacks_are_left_out
+def test_case_71_model_of_another_version(fitted_pipeline, tmp_path):
+    """A model of another version: loads with a warning that names both versions."""
+    path = tmp_path / "pipeline.safetensors"
+    save_pipeline(fitted_pipeline.estimator, path)
+    rewrite(path, lambda d: d["versions"].update(skosfusion="0.0.1"))
+    with pytest.warns(UserWarning, match=r"skosfusion 0\.0\.1 \(here \d"):
+        loaded = load_pipeline(path, trusted=[tiny.TinyEncoder])
+    np.testing.assert_array_equal(
+        loaded.predict_proba(fitted_pipeline.X), fitted_pipeline.probabilities
+    )
+
+
+# 72, 73: processes and names
+
+
+class ThreadCounter(Callback):
+    """Writes down how many threads compute."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_batch_begin(self, net, **kwargs):
+        openmp = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"]
+        (self.folder / f"{os.getpid()}-{max(openmp)}").touch()
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_case_72_workers_times_threads(backend, classifier, fixed, tmp_path):
+    """`n_jobs` workers of several threads: no more of them than cores."""
+    n_jobs = os.cpu_count()
+    classifier.set_params(max_epochs=1, callbacks=[ThreadCounter(tmp_path)])
+    with joblib.parallel_config(backend=backend):
+        search = GridSearchCV(classifier, {"lr": [0.1, 0.2]}, cv=2, n_jobs=n_jobs, refit=False)
+        search.set_params(error_score="raise").fit(fixed.X, fixed.y)
+    counts = {int(path.name.split("-")[1]) for path in tmp_path.iterdir()}
+    assert counts == {1}
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("max_epoch", "max_epochs"), ("hiden_units", "hidden_units")]
+)
+def test_case_73_unknown_parameter(name, nearest, fixed):
+    """An unknown parameter: ValueError that names it, and the nearest that there is."""
+    options = {"verbose": 0, name: 1}
+    with pytest.raises(ValueError, match=f"no parameter '{name}'; did you mean '{nearest}'"):
+        FusionClassifier(**options).fit([[0.0], [1.0]], [0, 1])
+    with pytest.raises(ValueError, match=rf"(?s){name}.*{nearest}"):
+        fixed.estimator.set_params(**{name: 1})
+    np.testing.assert_array_equal(fixed.estimator.predict_proba(fixed.X), fixed.probabilities)
+
+
+@pytest.mark.parametrize("name", ["optimizr__momentum", "iterator_trian__shuffle"])
+def test_case_73_unknown_prefix(name, classifier, fixed):
+    """An unknown prefix of a component's parameter: an error that names it."""
+    with pytest.raises((ValueError, TypeError), match=name):
+        FusionClassifier(**{"verbose": 0, name: 1}).fit([[0.0], [1.0]], [0, 1])
