@@ -418,6 +418,7 @@ class TestStrangersFiles:
             lambda d, t: d.update(class_weights="heavy"),
             lambda d, t: d.update(seed=-1),
             lambda d, t: d.update(seed="0"),
+            lambda d, t: d.update(seed=True),
             lambda d, t: d.update(encoder_dtype="float8"),
             lambda d, t: d.update(device=7),
             lambda d, t: d.update(history=[{"train_loss": {"object": "x"}}]),

@@ -303,7 +303,7 @@ def _restore_inputs(classifier, description):
         raise ValueError("its class weights are not one a class")
     classifier._class_weights_ = None if weights is None else torch.tensor(weights)
     seed = description["seed"]
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r:.50} is no seed")
     classifier._seed_ = seed
 
