@@ -1,5 +1,6 @@
 """The ablation script, killed at random moments and started again until it is done."""
 
+import contextlib
 import json
 import os
 import signal
@@ -98,10 +99,8 @@ class Job:
 
 
 def _kill_group(group):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
     for left in Path("/dev/shm").glob(f"sem.loky-{group}-*"):  # noqa: S108 - where glibc has them
         left.unlink(missing_ok=True)
 
