@@ -13,8 +13,10 @@ import torch
 from torchvision import models
 
 from .exceptions import WeightsError
-from .network import build_empty_encoder
+from .network import backbone_names, build_empty_encoder
 
+# Of AlexNet's parameters one in 25 is the encoder's.
+_LARGEST_HEAD = 32
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -175,6 +177,7 @@ def encoder_part(state, backbone, source):
         raise WeightsError(
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
         )
+    _refuse_far_too_few(state, backbone, source)
     encoder = build_empty_encoder(backbone)
     expected = encoder.state_dict()
     missing = [name for name in expected if name not in state]
@@ -193,3 +196,20 @@ def encoder_part(state, backbone, source):
             raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
     # Weights may have been saved in half precision.
     return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
+
+
+def _refuse_far_too_few(state, backbone, source):
+    """Refuse a state that cannot be of this network, before a large one is built to compare.
+
+    Some networks of torchvision cannot be built without storage; of others all but a small part
+    is the head.
+    """
+    if backbone not in backbone_names():
+        return
+    n_numbers = sum(tensor.numel() for tensor in state.values())
+    n_parameters = models.get_model_weights(backbone).DEFAULT.meta["num_params"]
+    if _LARGEST_HEAD * n_numbers < n_parameters:
+        raise WeightsError(
+            f"weights from {source} do not fit backbone {backbone!r}: most entries are missing, "
+            f"they are {n_numbers} numbers, and the network has {n_parameters} with its head"
+        )

@@ -172,3 +172,19 @@ def test_the_loaded_state_fits_the_encoder(full_state, tmp_path):
     path = tmp_path / "resnet18.safetensors"
     safetensors.torch.save_file(full_state, path)
     build_encoder("resnet18").load_state_dict(load_encoder_state("resnet18", path), strict=True)
+
+
+@pytest.mark.parametrize("backbone", ["regnet_y_128gf", "vit_h_14"])
+def test_a_large_network_is_not_built_for_a_small_file(backbone, tmp_path, monkeypatch):
+    path = tmp_path / "small.safetensors"
+    safetensors.torch.save_file({"stem.0.weight": torch.ones(8, 3, 3, 3)}, path)
+    monkeypatch.setattr("skosfusion.weights.build_empty_encoder", None)
+    with pytest.raises(WeightsError, match=r"216 numbers, and the network has \d{9}"):
+        load_encoder_state(backbone, path)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg11", "mobilenet_v3_small", "squeezenet1_0"])
+def test_encoders_with_large_heads_are_not_taken_for_small_files(name, tmp_path):
+    path = tmp_path / "encoder.safetensors"
+    safetensors.torch.save_file(build_encoder(name).state_dict(), path)
+    assert load_encoder_state(name, path)
