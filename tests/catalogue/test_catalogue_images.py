@@ -96,8 +96,11 @@ def test_case_01_missing_file(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["~/knee.png", "$HOME/knee.png", "%TEMP%/knee.png", ""])
-def test_case_01_home_and_variables_are_not_expanded(fitted, path):
+def test_case_01_home_and_variables_are_not_expanded(fitted, put, path, tmp_path, monkeypatch):
     """A path with ~ or a variable: taken as it is written, so FileNotFoundError."""
+    put(encoded(GREY), "knee.png")
+    for name in ("HOME", "USERPROFILE", "TEMP"):
+        monkeypatch.setenv(name, str(tmp_path))
     fitted.refuses_image(path, FileNotFoundError, "no such image file")
 
 
@@ -186,6 +189,16 @@ def test_case_06_flipped_bit_of_a_png(fitted, put, share):
     data = encoded(GREY)
     path = put(flipped(data, int(8 * share * len(data))))
     check_image_error(fitted.refuses_image(path, ImageError, "damaged or cut off"), path)
+
+
+@pytest.mark.parametrize("block", [b"IDAT", b"tEXt"])
+def test_case_06_flipped_bit_of_a_checksum(fitted, put, block):
+    """A flipped bit in the checksum of a PNG's pixels or of a text in it: ImageError."""
+    data = encoded(GREY)
+    data = data[:33] + png_block(b"tEXt", b"knee") + data[33:]
+    end = data.index(block) + 4 + int.from_bytes(data[data.index(block) - 4 :][:4])
+    path = put(flipped(data, 8 * end + 3))
+    fitted.refuses_image(path, ImageError, f"the checksum of its block {block!r} is wrong")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -623,7 +636,8 @@ class BytesPath:
 )
 def test_case_23_path_of_another_type(fitted, folder, table, cell):
     """A path of another type, such as a number or bytes: TypeError with the row."""
-    fitted.refuses_image(cell, TypeError, "int|float|bool|bytes|tuple|dict")
+    match = rf"column 'image' holds .* \((int|float|bool|bytes|tuple|dict)\) in row {ROW}; it must"
+    fitted.refuses_image(cell, TypeError, match)
     with pytest.raises(TypeError, match=r"column 'image', row 1: .* of type str"):
         load_cohort(with_cells(table, "image", ["a.png", cell, "c.png"]), image_folder=folder)
 
