@@ -488,10 +488,16 @@ class TestGoingOn:
 
     def test_partial_fit_knows_classes_that_are_not_there_yet(self, table):
         X, y = table
-        classifier = clinical_only(max_epochs=1).partial_fit(
-            X[y == 0], y[y == 0], classes=[0, 1, 2]
-        )
+        classifier = clinical_only().partial_fit(X[y == 1], y[y == 1], classes=[0, 1, 2])
         assert classifier.predict_proba(X).shape == (len(X), 3)
+        assert (classifier.predict(X[y == 1]) == 1).all()
+
+    def test_partial_fit_refuses_a_label_that_was_not_there(self, table):
+        X, y = table
+        classifier = clinical_only(max_epochs=1).partial_fit(X, y)
+        with pytest.raises(ValueError, match=r"y holds 2, which is not among the classes \[0 1\]"):
+            classifier.partial_fit(X, 2 * y)
+        assert len(classifier.history_) == 1
 
     def test_warm_start_goes_on_and_fit_starts_anew(self, table):
         classifier = clinical_only(max_epochs=2, warm_start=True).fit(*table).fit(*table)
@@ -622,6 +628,25 @@ class TestValidationSplit:
             train, valid = seen.pop()
             assert len(train) + len(valid) == 60
         assert (np.r_[train, valid] % 2 == 1).all()
+
+    def test_a_split_of_samples_that_have_a_weight_counts_those(self, table):
+        X, _ = table
+        rows = np.arange(len(X))
+        y = np.where(rows < 60, rows >= 40, rows % 2)  # the first 60 have no weight
+        split = ValidSplit([(rows[:40], rows[40:60])])
+        classifier = clinical_only(train_split=split, max_epochs=1)
+        classifier.fit(X, y, sample_weight=rows >= 60)
+        assert len(classifier.history_) == 1
+
+    def test_a_share_is_the_same_each_time(self, table):
+        X, y = table
+        split = ValidSplit(0.25, random_state=0)
+        classifier = clinical_only(train_split=split, max_epochs=1)
+        losses = [
+            classifier.fit(X, y, groups=np.arange(len(X)) // 4).history_[-1, "valid_loss"]
+            for _ in range(2)
+        ]
+        assert losses[0] == losses[1]
 
     def test_images_of_unknown_patients_are_warned_of(self, classifier, frame, target):
         classifier.set_params(train_split=ValidSplit(4, stratified=True), max_epochs=1)

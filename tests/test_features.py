@@ -608,6 +608,12 @@ def test_the_key_covers_every_entry_of_the_state(resnet):
     assert _features.encoder_key(resnet, OPTIONS) == key
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"memory=.*file' is not a folder; name a folder, or None"):
+        _features.FeatureFiles(tmp_path / "file", "key", 3)
+
+
 def test_torchvision_models_are_told_from_others():
     assert is_torchvision_model(models.resnet18())
     assert not is_torchvision_model(tiny.TinyEncoder())

@@ -397,6 +397,37 @@ def test_a_tiff_whose_pages_form_a_loop_is_refused(put):
         open_image(put(bytes(data)))
 
 
+PNG = encoded(ramp(), "PNG")
+BIG_TIFF = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**17) + bytes(64)
+WRONG = {
+    "claims to hold 0 pictures": PNG[:33] + png_block(b"acTL", bytes(8)) + PNG[33:],
+    "has no page": b"II*\0" + bytes(60),
+    "directory of more than 65535 tags": BIG_TIFF,
+    "tag 256 holds 2 values": encoded(ramp(), "TIFF").replace(
+        struct.pack("<HHI", 256, 4, 1), struct.pack("<HHI", 256, 3, 2)
+    ),
+    "must hold integers has the TIFF type 11": encoded(ramp(), "TIFF").replace(
+        struct.pack("<HHI", 256, 4, 1), struct.pack("<HHI", 256, 11, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", WRONG)
+def test_a_structure_that_no_picture_has_is_refused(put, reason):
+    with pytest.raises(ImageError, match=reason):
+        open_image(put(WRONG[reason]))
+
+
+def test_a_first_picture_outside_the_animation_counts(put):
+    pages = [Image.fromarray(page) for page in (255 - ramp(), ramp() // 2)]
+    options = {"save_all": True, "append_images": pages, "default_image": True}
+    path = put(encoded(ramp(), "PNG", **options))
+    with pytest.raises(ImageError, match="holds 3 pictures"):
+        open_image(path)
+    np.testing.assert_array_equal(read_whole(path, frame=0)[0], ramp())
+    np.testing.assert_array_equal(read_whole(path, frame=2)[0], ramp() // 2)
+
+
 def test_a_run_length_compressed_bmp_is_refused(put):
     data = bytearray(encoded(ramp(), "BMP"))
     struct.pack_into("<I", data, 30, 1)

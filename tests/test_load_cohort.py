@@ -149,6 +149,13 @@ class TestFiles:
         images.to_csv(path, index=False, encoding="utf-8-sig")
         assert len(load_cohort(path, records).data) == 3
 
+    def test_rows_and_columns_of_nothing_but_commas_are_left_out(self, folder, images, records):
+        path = folder / "images.csv"
+        images.assign(**{"": ""}).to_csv(path, index=False)
+        n_columns = images.shape[1] + 1
+        path.write_text(path.read_text() + 2 * ("," * (n_columns - 1) + "\n"))
+        assert len(load_cohort(path, records).data) == len(images)
+
     def test_parquet_gives_the_same_as_csv(self, folder, images, records):
         pytest.importorskip("pyarrow")
         images.to_parquet(folder / "images.parquet")
@@ -605,6 +612,23 @@ class TestScreenshots:
         with pytest.raises(ImageError, match="row 1"):
             crop()
         assert list((tmp_path / "home").rglob("*.*")) == []
+
+    def test_screenshot_of_16_bits_is_refused_with_its_row(self, crop, folder):
+        Image.fromarray(np.zeros((6, 8), np.uint16)).save(folder / "b_screen.png")
+        with pytest.raises(ImageError, match=r"row 1\): a screenshot of mode I;16 .* without loss"):
+            crop()
+
+    def test_screenshot_that_cannot_be_read_is_refused_with_its_row(self, crop, monkeypatch):
+        real = builtins.open
+
+        def denied(path, *args, **kwargs):
+            if str(path).endswith("b_screen.png"):
+                raise PermissionError(13, "Permission denied")
+            return real(path, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "open", denied)
+        with pytest.raises(ImageError, match=r"row 1\): the file cannot be read \(Permission"):
+            crop()
 
     @pytest.mark.parametrize(
         "box", [None, (1, 2, 3), (5, 2, 1, 6), (-1, 0, 4, 4), (0, 0, 4.0, 4), "1234"]

@@ -61,6 +61,15 @@ def test_a_row_without_image_is_decided_by_its_clinical_values(declared, table, 
     np.testing.assert_allclose(declared.predict_proba(table[:1]), expected, rtol=1e-5)
 
 
+def test_training_sees_the_same_of_a_missing_image_as_prediction(declared, table, target):
+    module = declared.fit(table, target).module_.eval()
+    clinical, black = torch.ones(2, 2), torch.zeros(2, 1, 32, 32, dtype=torch.uint8)
+    with torch.no_grad():
+        seen = module(clinical, image=black, has_image=torch.tensor([True, False]))
+        features = torch.cat([module.encode(black[:1]), torch.zeros(1, module.n_features)])
+        torch.testing.assert_close(seen, module(clinical, features=features))
+
+
 @pytest.mark.parametrize("frozen_epochs", [0, "all"])
 def test_rows_with_an_image_do_not_depend_on_rows_without(
     declared, table, target, frozen_epochs, monkeypatch

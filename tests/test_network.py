@@ -36,6 +36,21 @@ class MeanEncoder(nn.Module):
         return images.mean((2, 3))
 
 
+class TwoOutputs(MeanEncoder):
+    """An encoder with a second output for its training, as Inception has one."""
+
+    def forward(self, images):
+        return super().forward(images), images
+
+
+def test_the_first_of_several_outputs_of_an_encoder_counts(image):
+    networks = [
+        FusionNetwork(0, 2, backbone=kind, image_size=16) for kind in (MeanEncoder, TwoOutputs)
+    ]
+    one, two = (network.encode(image) for network in networks)
+    torch.testing.assert_close(one, two)
+
+
 @pytest.mark.parametrize(("backbone", "length"), [("resnet18", 512), ("resnet50", 2048)])
 def test_resnets_give_the_feature_below_the_average_pool(backbone, length):
     network = FusionNetwork(4, 2, backbone=backbone, image_size=64)

@@ -144,6 +144,11 @@ class TestGenderEncoder:
         out = encoder.fit_transform(frame("sex", [2, "1", 1.0, "2 "]))
         np.testing.assert_array_equal(out[:, 0], [0.5, -0.5, -0.5, 0.5])
 
+    def test_a_declared_spelling_is_a_gender_even_if_it_usually_means_missing(self):
+        encoder = GenderEncoder(female=("NA",), male=("m",))
+        out = encoder.fit_transform(frame("sex", ["na", "m", None]))
+        np.testing.assert_array_equal(out[:, 0], [0.5, -0.5, np.nan])
+
     @pytest.mark.parametrize(
         "params",
         [

@@ -39,11 +39,12 @@ def test_both_kinds_of_weights_multiply(table):
     )
 
 
-def test_the_scale_of_weights_does_not_matter(table):
+@pytest.mark.parametrize("factor", [2.0**60, 2.0**200, 2.0**-200])
+def test_the_scale_of_weights_does_not_matter(factor, table):
     X, y = table
     weights = np.random.default_rng(0).uniform(0.1, 1, len(y))
     small = clinical_only().fit(X, y, sample_weight=weights).predict_proba(X)
-    large = clinical_only().fit(X, y, sample_weight=2.0**60 * weights).predict_proba(X)
+    large = clinical_only().fit(X, y, sample_weight=factor * weights).predict_proba(X)
     np.testing.assert_array_equal(small, large)
 
 
@@ -111,6 +112,16 @@ def test_weights_too_small_for_the_number_format_do_no_harm(table):
     assert np.isfinite(classifier.predict_proba(X)).all()
 
 
+def test_a_batch_of_a_class_of_weight_zero_does_no_harm(table):
+    X, y = table
+    rows = np.argsort(y)
+    classifier = clinical_only(
+        class_weight={0: 0, 1: 1}, batch_size=10, iterator_train__shuffle=False
+    )
+    classifier.fit(X[rows], y[rows], sample_weight=np.ones(len(y)))
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
 def test_weights_count_in_the_validation_loss(table):
     X, y = table
     rows = np.arange(len(y))
@@ -128,6 +139,14 @@ def test_score_is_weighted(table):
     right = classifier.predict(X) == y
     assert 0 < right.mean() < 1
     assert classifier.score(X, y, sample_weight=right) == 1
+
+
+def test_weights_of_one_call_are_none_of_the_next(table):
+    X, y = table
+    classifier = clinical_only(max_epochs=1).partial_fit(X, y, sample_weight=np.ones(len(y)))
+    plain = clinical_only(max_epochs=1).partial_fit(X, y).partial_fit(X, y)
+    classifier.partial_fit(X, y)
+    np.testing.assert_allclose(classifier.predict_proba(X), plain.predict_proba(X), rtol=1e-4)
 
 
 def test_partial_fit_takes_weights(table):

@@ -31,6 +31,17 @@ class Custom(FusionNetwork):
     """A network of a user's own."""
 
 
+class Plain(torch.nn.Module):
+    """A network of a user's own that has no head."""
+
+    def __init__(self, n_clinical, n_classes, **options):
+        super().__init__()
+        self.layer = torch.nn.Linear(n_clinical, n_classes)
+
+    def forward(self, clinical):
+        return self.layer(clinical)
+
+
 class Executed:
     """Leaves a trace when it is unpickled."""
 
@@ -142,6 +153,7 @@ class TestRoundTrip:
             callbacks=[("stop", EarlyStopping("train_loss", patience=9))],
             train_split=ValidSplit(StratifiedGroupKFold(3), random_state=None),
             random_state=np.int64(5),
+            warm_start=np.True_,
         )
         classifier.fit(*table, groups=np.arange(80))
         loaded = again(classifier, path)
@@ -155,6 +167,10 @@ class TestRoundTrip:
             "cv": None
         }
         assert repr(loaded.train_split.cv) == repr(classifier.train_split.cv)
+
+    def test_devices_come_back_as_text(self, table, path):
+        loaded = again(clinical_only(device=torch.device("cpu")).fit(*table), path)
+        assert loaded.device == "cpu"
 
     def test_attributes_come_back(self, table, path):
         X = pd.DataFrame(table[0], columns=["a", "b", "c", "d"])
@@ -200,6 +216,11 @@ class TestRoundTrip:
         np.testing.assert_array_equal(
             loaded.predict_proba(images), classifier.predict_proba(images)
         )
+
+    def test_a_class_of_a_script_is_trusted_once_it_stands_in_a_module(self, table, path):
+        clinical_only(module=Custom).fit(*table).save(path)
+        rewrite(path, lambda d, t: d["parameters"].update(module={"class": "__main__.Custom"}))
+        assert FusionClassifier.load(path, trusted=[Custom]).module is Custom
 
     def test_the_number_format_of_the_fit_is_kept(self, classifier, images, target, path):
         classifier.set_params(backbone="resnet18", precision="bf16", max_epochs=1)
@@ -317,6 +338,27 @@ class TestWriting:
         assert fresh.exists()
         assert other.exists()
 
+    def test_leftovers_that_cannot_be_removed_do_not_matter(self, table, path, monkeypatch):
+        old = path.with_name(f".{path.name}.1.tmp")
+        old.touch()
+        os.utime(old, (0, 0))
+
+        def denied(*arguments, **options):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(type(path), "unlink", denied)
+        clinical_only(max_epochs=1).fit(*table).save(path)
+        assert old.exists()
+        assert FusionClassifier.load(path).n_features_in_ == 4
+
+    @pytest.mark.parametrize("name", ["model[1].safetensors", "m" * 243 + ".safetensors"])
+    def test_any_name_that_a_file_may_have_is_written_and_swept(self, name, table, tmp_path):
+        old = tmp_path / f".{name[:100]}.1.tmp"
+        old.touch()
+        os.utime(old, (0, 0))
+        clinical_only(max_epochs=1).fit(*table).save(tmp_path / name)
+        assert os.listdir(tmp_path) == [name]
+
 
 class TestStrangersFiles:
     @pytest.fixture
@@ -335,8 +377,21 @@ class TestStrangersFiles:
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
     def test_a_pipe_is_refused_at_once(self, path):
         os.mkfifo(path)
-        with pytest.raises(ModelFileError, match="pipe"):
+        with pytest.raises(ModelFileError, match="is a folder, pipe or device"):
             FusionClassifier.load(path)
+
+    def test_a_path_that_no_file_can_have_is_refused(self):
+        with pytest.raises(ModelFileError, match="cannot be read"):
+            FusionClassifier.load("model\0.safetensors")
+
+    @pytest.mark.parametrize(
+        ("limit", "message"),
+        [("MAX_FILE_BYTES", "more than the 1000 allowed"), ("_MAX_HEADER_BYTES", "its header has")],
+    )
+    def test_a_file_over_a_limit_of_size_is_refused(self, limit, message, saved, monkeypatch):
+        monkeypatch.setattr(f"skosfusion.model_files.{limit}", 1000)
+        with pytest.raises(ModelFileError, match=message):
+            FusionClassifier.load(saved)
 
     def test_a_file_cut_anywhere_is_refused(self, saved):
         content = saved.read_bytes()
@@ -448,10 +503,62 @@ class TestStrangersFiles:
         with pytest.raises(ModelFileError):
             FusionClassifier.load(saved)
 
+    def test_a_changed_shape_is_noticed(self, saved):
+        with safetensors.safe_open(saved, "pt") as file:
+            metadata = file.metadata()
+        tensors = safetensors.torch.load_file(saved)
+        tensors["optimizer.0.exp_avg"] = tensors["optimizer.0.exp_avg"].reshape(4, 512)
+        saved.write_bytes(safetensors.torch.save(tensors, metadata))
+        with pytest.raises(ModelFileError, match="does not match its digest"):
+            FusionClassifier.load(saved)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda d, t: d.update(n_features_in=True), "n_features_in=True is no number of col"),
+            (lambda d, t: d.update(n_features_in=0), "n_features_in=0 is no number of columns"),
+            (
+                lambda d, t: d["parameters"].update(image_column="x"),
+                "its image column 'x' is not among its columns",
+            ),
+            (
+                lambda d, t: d["parameters"].update(iterator_valid__batch_size=2.5),
+                "iterator_valid__batch_size=2.5 is not allowed",
+            ),
+            (lambda d, t: d["classes"].update(values=[0]), "classes are no list of two or more"),
+            (lambda d, t: d["classes"].update(values=["0", "1"]), "are not all of type int"),
+            (lambda d, t: d["classes"].update(dtype="<U99999"), "classes have the type '<U99999'"),
+            (
+                lambda d, t: d.update(classes={"dtype": "<U1", "values": ["ab", "cd"]}),
+                "not distinct values of their type",
+            ),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, change, message, saved):
+        rewrite(saved, change)
+        with pytest.raises(ModelFileError, match=message):
+            FusionClassifier.load(saved)
+
+    def test_numbers_that_json_does_not_know_are_refused(self, saved):
+        description, tensors = read_model_file(saved)
+        text = json.dumps(description | {"class_weights": [np.nan, 1.0]})
+        metadata = {"skosfusion": text, "sha256": _digest(text, tensors)}
+        saved.write_bytes(safetensors.torch.save(tensors, metadata))
+        with pytest.raises(ModelFileError, match="it holds the number NaN"):
+            FusionClassifier.load(saved)
+
     def test_a_header_that_claims_a_giant_size_is_refused(self, saved):
         saved.write_bytes(struct.pack("<Q", 2**62) + saved.read_bytes()[8:])
         with pytest.raises(ModelFileError):
             FusionClassifier.load(saved)
+
+    def test_a_giant_network_of_a_class_of_the_users_is_refused(self, table, path, monkeypatch):
+        clinical_only(module=Plain).fit(*table).save(path)
+        assert FusionClassifier.load(path, trusted=[Plain]).module is Plain
+        rewrite(path, lambda d, t: d["parameters"].update(hidden_units=10**9))
+        monkeypatch.setattr(FusionClassifier, "initialize", None)
+        with pytest.raises(ModelFileError, match=r"hidden_units=1000000000 .* is too large"):
+            FusionClassifier.load(path, trusted=[Plain])
 
     def test_an_encoder_of_another_shape_is_refused_before_it_is_built(
         self, classifier, images, target, path, monkeypatch
@@ -531,6 +638,17 @@ class TestPipeline:
             with pytest.raises(TypeError, match="Pipeline that ends in a FusionClassifier"):
                 save_pipeline(wrong, path)
 
+    def test_a_refused_fit_leaves_the_transformers_of_a_loaded_one(
+        self, fitted, cohort, target, path
+    ):
+        save_pipeline(fitted, path)
+        loaded = load_pipeline(path, trusted=[tiny.TinyEncoder])
+        expected = loaded.predict_proba(cohort.assign(alp=np.nan))
+        with pytest.raises(FileNotFoundError):
+            loaded.fit(cohort.assign(alp=3 * cohort["alp"], image="/nowhere.png"), target)
+        found = loaded.predict_proba(cohort.assign(alp=np.nan))
+        np.testing.assert_array_equal(found, expected)
+
     def test_an_unfitted_pipeline_is_refused(self, pipeline, path):
         with pytest.raises(NotFittedError):
             save_pipeline(pipeline, path)
@@ -582,6 +700,14 @@ class TestPipeline:
         with pytest.raises(ModelFileError, match="would unpack"):
             load_pipeline(path, trusted=[tiny.TinyEncoder])
 
+    def test_a_schema_that_would_fill_the_memory_is_refused(self, fitted, path, tmp_path):
+        archive = tmp_path / "schema.skops"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("schema.json", json.dumps({"a": "0" * 10**6}))
+        self.plant(fitted, path, archive.read_bytes())
+        with pytest.raises(ModelFileError, match="would unpack"):
+            load_pipeline(path, trusted=[tiny.TinyEncoder])
+
     def test_an_archive_that_reads_one_part_many_times_is_refused(self, fitted, path, tmp_path):
         from skops import io as skops_io
 
@@ -614,6 +740,12 @@ class TestPipeline:
         with pytest.raises(ModelFileError):
             load_pipeline(path, trusted=[tiny.TinyEncoder])
 
+    def test_a_classifier_step_without_a_name_is_refused(self, fitted, path):
+        save_pipeline(fitted, path)
+        rewrite(path, lambda d, t: d.update(classifier_step=7))
+        with pytest.raises(ModelFileError, match="its classifier is called 7"):
+            load_pipeline(path, trusted=[tiny.TinyEncoder])
+
     def test_without_skops_the_error_names_the_extra(self, fitted, path, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "skops.io", None)
         with pytest.raises(ImportError, match=r"skosfusion\[skops\]"):
@@ -636,3 +768,16 @@ def test_a_model_file_is_bound_to_its_description(tmp_path):
     assert description == {"a": 1}
     assert torch.equal(tensors["w"], torch.ones(3, 2))
     assert tensors["n"] == 3
+
+
+def test_a_number_that_json_does_not_know_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_model_file(tmp_path / "file.safetensors", {"a": np.nan}, {})
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_description_that_is_no_object_is_refused(tmp_path):
+    path = tmp_path / "file.safetensors"
+    write_model_file(path, ["a"], {})
+    with pytest.raises(ModelFileError, match="its description is no object"):
+        read_model_file(path)

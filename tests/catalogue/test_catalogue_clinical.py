@@ -214,6 +214,15 @@ def test_case_32_right_unit(drawn):
         make_clinical_transformer().fit(drawn)
 
 
+@pytest.mark.parametrize("share", [0.3, 4])
+def test_case_32_values_of_the_ill(share):
+    """Lowered or raised values of the ill in the right unit: no warning."""
+    values = share * 95 * np.linspace(0.8, 1.2, 21)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        KitRangeScaler(low=40, high=150).fit(values[:, None])
+
+
 # 33 and 34: gender
 
 

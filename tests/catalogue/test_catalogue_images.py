@@ -96,8 +96,11 @@ def test_case_01_missing_file(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["~/knee.png", "$HOME/knee.png", "%TEMP%/knee.png", ""])
-def test_case_01_home_and_variables_are_not_expanded(fitted, path):
+def test_case_01_home_and_variables_are_not_expanded(fitted, put, path, tmp_path, monkeypatch):
     """A path with ~ or a variable: taken as it is written, so FileNotFoundError."""
+    put(encoded(GREY), "knee.png")
+    for name in ("HOME", "USERPROFILE", "TEMP"):
+        monkeypatch.setenv(name, str(tmp_path))
     fitted.refuses_image(path, FileNotFoundError, "no such image file")
 
 
@@ -195,6 +198,16 @@ def test_case_06_flipped_bit_beside_the_pixels(fitted, put):
     fitted.sees(put(data))
     path = put(data.replace(b"left knee", b"loft knee"))
     fitted.refuses_image(path, ImageError, "checksum of its block b'tEXt' is wrong")
+
+
+@pytest.mark.parametrize("block", [b"IDAT", b"tEXt"])
+def test_case_06_flipped_bit_of_a_checksum(fitted, put, block):
+    """A flipped bit in the checksum of a PNG's pixels or of a text in it: ImageError."""
+    data = encoded(GREY)
+    data = data[:33] + png_block(b"tEXt", b"knee") + data[33:]
+    end = data.index(block) + 4 + int.from_bytes(data[data.index(block) - 4 :][:4])
+    path = put(flipped(data, 8 * end + 3))
+    fitted.refuses_image(path, ImageError, f"the checksum of its block {block!r} is wrong")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -637,7 +650,8 @@ class BytesPath:
 )
 def test_case_23_path_of_another_type(fitted, folder, table, cell):
     """A path of another type, such as a number or bytes: TypeError with the row."""
-    fitted.refuses_image(cell, TypeError, "int|float|bool|bytes|tuple|dict")
+    match = rf"column 'image' holds .* \((int|float|bool|bytes|tuple|dict)\) in row {ROW}; it must"
+    fitted.refuses_image(cell, TypeError, match)
     with pytest.raises(TypeError, match=r"column 'image', row 1: .* of type str"):
         load_cohort(with_cells(table, "image", ["a.png", cell, "c.png"]), image_folder=folder)
 

@@ -242,6 +242,13 @@ def test_case_49_missing_column_of_the_classifier(fitted, column):
         fitted.estimator.predict(X)
 
 
+def test_case_49_missing_image_column(fitted):
+    """An image column that is missing, without the transformer: ValueError, in fit too."""
+    X = fitted.X.drop(columns="image")
+    match = r"X has no column 'image' \(image_column\); its columns are 'age', 'alp'"
+    fitted.refuses(X, ValueError, match)
+
+
 def test_case_49_in_the_loader(folder, table):
     """A column that is missing in a table to load: ValueError with the nearest and the remedy."""
     table = table.rename(columns={"patient_id": "patientid"})
@@ -420,6 +427,7 @@ def test_a_refused_fit_leaves_a_transformer(fitted_pipeline):
     with pytest.raises(ValueError, match="row 3"):
         transformer.fit(fitted_pipeline.with_value("ldh", "six", row=3)[X.columns[::-1]])
     pd.testing.assert_frame_equal(transformer.transform(X), expected)
+    assert transformer.feature_names_in_.tolist() == X.columns.tolist()
 
 
 @pytest.mark.parametrize(
