@@ -9,10 +9,10 @@ import uuid
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
 _ORPHAN_SECONDS = 3600.0
-_NAME_LENGTH = 100  # of 255 characters that a name may have
+_NAME_LENGTH = 100  # of 255 bytes that a name may have
 
 
-def write_atomically(path, content, *, temporary_folder=None, durable=False):
+def write_atomically(path, content, *, temporary_folder=None, durable=False, mode=None):
     """Write bytes to a file so that it holds either its old content or all of the new.
 
     Parameters
@@ -26,6 +26,8 @@ def write_atomically(path, content, *, temporary_folder=None, durable=False):
     durable : bool, default=False
         Whether the content has reached the disk before it takes the file's place, so that it
         outlives a loss of power, too.
+    mode : int or None, default=None
+        Permissions of the file; None for those that the user's umask allows.
 
     Raises
     ------
@@ -42,11 +44,13 @@ def write_atomically(path, content, *, temporary_folder=None, durable=False):
     ...     Path(folder, "note").read_bytes()
     b'done'
     """
-    name = f".{path.name[:_NAME_LENGTH]}.{uuid.uuid4().hex}{_SUFFIX}"
+    name = f".{_start(path.name)}.{uuid.uuid4().hex}{_SUFFIX}"
     temporary = (temporary_folder or path.parent) / name
     try:
         # Unlike those of `tempfile`, the file may be read by whom the user's umask allows.
         with open(temporary, "xb") as file:
+            if mode is not None:
+                os.chmod(temporary, mode)
             file.write(content)
             if durable:
                 file.flush()
@@ -55,6 +59,11 @@ def write_atomically(path, content, *, temporary_folder=None, durable=False):
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _start(name):
+    """Cut a name, so that its temporary file's is not too long; system limits count bytes."""
+    return os.fsencode(name)[:_NAME_LENGTH].decode(errors="ignore")
 
 
 def sweep_temporary_files(folder, *, of=None, older_than=_ORPHAN_SECONDS):
@@ -69,7 +78,7 @@ def sweep_temporary_files(folder, *, of=None, older_than=_ORPHAN_SECONDS):
     older_than : float, default=3600.0
         Age in seconds from which a file counts as left behind.
     """
-    name = "*" if of is None else f"{glob.escape(of[:_NAME_LENGTH])}.*"
+    name = "*" if of is None else f"{glob.escape(_start(of))}.*"
     for path in folder.glob(f".{name}{_SUFFIX}"):
         try:
             if time.time() - path.stat().st_mtime > older_than:

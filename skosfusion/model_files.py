@@ -17,7 +17,8 @@ MAX_FILE_BYTES = 16 * 2**30
 """Largest model file that is read, in bytes."""
 
 # The header of ResNet152 takes 0.1 MB.
-_MAX_HEADER_BYTES = 16 * 2**20
+_MAX_HEADER_BYTES = 8 * 2**20
+_MAX_TENSORS = 10_000
 _DESCRIPTION, _DIGEST = "skosfusion", "sha256"
 
 
@@ -47,13 +48,15 @@ def write_model_file(path, description, tensors):
     ...     read_model_file(f"{folder}/model.safetensors")
     ({'a': 1}, {'w': tensor([1., 1.])})
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"the folder {str(path.parent)!r} of the model file does not exist; make it first"
         )
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise OSError(f"{str(path)!r} is a pipe or a device; name a file")
     # Copies: entries that share memory would be refused.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -62,7 +65,14 @@ def write_model_file(path, description, tensors):
     text = json.dumps(description, allow_nan=False)
     metadata = {_DESCRIPTION: text, _DIGEST: _digest(text, tensors)}
     sweep_temporary_files(path.parent, of=path.name)
-    write_atomically(path, safetensors.torch.save(tensors, metadata), durable=True)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    content = safetensors.torch.save(tensors, metadata)
+    if len(content) > MAX_FILE_BYTES or len(text) > _MAX_HEADER_BYTES // 2:
+        raise ValueError(
+            f"the model has {len(content)} bytes, {len(text)} of them to describe it, more than "
+            "can be read again"
+        )
+    write_atomically(path, content, durable=True, mode=mode)
 
 
 def read_model_file(path):
@@ -89,11 +99,14 @@ def read_model_file(path):
     """
     content = _read(path)
     try:
-        tensors = safetensors.torch.load(content)
         (length,) = struct.unpack_from("<Q", content)
         if length > _MAX_HEADER_BYTES:
             raise ValueError(f"its header has {length} bytes")
-        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        header = json.loads(content[8 : 8 + length])
+        if len(header) > _MAX_TENSORS:
+            raise ValueError(f"it holds {len(header)} tensors")
+        tensors = safetensors.torch.load(content)
+        metadata = header["__metadata__"]
         text = metadata[_DESCRIPTION]
         if metadata[_DIGEST] != _digest(text, tensors):
             raise ValueError("its content does not match its digest")

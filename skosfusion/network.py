@@ -315,12 +315,26 @@ def _flatten(output):
 def _feature_length(backbone, encoder, image_size):
     """Find the length of the feature vector from shapes alone, without computing."""
     if isinstance(backbone, str):
-        return _feature_length_of_torchvision(backbone, image_size)
+        return feature_length(backbone, image_size)
     return _length_by_shapes(copy.deepcopy(encoder).to("meta"), image_size)
 
 
 @functools.cache
-def _feature_length_of_torchvision(backbone, image_size):
+def feature_length(backbone, image_size):
+    """Find the length of the feature vector of a torchvision model from shapes alone.
+
+    Parameters
+    ----------
+    backbone : str
+        Name of the model.
+    image_size : int
+        Height and width of the images in pixels.
+
+    Returns
+    -------
+    int
+        The length.
+    """
     # Some constructors draw weights, and must not do so in the first network alone.
     with torch.random.fork_rng(devices=[]):
         encoder = build_empty_encoder(backbone)

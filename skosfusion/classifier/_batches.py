@@ -41,6 +41,8 @@ class BatchedNet(NeuralNetClassifier):
         dataset_valid : Dataset or None
             Samples to validate on, if `train_split` asks for any.
         """
+        if X.parts is not None:
+            return X.parts
         rows = np.arange(len(X))
         if X.sample_weight is not None:
             rows = np.flatnonzero(X.sample_weight.numpy())
@@ -149,11 +151,23 @@ class BatchedNet(NeuralNetClassifier):
             return self.criterion_(y_pred, y_true)
         weights = X["sample_weight"].to(y_pred.device)
         # Each sample's own loss comes weighted by class already.
+        if getattr(self.criterion_, "reduction", None) != "mean":
+            raise ValueError(
+                f"sample_weight needs a criterion whose reduction is 'mean', got "
+                f"{getattr(self.criterion_, 'reduction', None)!r} of "
+                f"{type(self.criterion_).__name__}"
+            )
         self.criterion_.reduction = "none"
         try:
             losses = self.criterion_(y_pred, y_true)
         finally:
             self.criterion_.reduction = "mean"
+        if losses.shape != y_true.shape:
+            raise ValueError(
+                f"sample_weight needs a criterion that gives a loss for each sample with "
+                f"reduction='none'; {type(self.criterion_).__name__} gives shape "
+                f"{tuple(losses.shape)} for {len(y_true)} samples"
+            )
         class_weights = getattr(self.criterion_, "weight", None)
         total = weights if class_weights is None else weights * class_weights[y_true]
         # Weights may be too small for this number format.

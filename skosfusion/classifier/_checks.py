@@ -34,7 +34,15 @@ _PARAMETERS = {
         lambda v: callable(v) and not isinstance(v, torch.nn.Module),
         "a torch.nn.Module class, not an instance, which would carry weights from fit to fit",
     ),
-    "criterion": (callable, "a class of torch, such as torch.nn.CrossEntropyLoss"),
+    "criterion": (
+        lambda v: callable(v) and v is not torch.nn.NLLLoss,
+        "a loss of logits, such as torch.nn.CrossEntropyLoss (the network gives no log "
+        "probabilities, which NLLLoss takes)",
+    ),
+    "classes": (
+        lambda v: v is None,
+        "None: labels are found in y, or given to partial_fit(..., classes=...)",
+    ),
     "optimizer": (callable, "a class of torch, such as torch.optim.SGD"),
     "train_split": (
         lambda v: v is None or v is False or callable(v),

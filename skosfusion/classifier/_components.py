@@ -25,9 +25,7 @@ _CLASSES |= {
     for name, value in vars(torch.optim).items()
     if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
 }
-_CLASSES |= {
-    f"torch.nn.{name}": value for name, value in vars(torch.nn).items() if name.endswith("Loss")
-}
+_CLASSES["torch.nn.CrossEntropyLoss"] = torch.nn.CrossEntropyLoss
 # Made with their parameters. None of them opens a file or calls what it is given by name.
 _MADE = {
     f"skorch.{kind.__name__}": kind
@@ -115,6 +113,33 @@ def _changed_parameters(component):
         for name, value in values.items()
         if value is not signature.parameters[name].default
     }
+
+
+def check_trusted(trusted, *kinds):
+    """Check the parameter `trusted` of loaders.
+
+    Parameters
+    ----------
+    trusted : iterable
+        What the user trusts.
+    *kinds : type
+        What its items may be.
+
+    Returns
+    -------
+    list
+        The items.
+
+    Raises
+    ------
+    TypeError
+        For anything else, such as a class that is not in a list.
+    """
+    items = None if isinstance(trusted, (str, type)) or not np.iterable(trusted) else list(trusted)
+    if items is None or not all(isinstance(item, kinds) for item in items):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise TypeError(f"trusted={trusted!r:.100} must be a list of items of type {names}")
+    return items
 
 
 class Decoder:

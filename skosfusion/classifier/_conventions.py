@@ -102,6 +102,7 @@ class ConventionalNet(BatchedNet):
             if anew:
                 self._seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
                 self.initialize()
+            dataset.parts = self.get_split_datasets(dataset, dataset.codes)
             self._prepare_images(dataset)
         except BaseException:
             vars(self).clear()

@@ -29,6 +29,8 @@ class FusionDataset(Dataset):
         Maps a tensor of row numbers to the image part of a batch, ``{"image": pixels}``
         or ``{"features": features}``. The classifier sets it: the fixed encoder's
         features at one time, pixels at another.
+    parts : tuple of (Dataset, Dataset or None) or None
+        Samples to train and to validate on, once they are split.
     """
 
     def __init__(self, clinical, codes=None, *, paths=None, groups=None, sample_weight=None):
@@ -42,6 +44,7 @@ class FusionDataset(Dataset):
         if paths is not None and None in paths:
             self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
+        self.parts = None
 
     def __len__(self):
         return len(self.clinical)

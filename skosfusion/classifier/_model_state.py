@@ -9,10 +9,11 @@ from importlib.metadata import version
 import numpy as np
 import torch
 from skorch.history import History
+from torch.utils.data import DataLoader
 
 from .. import __version__
 from ..exceptions import ModelFileError
-from ..network import FusionNetwork
+from ..network import FusionNetwork, feature_length
 from ..weights import encoder_part
 from ._checks import check_parameters
 from ._components import Decoder, encode
@@ -23,15 +24,21 @@ FORMAT = 1
 _VERSIONS = ("torch", "torchvision", "skorch", "scikit-learn", "numpy", "pillow")
 # Of the machine, or able to do harm where a stranger chose them.
 _NOT_KEPT = re.compile(
-    r"memory|compile|torch_load_kwargs|iterator_(train|valid)__(num_workers|pin_memory|timeout)"
+    r"memory|compile|torch_load_kwargs|iterator_train__(num_workers|pin_memory|timeout)"
+    r"|iterator_valid__(?!batch_size$).*"
 )
 # Not needed to predict: what has no form in a file is left out.
-_OF_TRAINING = re.compile(r"(callbacks|optimizer|iterator_train|train_split)(__.*)?|random_state")
+_OF_TRAINING = re.compile(
+    r"(callbacks|optimizer|iterator_train|train_split)(__.*)?|criterion__.*|random_state"
+)
 _OF_COMPONENTS = re.compile(
     r"(module|criterion|optimizer|callbacks|iterator_train|iterator_valid|dataset)__\w+"
 )
 # Batches are padded to their full size, and pictures are read in theirs.
-_LARGEST = {"batch_size": 2**18, "iterator_valid__batch_size": 2**18, "image_size": 2**13}
+_LARGEST = {"batch_size": 2**15, "iterator_valid__batch_size": 2**15, "image_size": 2**13}
+_MOST_EPOCHS = 20_000
+# How an optimiser computes is for this machine to say: fused kernels trust the shapes of its state.
+_WAYS_OF_OPTIMIZERS = {"fused", "foreach", "capturable", "differentiable"}
 _MODULE, _OPTIMIZER = "module.", "optimizer."
 _CONSTANTS = ("pixel_mean", "pixel_std")
 _LABELS = {"b": bool, "i": int, "u": int, "f": float, "U": str}
@@ -73,6 +80,7 @@ def describe(classifier):
     UserWarning
         For parameters of training that have none; they are left out.
     """
+    check_parameters(classifier)
     parameters, left_out = {}, []
     for name, value in classifier.get_params(deep=False).items():
         if _NOT_KEPT.fullmatch(name):
@@ -92,6 +100,11 @@ def describe(classifier):
                     "into a class of your own, and trust that class in load"
                 ) from error
             left_out.append(name)
+    try:
+        optimizer, states = _split_optimizer(classifier.optimizer_.state_dict())
+    except TypeError:
+        optimizer, states = None, {}
+        left_out.append("the optimiser's state")
     if left_out:
         warnings.warn(
             f"{', '.join(left_out)} cannot be saved and will be missing in the loaded model, which "
@@ -101,7 +114,7 @@ def describe(classifier):
     module = classifier.module_
     tensors = {_MODULE + name: value for name, value in module.state_dict().items()}
     tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
-    optimizer, states = _split_optimizer(classifier.optimizer_.state_dict())
+    _refuse_other_shapes(classifier, module.state_dict())
     dtype = getattr(module, "encoder_dtype", None)
     names = getattr(classifier, "feature_names_in_", None)
     description = {
@@ -173,6 +186,26 @@ def _join_optimizer(described, tensors, decoder):
     return {"state": state, "param_groups": decoder.decode(described["param_groups"])}
 
 
+def _restore_optimizer(optimizer, state):
+    fresh = optimizer.state_dict()["param_groups"]
+    for group, ours in zip(state["param_groups"], fresh, strict=True):
+        if group["params"] != ours["params"]:
+            raise ValueError("its optimiser trains other parameters")
+        group |= {way: ours[way] for way in _WAYS_OF_OPTIMIZERS & ours.keys()}
+        for way in _WAYS_OF_OPTIMIZERS - ours.keys():
+            group.pop(way, None)
+    optimizer.load_state_dict(state)
+    if not any(group.get("fused") for group in optimizer.param_groups):
+        return
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            is_tensor = isinstance(value, torch.Tensor)
+            if is_tensor and not (
+                value.is_floating_point() and (value.ndim == 0 or value.shape == parameter.shape)
+            ):
+                raise ValueError(f"its optimiser's {name!r:.50} does not fit its parameter")
+
+
 @contextmanager
 def one_error(path):
     """Turn whatever a stranger's model file makes go wrong into one type of error."""
@@ -230,10 +263,17 @@ def restore(kind, description, tensors, *, trusted=()):
         if not _NOT_KEPT.fullmatch(name):
             parameters[name] = decoder.decode(value)
     for name, largest in _LARGEST.items():
-        if not isinstance(parameters.get(name, 1), int) or parameters.get(name, 1) > largest:
+        value = parameters.get(name, 1)
+        if type(value) is not int or value > largest or value < (-1 if name == "batch_size" else 1):
             raise ValueError(f"{name}={parameters[name]!r:.50} is not allowed; at most {largest}")
+    if isinstance(parameters.get("weights"), str):
+        parameters["weights"] = os.path.basename(parameters["weights"])
     classifier = kind(**parameters)
     check_parameters(classifier)
+    if classifier.predict_nonlinearity not in ("auto", None):
+        raise ValueError(f"predict_nonlinearity={classifier.predict_nonlinearity!r:.50}")
+    if not issubclass(classifier.iterator_valid, DataLoader):
+        raise TypeError(f"iterator_valid={classifier.iterator_valid!r:.50} is no DataLoader")
     _place(classifier, description["device"])
     _restore_inputs(classifier, description)
     state = {
@@ -250,6 +290,9 @@ def restore(kind, description, tensors, *, trusted=()):
     with classifier._resolved_device():
         classifier.initialize()
     module = classifier.module_
+    for name, value in module.state_dict().items():
+        if name in state and state[name].dtype != value.dtype:
+            raise ValueError(f"its entry {name!r:.100} has the type {state[name].dtype}")
     module.load_state_dict(state)
     for name in _CONSTANTS:
         if hasattr(module, name):
@@ -257,9 +300,12 @@ def restore(kind, description, tensors, *, trusted=()):
     dtype = description["encoder_dtype"]
     if hasattr(module, "encoder_dtype"):
         module.encoder_dtype = {None: None, "bfloat16": torch.bfloat16}[dtype]
-    optimizer = _join_optimizer(description["optimizer"], tensors, decoder)
-    classifier.optimizer_.load_state_dict(optimizer)
+    if description["optimizer"] is not None:
+        state = _join_optimizer(description["optimizer"], tensors, decoder)
+        _restore_optimizer(classifier.optimizer_, state)
     classifier._encoder_has_trained_ = bool(description["encoder_has_trained"])
+    if len(description["history"]) > _MOST_EPOCHS:
+        raise ValueError(f"its history has {len(description['history'])} epochs")
     classifier.history_ = History(
         {name: decoder.decode(value) for name, value in epoch.items()} | {"batches": []}
         for epoch in description["history"]
@@ -276,6 +322,8 @@ def _place(classifier, device):
         here = resolve_device(classifier.device).type
     except ValueError:
         here = classifier.device = "cpu"
+    if here == "meta":
+        raise ValueError("its device is 'meta', which holds no values")
     if here != device:
         warnings.warn(
             f"the model was fitted on {device!r:.20} and computes on {here!r} here, where results "
@@ -334,9 +382,15 @@ def _refuse_other_shapes(classifier, state):
     first, last = state.get("head.0.weight"), state.get("head.2.weight")
     if classifier.module is FusionNetwork or (first is not None and last is not None):
         n_clinical, n_classes = arguments["n_clinical"], arguments["n_classes"]
+        is_known = classifier.module is FusionNetwork and isinstance(arguments["backbone"], str)
+        n_features = first.shape[1] - n_clinical
+        if is_known:
+            n_features = feature_length(arguments["backbone"], arguments["image_size"])
+        elif arguments["backbone"] is None:
+            n_features = 0
         if (
-            first.shape[0] != width
-            or first.shape[1] < n_clinical
+            first.shape != (width, n_features + n_clinical)
+            or n_features < 0
             or last.shape != (n_classes, width)
         ):
             raise ValueError(

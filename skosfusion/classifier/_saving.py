@@ -4,6 +4,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import ModelFileError
 from ..model_files import read_model_file, write_model_file
+from ._components import check_trusted
 from ._images import ImageFedNet
 from ._model_state import describe, one_error, restore
 
@@ -96,6 +97,7 @@ class SavableNet(ImageFedNet):
         --------
         save : Write it.
         """
+        trusted = check_trusted(trusted, type)
         description, tensors = read_model_file(path)
         with one_error(path):
             if description["kind"] != "classifier":
