@@ -184,7 +184,9 @@ class TestRoundTrip:
 
     @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
     def test_training_goes_on_as_without_the_file(self, optimizer, table, path):
-        classifier = clinical_only(optimizer=optimizer, lr_milestones=(2, 6), max_epochs=5)
+        classifier = clinical_only(
+            optimizer=optimizer, lr_milestones=(2, 6), max_epochs=5, class_weight={0: 1, 1: 3}
+        )
         loaded = again(classifier.fit(*table), path)
         expected = classifier.partial_fit(*table).predict_proba(table[0])
         np.testing.assert_array_equal(loaded.partial_fit(*table).predict_proba(table[0]), expected)
@@ -197,6 +199,14 @@ class TestRoundTrip:
         expected = classifier.partial_fit(images, target).predict_proba(images)
         actual = loaded.partial_fit(images, target).predict_proba(images)
         np.testing.assert_array_equal(actual, expected)
+
+    def test_features_of_a_trained_encoder_are_not_kept(
+        self, classifier, images, target, path, tmp_path
+    ):
+        classifier.set_params(backbone="resnet18", max_epochs=1).fit(images, target)
+        loaded = again(classifier, path).set_params(memory=tmp_path, frozen_epochs="all")
+        loaded.partial_fit(images, target)
+        assert not (tmp_path / "features").exists()
 
     def test_a_clone_of_the_loaded_one_fits_the_same_model(self, table, path):
         classifier = clinical_only().fit(*table)
@@ -590,6 +600,12 @@ class TestStrangersFiles:
     def test_other_versions_are_named_in_a_warning(self, saved):
         rewrite(saved, lambda d, t: d["versions"].update(torch="1.0", skosfusion="9.9"))
         with pytest.warns(UserWarning, match=r"skosfusion 9\.9 \(here .*torch 1\.0 \(here "):
+            FusionClassifier.load(saved)
+
+    @pytest.mark.filterwarnings("error")
+    def test_a_warning_that_is_made_an_error_stays_that_warning(self, saved):
+        rewrite(saved, lambda d, t: d["versions"].update(torch="1.0"))
+        with pytest.raises(UserWarning, match="other versions"):
             FusionClassifier.load(saved)
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
