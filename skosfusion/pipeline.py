@@ -16,6 +16,7 @@ from .classifier._model_state import describe, one_error, restore
 from .exceptions import ModelFileError
 from .model_files import read_model_file, write_model_file
 from .preprocessing import make_clinical_transformer
+from .preprocessing._clinical import earlier_fit_kept
 
 #: What a pipeline file may hold beside the types of scikit-learn and numpy that skops trusts.
 TRUSTED_TYPES = (
@@ -72,15 +73,14 @@ class _FusionPipeline(Pipeline):
     """A pipeline whose transformers stay as they were where the classifier refuses its input."""
 
     def fit(self, X, y=None, **params):
-        transformers = [step for _, step in self.steps[:-1] if isinstance(step, BaseEstimator)]
-        earlier = [dict(vars(transformer)) for transformer in transformers]
-        try:
+        classifier = self.steps[-1][1]
+        transformers = [
+            part
+            for part in self.get_params().values()
+            if isinstance(part, BaseEstimator) and part is not classifier
+        ]
+        with earlier_fit_kept(self, *transformers):
             return super().fit(X, y, **params)
-        except BaseException:
-            for transformer, state in zip(transformers, earlier, strict=True):
-                vars(transformer).clear()
-                vars(transformer).update(state)
-            raise
 
 
 def save_pipeline(pipeline, path):

@@ -282,7 +282,7 @@ def test_other_threads_compute_while_one_folds():
 
 
 def test_the_same_seed_gives_the_same_network_whatever_was_built_before():
-    network_module._feature_length_of_torchvision.cache_clear()
+    network_module.feature_length.cache_clear()
     heads = []
     for _ in range(2):
         torch.manual_seed(0)

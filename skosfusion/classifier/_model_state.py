@@ -378,6 +378,8 @@ def _labels(described):
 def _refuse_other_shapes(classifier, state):
     """Compare the network that would be built with the tensors there are, before it is built."""
     arguments = classifier._module_arguments()
+    if isinstance(arguments["backbone"], str):
+        encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
     width = arguments["hidden_units"]
     first, last = state.get("head.0.weight"), state.get("head.2.weight")
     if classifier.module is FusionNetwork or (first is not None and last is not None):
@@ -399,8 +401,6 @@ def _refuse_other_shapes(classifier, state):
             )
     elif max(width, arguments["n_clinical"]) > 2**16:
         raise ValueError(f"hidden_units={width} or the number of inputs is too large")
-    if isinstance(arguments["backbone"], str):
-        encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
 
 
 def _of_encoder(state):

@@ -1,6 +1,7 @@
 """The normalisation of a whole clinical table."""
 
 import difflib
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,8 @@ class _ClinicalTransformer(ColumnTransformer):
 
     def fit_transform(self, X, y=None, **params):
         self._check_table(X, self.transformers)
-        return super().fit_transform(X, y, **params)
+        with earlier_fit_kept(self):
+            return super().fit_transform(X, y, **params)
 
     def transform(self, X, **params):
         check_is_fitted(self)
@@ -145,6 +147,19 @@ class _ClinicalTransformer(ColumnTransformer):
             for column in wanted if isinstance(wanted, list) else ():
                 if isinstance(column, str):
                     _check_column(column, columns, name)
+
+
+@contextmanager
+def earlier_fit_kept(*estimators):
+    """Give estimators their earlier state back if the block fails."""
+    earlier = [dict(vars(estimator)) for estimator in estimators]
+    try:
+        yield
+    except BaseException:
+        for estimator, state in zip(estimators, earlier, strict=True):
+            vars(estimator).clear()
+            vars(estimator).update(state)
+        raise
 
 
 def _check_column(column, columns, step):
