@@ -397,6 +397,8 @@ class TestRefusedInput:
             ("memory", 3),
             ("class_weight", "heavy"),
             ("callbacks", 1),
+            ("classes", [1, 0]),
+            ("criterion", torch.nn.NLLLoss),
             ("image_column", 5),
         ],
     )
@@ -584,6 +586,16 @@ class TestValidationSplit:
             classifier.fit(X, y, groups=groups)
         with pytest.raises(NotFittedError):
             classifier.predict(X)
+
+    def test_a_refused_split_leaves_an_earlier_fit(self, table):
+        X, y = table
+        classifier = clinical_only(max_epochs=1).fit(X, y)
+        before = classifier.predict_proba(X)
+        rows = np.arange(len(X))
+        classifier.train_split = ValidSplit([(rows[::2], rows[1::2])])
+        with pytest.raises(ValueError, match="both sides"):
+            classifier.fit(X, y, groups=rows // 2)
+        np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
     def test_a_function_that_parts_patients_is_refused(self, table):
         X, y = table

@@ -122,6 +122,33 @@ def test_a_batch_of_a_class_of_weight_zero_does_no_harm(table):
     assert np.isfinite(classifier.predict_proba(X)).all()
 
 
+class Focal(torch.nn.Module):
+    """A loss of a user's own, one number a batch whatever is asked."""
+
+    reduction = "mean"
+
+    def forward(self, logits, target):
+        return torch.nn.functional.cross_entropy(logits, target) ** 2
+
+
+class WithoutReduction(Focal):
+    reduction = None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"criterion": Focal}, "a loss for each sample"),
+        ({"criterion": WithoutReduction}, "reduction is 'mean', got None of WithoutReduction"),
+        ({"criterion__reduction": "sum"}, "reduction is 'mean', got 'sum' of CrossEntropyLoss"),
+    ],
+)
+def test_a_loss_that_cannot_be_weighted_is_refused(options, message, table):
+    with pytest.raises(ValueError, match=message):
+        clinical_only(**options).fit(*table, sample_weight=np.arange(1, 121))
+    clinical_only(max_epochs=1, **options).fit(*table)
+
+
 def test_weights_count_in_the_validation_loss(table):
     X, y = table
     rows = np.arange(len(y))

@@ -315,6 +315,38 @@ class TestWriting:
         with pytest.raises(ValueError, match=r"labels of type datetime64\[D\] cannot be saved"):
             classifier.save(path)
 
+    @pytest.mark.parametrize("change", [{"hidden_units": 9}, {"max_epochs": 0}])
+    def test_what_could_not_be_loaded_is_not_saved(self, change, table, path):
+        classifier = clinical_only(max_epochs=1).fit(*table)
+        classifier.save(path)
+        before = path.read_bytes()
+        for name, value in change.items():
+            setattr(classifier, name, value)
+        with pytest.raises(ValueError, match="|".join(change)):
+            classifier.save(path)
+        assert path.read_bytes() == before
+
+    def test_a_state_without_a_form_is_left_out_with_a_warning(self, table, path):
+        classifier = clinical_only(criterion__weight=torch.tensor([1.0, 2.0])).fit(*table)
+        with pytest.warns(UserWarning, match="criterion__weight cannot be saved"):
+            loaded = again(classifier, path)
+        expected = classifier.predict_proba(table[0])
+        np.testing.assert_array_equal(loaded.predict_proba(table[0]), expected)
+
+    def test_the_permissions_of_a_file_and_a_link_to_it_stay(self, table, path):
+        classifier = clinical_only(max_epochs=1).fit(*table)
+        classifier.save(path)
+        path.chmod(0o600)
+        link = path.with_name("latest")
+        link.symlink_to(path)
+        classifier.save(link)
+        assert link.is_symlink()
+        assert path.stat().st_mode & 0o777 == 0o600
+
+    def test_a_name_of_many_bytes_is_written(self, table, tmp_path):
+        path = tmp_path / ("膝" * 80)
+        again(clinical_only(max_epochs=1).fit(*table), path)
+
     def test_a_batch_size_that_no_file_may_name_is_refused(self, table, path):
         classifier = clinical_only(max_epochs=1).fit(*table).set_params(batch_size=10**9)
         with pytest.raises(ValueError, match="batch_size=1000000000 cannot be saved; at most"):
@@ -622,6 +654,86 @@ class TestStrangersFiles:
             loaded = FusionClassifier.load(saved)
         np.testing.assert_array_equal(loaded.predict_proba(table[0]), expected)
         assert loaded.device == ("auto" if device == "auto" else "cpu")
+
+
+class TestHarmAfterLoading:
+    """A file that loads must do no harm later either."""
+
+    @pytest.fixture
+    def saved(self, table, path):
+        clinical_only(optimizer=torch.optim.Adam).fit(*table).save(path)
+        return path
+
+    @pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
+    def test_a_state_that_fused_kernels_would_overrun_is_refused(self, optimizer, table, path):
+        clinical_only(optimizer=optimizer).fit(*table).save(path)
+
+        def change(description, tensors):
+            name = next(n for n in tensors if n.endswith((".exp_avg", ".momentum_buffer")))
+            tensors[name] = torch.ones(1)
+            description["parameters"]["optimizer__fused"] = True
+
+        rewrite(path, change)
+        with pytest.raises(ModelFileError, match="does not fit its parameter"):
+            FusionClassifier.load(path)
+
+    def test_the_file_does_not_say_how_an_optimiser_computes(self, table, path):
+        clinical_only().fit(*table).save(path)
+
+        def change(description, tensors):
+            (group,) = description["optimizer"]["param_groups"]
+            group["dict"] = [[k, True if k == "fused" else v] for k, v in group["dict"]]
+
+        rewrite(path, change)
+        assert not FusionClassifier.load(path).optimizer_.param_groups[0]["fused"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda d, t: d["parameters"].update(
+                criterion={"class": "torch.nn.AdaptiveLogSoftmaxWithLoss"}
+            ),
+            lambda d, t: d["parameters"].update(predict_nonlinearity="zz"),
+            lambda d, t: d["parameters"].update(iterator_valid={"class": "torch.optim.SGD"}),
+            lambda d, t: d["parameters"].update(iterator_valid__batch_size=-7),
+            lambda d, t: d["parameters"].update(device="meta"),
+            lambda d, t: d["parameters"].update(classes=[1, 0]),
+            lambda d, t: d.update(history=[{}] * 20_001),
+            lambda d, t: t.update({f"x{i}": torch.ones(0) for i in range(10_001)}),
+            lambda d, t: t.update({"module.head.0.bias": torch.ones(512, dtype=torch.complex64)}),
+            lambda d, t: t.update({"module.head.0.weight": torch.ones(512, 9)}),
+        ],
+    )
+    def test_what_would_harm_later_is_refused_now(self, change, saved):
+        rewrite(saved, change)
+        with pytest.raises(ModelFileError):
+            FusionClassifier.load(saved)
+
+    def test_settings_that_reorder_rows_are_not_taken(self, saved, table):
+        expected = FusionClassifier.load(saved).predict_proba(table[0])
+        rewrite(saved, lambda d, t: d["parameters"].update(iterator_valid__shuffle=True))
+        loaded = FusionClassifier.load(saved)
+        np.testing.assert_array_equal(loaded.predict_proba(table[0]), expected)
+
+    def test_a_path_of_weights_is_not_taken(self, saved):
+        rewrite(saved, lambda d, t: d["parameters"].update(weights="/etc/secret.pth"))
+        assert FusionClassifier.load(saved).weights == "secret.pth"
+
+    def test_a_step_reads_no_cache_and_starts_no_process(self, pipeline, cohort, target, path):
+        own = make_clinical_transformer()
+        own.set_params(n_jobs=2)
+        nested = Pipeline([("same", FunctionTransformer())], memory=str(path.parent / "cache"))
+        nested.set_output(transform="pandas")
+        steps = [("nested", nested), ("clinical", own), ("classifier", pipeline["classifier"])]
+        save_pipeline(Pipeline(steps).fit(cohort, target), path)
+        loaded = load_pipeline(path, trusted=[tiny.TinyEncoder])
+        assert loaded["nested"].memory is None
+        assert loaded["clinical"].n_jobs is None
+
+    @pytest.mark.parametrize("trusted", [tiny.TinyEncoder, None, True, "a.b", ["a.b"]])
+    def test_trusted_must_be_a_list_of_classes(self, trusted, saved):
+        with pytest.raises(TypeError, match="trusted="):
+            FusionClassifier.load(saved, trusted=trusted)
 
 
 class TestPipeline:
