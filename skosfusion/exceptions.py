@@ -44,6 +44,17 @@ def _rebuild_image_error(message, path, row):
     return ImageError(message, path=path, row=row)
 
 
+class UnusableError(ValueError):
+    """An image file may be sound, but cannot be used as it is; readers turn it into `ImageError`.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import UnusableError
+    >>> issubclass(UnusableError, ValueError)
+    True
+    """
+
+
 class WeightsError(OSError):
     """The initial weights of an encoder cannot be had or do not fit it.
 

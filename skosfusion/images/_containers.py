@@ -19,6 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from ..exceptions import UnusableError
 from ._tiff import (
     DIRECTORY_ERRORS,
     STRING_TYPES,
@@ -39,10 +40,6 @@ MAX_SCANS = 64
 
 MAX_TILE_PIXELS = 2**24
 """Pixels in a tile of TIFF that is larger than its picture; all of a tile is decoded."""
-
-
-class UnusableError(ValueError):
-    """The file may be sound, but cannot be used as it is; the message says what to do."""
 
 
 class Container(NamedTuple):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
-from ..exceptions import ImageError
-from ._containers import UnusableError, reduce_container
+from ..exceptions import ImageError, UnusableError
+from ._containers import reduce_container
 
 MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is read, in bytes."""

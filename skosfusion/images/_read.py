@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
-from ..exceptions import ImageError
-from ._containers import UnusableError
+from ..exceptions import ImageError, UnusableError
 from ._open import check_integer, decode, decoder_errors, read_file
 
 _CONTRASTS = (None, "stretch", "clahe")
