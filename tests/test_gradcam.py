@@ -588,7 +588,7 @@ def test_an_empty_or_foreign_table_is_refused(fitted, pipeline, cohort):
     with pytest.raises(TypeError, match="DataFrame"):
         GradCAM(classifier).transform([[0.0, 1.0]])
     pipeline.fit(cohort, cohort.diagnosis)
-    with pytest.raises(ValueError, match="X has no rows"):
+    with pytest.raises(ValueError, match="0 samples"):
         GradCAM(pipeline).transform(cohort.iloc[:0])
 
 

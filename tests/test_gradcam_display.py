@@ -190,7 +190,7 @@ def test_bad_input_is_refused(fitted, cohort):
     for labels in (["a", "b", "c"], {0: "a", 1: "b"}, "ab"):
         with pytest.raises(ValueError, match=r"display_labels=.* list of 2 names.*: 0, 1"):
             GradCAMDisplay.from_estimator(fitted, part, display_labels=labels)
-    with pytest.raises(ValueError, match="X has no rows"):
+    with pytest.raises(ValueError, match="0 samples"):
         GradCAMDisplay.from_estimator(fitted, cohort.iloc[:0])
 
 
