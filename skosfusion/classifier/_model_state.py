@@ -18,6 +18,7 @@ from ..weights import encoder_part
 from ._checks import check_parameters
 from ._components import Decoder, encode
 from ._hardware import resolve_device
+from ._optimizer_state import join_optimizer, restore_optimizer, split_optimizer
 
 # To be raised when older versions could not read a file.
 FORMAT = 1
@@ -37,9 +38,7 @@ _OF_COMPONENTS = re.compile(
 # Batches are padded to their full size, and pictures are read in theirs.
 _LARGEST = {"batch_size": 2**15, "iterator_valid__batch_size": 2**15, "image_size": 2**13}
 _MOST_EPOCHS = 20_000
-# How an optimiser computes is for this machine to say: fused kernels trust the shapes of its state.
-_WAYS_OF_OPTIMIZERS = {"fused", "foreach", "capturable", "differentiable"}
-_MODULE, _OPTIMIZER = "module.", "optimizer."
+_MODULE = "module."
 _CONSTANTS = ("pixel_mean", "pixel_std")
 _LABELS = {"b": bool, "i": int, "u": int, "f": float, "U": str}
 
@@ -101,7 +100,7 @@ def describe(classifier):
                 ) from error
             left_out.append(name)
     try:
-        optimizer, states = _split_optimizer(classifier.optimizer_.state_dict())
+        optimizer, states = split_optimizer(classifier.optimizer_.state_dict())
     except TypeError:
         optimizer, states = None, {}
         left_out.append("the optimiser's state")
@@ -159,51 +158,6 @@ def _describe_history(history):
                 plain[name] = encode(epoch[name])
         epochs.append(dict(sorted(plain.items())))
     return epochs
-
-
-def _split_optimizer(state):
-    """Part an optimiser's state into JSON and tensors."""
-    tensors, entries = {}, {}
-    for number, values in state["state"].items():
-        entries[str(number)] = {}
-        for name, value in values.items():
-            is_tensor = isinstance(value, torch.Tensor)
-            if is_tensor:
-                tensors[f"{_OPTIMIZER}{number}.{name}"] = value
-            entries[str(number)][name] = {"tensor": True} if is_tensor else encode(value)
-    return {"state": entries, "param_groups": encode(state["param_groups"])}, tensors
-
-
-def _join_optimizer(described, tensors, decoder):
-    state = {}
-    for number, values in described["state"].items():
-        state[int(number)] = {
-            name: tensors[f"{_OPTIMIZER}{number}.{name}"]
-            if value == {"tensor": True}
-            else decoder.decode(value)
-            for name, value in values.items()
-        }
-    return {"state": state, "param_groups": decoder.decode(described["param_groups"])}
-
-
-def _restore_optimizer(optimizer, state):
-    fresh = optimizer.state_dict()["param_groups"]
-    for group, ours in zip(state["param_groups"], fresh, strict=True):
-        if group["params"] != ours["params"]:
-            raise ValueError("its optimiser trains other parameters")
-        group |= {way: ours[way] for way in _WAYS_OF_OPTIMIZERS & ours.keys()}
-        for way in _WAYS_OF_OPTIMIZERS - ours.keys():
-            group.pop(way, None)
-    optimizer.load_state_dict(state)
-    if not any(group.get("fused") for group in optimizer.param_groups):
-        return
-    for parameter, values in optimizer.state.items():
-        for name, value in values.items():
-            is_tensor = isinstance(value, torch.Tensor)
-            if is_tensor and not (
-                value.is_floating_point() and (value.ndim == 0 or value.shape == parameter.shape)
-            ):
-                raise ValueError(f"its optimiser's {name!r:.50} does not fit its parameter")
 
 
 @contextmanager
@@ -301,8 +255,8 @@ def restore(kind, description, tensors, *, trusted=()):
     if hasattr(module, "encoder_dtype"):
         module.encoder_dtype = {None: None, "bfloat16": torch.bfloat16}[dtype]
     if description["optimizer"] is not None:
-        state = _join_optimizer(description["optimizer"], tensors, decoder)
-        _restore_optimizer(classifier.optimizer_, state)
+        state = join_optimizer(description["optimizer"], tensors, decoder)
+        restore_optimizer(classifier.optimizer_, state)
     classifier._encoder_has_trained_ = bool(description["encoder_has_trained"])
     if len(description["history"]) > _MOST_EPOCHS:
         raise ValueError(f"its history has {len(description['history'])} epochs")
