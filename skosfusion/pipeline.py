@@ -11,10 +11,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .classifier import FusionClassifier
-from .classifier._components import check_trusted
-from .classifier._model_state import describe, one_error, restore
 from .exceptions import ModelFileError
-from .model_files import read_model_file, write_model_file
+from .persistence import (
+    check_trusted,
+    describe,
+    one_error,
+    read_model_file,
+    restore,
+    write_model_file,
+)
 from .preprocessing import make_clinical_transformer
 from .preprocessing._clinical import earlier_fit_kept
 

@@ -20,7 +20,7 @@ from skosfusion import (
     save_pipeline,
 )
 from skosfusion.exceptions import ModelFileError
-from skosfusion.model_files import _digest, read_model_file
+from skosfusion.persistence._file import _digest, read_model_file
 
 FILES = settings(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
 from skosfusion.classifier import _features, _hardware, _images, shared_feature_cache
-from skosfusion.classifier._hardware import (
+from skosfusion.classifier._device import (
     free_accelerator_bytes,
     kept_memory,
     one_thread_in_thread_workers,

@@ -119,7 +119,7 @@ def test_boxes_follow_a_picture_that_is_turned_upright(classifier, table, tmp_pa
 def test_a_bright_square_lies_in_its_box(classifier, tmp_path):
     """What is known of the file and what the network sees lie in one place."""
     from skosfusion.inspection._fitted import unwrap
-    from skosfusion.inspection._gradcam_display import read_images
+    from skosfusion.inspection._plot._gradcam_display import read_images
 
     pixels = np.zeros((90, 120), np.uint8)
     pixels[30:60, 20:50] = 255

@@ -6,14 +6,14 @@ import tiny
 import torch
 from torch import nn
 
-from skosfusion import network as network_module
-from skosfusion.folding import folded_encoder
+from skosfusion.network import _encoders as network_module
 from skosfusion.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FusionNetwork,
     backbone_names,
     build_encoder,
+    folded_encoder,
 )
 
 
@@ -197,7 +197,7 @@ def test_every_family_of_torchvision_loses_its_head(name):
 
 
 def test_an_unknown_backbone_is_named_with_its_nearest_neighbour():
-    with pytest.raises(ValueError, match=r"backbone='resnet19'.*did you mean resnet1"):
+    with pytest.raises(ValueError, match=r"backbone='resnet19'.*did you mean 'resnet1"):
         build_encoder("resnet19")
 
 

@@ -12,21 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from skosfusion._utils.files import sweep_temporary_files, write_atomically
 from skosfusion.datasets import _osteosarcoma, get_data_home
-from skosfusion.datasets._clinical_statistics import (
+from skosfusion.datasets._osteosarcoma import make_osteosarcoma_cohort
+from skosfusion.datasets._synthetic._clinical_statistics import (
     ADULT_LIMITS,
     KITS,
     draw_activity,
     draw_person,
     reference_limits,
 )
-from skosfusion.datasets._cohort_plan import VISIBILITY_BETA, class_counts, plan_cohort
-from skosfusion.datasets._knee import VIEWS, Subject, draw_knee
-from skosfusion.datasets._knee_canvas import Canvas, Projection
-from skosfusion.datasets._knee_findings import BRUSHES, Finding
-from skosfusion.datasets._knee_tumour import Tumour, add_tumour
-from skosfusion.datasets._osteosarcoma import make_osteosarcoma_cohort
-from skosfusion.files import sweep_temporary_files, write_atomically
+from skosfusion.datasets._synthetic._cohort_plan import VISIBILITY_BETA, class_counts, plan_cohort
+from skosfusion.datasets._synthetic._knee import VIEWS, Subject, draw_knee
+from skosfusion.datasets._synthetic._knee_canvas import Canvas, Projection
+from skosfusion.datasets._synthetic._knee_findings import BRUSHES, Finding
+from skosfusion.datasets._synthetic._knee_tumor import Tumour, add_tumour
 
 COLUMNS = [
     "image",

@@ -1,3 +1,4 @@
+import ast
 import importlib
 import inspect
 import re
@@ -76,39 +77,79 @@ def test_rooms_without_networks_do_not_load_torch(room):
 
 
 ROOMS = {
+    "_utils": (),
     "exceptions": (),
-    "files": (),
-    "preprocessing": (),
-    "images": ("exceptions", "files"),
-    "datasets": ("images", "preprocessing", "exceptions", "files"),
-    "network": (),
-    "folding": ("network",),
-    "model_files": ("exceptions", "files"),
-    "weights": ("network", "exceptions"),
-    "classifier": ("model_files", "network", "folding", "weights", "images", "exceptions", "files"),
-    "pipeline": ("classifier", "preprocessing", "exceptions", "model_files"),
-    "model_selection": ("images", "preprocessing", "exceptions"),
+    "preprocessing": ("_utils", "exceptions"),
+    "images": ("_utils", "exceptions"),
+    "datasets": ("_utils", "exceptions", "preprocessing", "images"),
+    "network": ("_utils", "exceptions", "images"),
+    "classifier": ("_utils", "exceptions", "images", "network"),
+    "persistence": ("_utils", "exceptions", "network", "classifier"),
+    "pipeline": ("classifier", "preprocessing", "exceptions", "persistence"),
+    "model_selection": ("_utils", "exceptions", "preprocessing", "images"),
     "inspection": (
-        "classifier",
-        "folding",
-        "images",
-        "model_selection",
-        "network",
+        "_utils",
+        "exceptions",
         "preprocessing",
+        "images",
+        "network",
+        "classifier",
+        "model_selection",
     ),
 }
 
 
+def imports_of(file):
+    """List what a module imports from the package: (room, rest of the path, names)."""
+    module = ("skosfusion", *file.relative_to(PACKAGE).with_suffix("").parts)
+    package = module[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        above = package[: len(package) - node.level + 1] if node.level else ()
+        target = (*above, *(node.module.split(".") if node.module else ()))
+        if target[:1] == ("skosfusion",):
+            names = [alias.name for alias in node.names]
+            if len(target) == 1:
+                yield from ((name, (), ()) for name in names if name in ROOMS)
+            else:
+                yield target[1], target[2:], names
+
+
+def files_of(room):
+    folder = PACKAGE / room
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
+
+
+def test_every_room_is_on_the_map():
+    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert rooms - {"__init__", "__pycache__", "py"} == set(ROOMS)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_only_from_the_left(room):
-    folder = PACKAGE / room
-    files = folder.glob("*.py") if folder.is_dir() else [PACKAGE / f"{room}.py"]
-    inside = 2 if folder.is_dir() else 1
-    for file in files:
-        text = re.sub(r'""".*?"""', "", file.read_text(encoding="utf-8"), flags=re.S)
-        used = re.findall(rf"^\s*from \.{{{inside}}}(\w+)", text, re.M)
-        used += re.findall(r"^\s*from skosfusion\.(\w+)", text, re.M)
-        assert set(used) - {room} <= set(ROOMS[room]), f"{file.name} imports {used}"
+    for file in files_of(room):
+        used = {other for other, *_ in imports_of(file)}
+        assert used - {room} <= set(ROOMS[room]), f"{file.name} imports {used}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_entered_by_its_face_only(room):
+    for file in files_of(room):
+        for other, inside, names in imports_of(file):
+            if other in (room, "_utils"):
+                continue
+            private = [name for name in (*inside, *names) if name.startswith("_")]
+            assert not inside, f"{file.name} enters {other}.{'.'.join(inside)}"
+            assert not private, f"{file.name} imports {private} of {other}"
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if (PACKAGE / room).is_dir()])
+def test_public_names_carry_their_public_module(room):
+    module = importlib.import_module(f"skosfusion.{room}")
+    for name in getattr(module, "__all__", ()):
+        thing = getattr(module, name)
+        assert getattr(thing, "__module__", module.__name__) == module.__name__, name
 
 
 def test_errors_survive_a_process_border():

@@ -8,8 +8,7 @@ import torch
 from torchvision import models
 
 from skosfusion.exceptions import WeightsError
-from skosfusion.network import build_encoder
-from skosfusion.weights import load_encoder_state
+from skosfusion.network import build_encoder, load_encoder_state
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,7 @@ def test_the_loaded_state_fits_the_encoder(full_state, tmp_path):
 def test_a_large_network_is_not_built_for_a_small_file(backbone, tmp_path, monkeypatch):
     path = tmp_path / "small.safetensors"
     safetensors.torch.save_file({"stem.0.weight": torch.ones(8, 3, 3, 3)}, path)
-    monkeypatch.setattr("skosfusion.weights.build_empty_encoder", None)
+    monkeypatch.setattr("skosfusion.network._weights.build_empty_encoder", None)
     with pytest.raises(WeightsError, match=r"216 numbers, and the network has \d{9}"):
         load_encoder_state(backbone, path)
 

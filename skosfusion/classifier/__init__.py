@@ -1,6 +1,13 @@
 """The bridge from tables of images and clinical values to the fusion network, and back."""
 
-from ._estimator import FusionClassifier
-from ._features import FeatureCache, shared_feature_cache
+from .._utils.naming import publish
 
-__all__ = ["FeatureCache", "FusionClassifier", "shared_feature_cache"]
+# The cache lives in the room `network`; users have always found it here, too.
+from ..network import FeatureCache, shared_feature_cache
+from ._checks import check_parameters
+from ._device import resolve_device
+from ._estimator import FusionClassifier
+
+__all__ = ["FusionClassifier"]
+
+publish(__name__, __all__)

@@ -3,30 +3,8 @@
 import math
 
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
-# Shorter work shows no bar.
-DELAY_SECONDS = 3.0
-
-
-def progress_bar(iterable=None, *, shown, **options):
-    """Make a tqdm bar that appears only for long work and leaves nothing behind.
-
-    Parameters
-    ----------
-    iterable : iterable or None, default=None
-        What to loop over.
-    shown : bool
-        False for no bar at all.
-    **options
-        Passed to tqdm.
-
-    Returns
-    -------
-    tqdm.tqdm
-        The bar.
-    """
-    return tqdm(iterable, delay=DELAY_SECONDS, leave=False, disable=not shown, **options)
+from .._utils.progress import progress_bar
 
 
 class MilestoneScheduler(Callback):

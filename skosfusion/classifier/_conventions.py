@@ -13,7 +13,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.utils import is_dataset
 
 from ._batches import BatchedNet
-from ._hardware import kept_memory, one_thread_in_thread_workers, resolve_device
+from ._device import kept_memory, one_thread_in_thread_workers, resolve_device
 
 # Torch's global random state is shared by threads: who seeds it must have it alone.
 _RANDOM_STATE_LOCK = threading.RLock()

@@ -6,12 +6,11 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.class_weight import compute_class_weight
 from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
 
-from ..network import FusionNetwork
-from ..weights import load_encoder_state
+from ..network import FusionNetwork, load_encoder_state
 from ._callbacks import EpochProgress, MilestoneScheduler
 from ._checks import check_parameters
 from ._dataset import FusionDataset
-from ._hardware import resolve_device, resolve_encoder_dtype
+from ._device import resolve_device, resolve_encoder_dtype
 from ._saving import SavableNet
 from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use
 

@@ -8,14 +8,14 @@ import torch
 from skorch.utils import is_dataset, to_tensor
 from torch.utils.data import Subset
 
+from .._utils.progress import progress_bar
 from ..images import shared_image_store
+from ..network import encoder_key, encoding_batch_size, shared_feature_cache
 from ._batches import padded
-from ._callbacks import progress_bar
 from ._checks import check_inputs
 from ._conventions import ConventionalNet
 from ._dataset import FusionDataset
-from ._features import encoder_key, encoding_batch_size, shared_feature_cache
-from ._hardware import free_accelerator_bytes
+from ._device import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
 _READ_ROWS = 256

@@ -3,10 +3,7 @@
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import ModelFileError
-from ..model_files import read_model_file, write_model_file
-from ._components import check_trusted
 from ._images import ImageFedNet
-from ._model_state import describe, one_error, restore
 
 
 class SavableNet(ImageFedNet):
@@ -55,6 +52,8 @@ class SavableNet(ImageFedNet):
         >>> (loaded.predict_proba([[0.5]]) == classifier.predict_proba([[0.5]])).all()
         np.True_
         """
+        from ..persistence import describe, write_model_file
+
         check_is_fitted(self)
         write_model_file(path, *describe(self))
 
@@ -97,6 +96,8 @@ class SavableNet(ImageFedNet):
         --------
         save : Write it.
         """
+        from ..persistence import check_trusted, one_error, read_model_file, restore
+
         trusted = check_trusted(trusted, type)
         description, tensors = read_model_file(path)
         with one_error(path):

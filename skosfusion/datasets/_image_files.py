@@ -9,11 +9,10 @@ from pathlib import PurePath, PureWindowsPath
 
 import pandas as pd
 
+from .._utils.cells import is_missing, shown_cell
+from .._utils.files import write_atomically
 from ..exceptions import ImageError
-from ..files import write_atomically
-from ..images import open_image
-from ..images._open import check_file
-from ..preprocessing._columns import is_missing, shown_cell
+from ..images import check_file, open_image
 from ._data_home import get_data_home
 from ._tables import check_unicode
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import check_parameter, is_number_text, shown
+from .._utils.cells import is_number_text
+from .._utils.validation import check_parameter, shown
 
 
 def read_labels(records, target, positive):

@@ -10,13 +10,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
-from ..preprocessing._clinical import PAPER_KITS, check_kits
-from ..preprocessing._columns import (
-    MISSING,
-    check_choice,
-    check_parameter,
-    spelling,
-)
+from .._utils.cells import MISSING, spelling
+from .._utils.validation import check_choice, check_parameter
+from ..preprocessing import PAPER_KITS, check_kits
 from ._image_files import check_digests, check_names, crop_images, find_images, is_screenshot
 from ._labels import count_classes, read_labels, refuse_conflicts
 from ._records import join_tables

@@ -12,11 +12,11 @@ from PIL import Image
 from sklearn.utils import Bunch, check_scalar
 from tqdm import tqdm
 
-from ..files import sweep_temporary_files, write_atomically
-from . import _cohort_plan
-from ._cohort_plan import class_counts, plan_cohort
+from .._utils.files import sweep_temporary_files, write_atomically
 from ._data_home import get_data_home
-from ._knee import draw_knee
+from ._synthetic import _cohort_plan
+from ._synthetic._cohort_plan import class_counts, plan_cohort
+from ._synthetic._knee import draw_knee
 
 # Raised by whoever changes what is drawn or planned: an older folder is then left alone.
 COHORT_FORMAT = 1

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..preprocessing._columns import is_missing, shown, shown_cell
+from .._utils.cells import is_missing, shown_cell
+from .._utils.validation import shown
 from ._tables import Table, missing_column
 
 _logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..preprocessing._columns import is_missing, read_numbers, shown, shown_cell, whole_text
+from .._utils.cells import is_missing, read_numbers, shown_cell, whole_text
+from .._utils.validation import shown
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # What fits into the memory of a small machine; real tables stay far below.

@@ -1,7 +1,10 @@
 """Image files as uint8 pixels, and the store of decoded images."""
 
-from ._open import open_image
-from ._read import read_image
+from .._utils.naming import publish
+from ._open import check_file, open_image, path_text, read_file
+from ._read import ReadOptions, read_image, read_options, read_pixels
 from ._store import ImageStore, shared_image_store
 
 __all__ = ["ImageStore", "open_image", "read_image", "shared_image_store"]
+
+publish(__name__, __all__)

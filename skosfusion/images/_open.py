@@ -7,14 +7,14 @@ import stat
 import struct
 import zlib
 from contextlib import contextmanager
-from numbers import Integral
 from typing import NamedTuple
 
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
+from .._utils.validation import check_integer
 from ..exceptions import ImageError, UnusableError
-from ._containers import reduce_container
+from ._verify import reduce_container
 
 MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is read, in bytes."""
@@ -108,15 +108,6 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
     check_integer("max_pixels", max_pixels, minimum=1)
     data, _ = read_file(path, row=row)
     return decode(data, path=path, row=row, frame=frame, max_pixels=max_pixels).image
-
-
-def check_integer(name, value, *, minimum, optional=False):
-    """Refuse what is not an integer from `minimum` on."""
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        allowed = f"an integer >= {minimum}" + (" or None" if optional else "")
-        raise ValueError(f"{name} must be {allowed}, got {value!r}")
 
 
 def read_file(path, *, row=None):

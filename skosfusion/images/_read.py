@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
+from .._utils.validation import check_integer
 from ..exceptions import ImageError, UnusableError
-from ._open import check_integer, decode, decoder_errors, read_file
+from ._open import decode, decoder_errors, read_file
 
 _CONTRASTS = (None, "stretch", "clahe")
 _BLOCK_ROWS = 256

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._open import check_integer, file_status, read_file
-from ._picture_files import PictureFiles
+from .._utils.validation import check_integer
+from ._open import file_status, read_file
+from ._pixel_files import PictureFiles
 from ._read import read_options, read_pixels
 
 _MAX_KNOWN_FILES = 2**16

@@ -8,14 +8,14 @@ import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from ..model_selection._folds import patients_of
-from ._comparison_display import GALLERIES, N_PICTURES, ComparisonDisplay, Gallery
-from ._drawing import MAX_IMAGES, describe_clinical, shorten, wrap
+from ..model_selection import patients_of
 from ._fitted import find_classifier, label_names, target_codes, unwrap_with_image
 from ._gradcam import GradCAM, check_method
-from ._gradcam_display import read_images
 from ._localization import boxes_on_heatmaps
 from ._out_of_fold import fit_out_of_fold, make_folds
+from ._plot._comparison_display import GALLERIES, N_PICTURES, ComparisonDisplay, Gallery
+from ._plot._drawing import MAX_IMAGES, describe_clinical, shorten, wrap
+from ._plot._gradcam_display import read_images
 
 
 def compare_explanations(

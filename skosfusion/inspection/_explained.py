@@ -5,8 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ..folding import folded_encoder
-from ..network import FusionNetwork, is_torchvision_model
+from ..network import FusionNetwork, folded_encoder, is_torchvision_model
 
 # Channels are left out in parts of at most so many values of the layer.
 _MAX_ABLATED_VALUES = 2**24

@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
-from ..model_selection._folds import patients_of
+from ..model_selection import patients_of
 from ..preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
 from ._fitted import is_made_by, unwrap
 

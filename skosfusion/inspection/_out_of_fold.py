@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_validate
 
-from ..model_selection._folds import on_both_sides, row_numbers, split_rows
+from ..model_selection import on_both_sides, row_numbers, split_rows
 
 
 class OutOfFold:

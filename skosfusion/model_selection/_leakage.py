@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from .._utils.validation import check_choice, check_integer, check_parameter
 from ..exceptions import LeakageWarning
-from ..images._open import check_integer
-from ..images._read import ReadOptions, read_options
-from ..preprocessing._columns import check_choice, check_parameter
+from ..images import ReadOptions, read_options
 from ._folds import (
     PATIENT_COLUMN,
     codes_of,
@@ -23,7 +22,7 @@ from ._folds import (
     split_rows,
 )
 from ._leakage_report import NOT_CHECKED, describe, leak_text
-from ._pictures import image_names, picture_codes
+from ._pixels import image_names, picture_codes
 
 _TARGET = "diagnosis"
 _IMAGE = "image"

@@ -2,7 +2,7 @@
 
 import os
 
-from ..preprocessing._columns import shown
+from .._utils.validation import shown
 
 NOT_CHECKED = "not checked"
 

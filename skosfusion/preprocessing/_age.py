@@ -4,16 +4,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import (
-    check_parameter,
-    column_names,
-    count_missing,
-    is_number,
-    read_numbers,
-    read_table,
-    shown_number,
-    to_float32,
-)
+from .._utils.cells import is_number, read_numbers, shown_number
+from .._utils.validation import check_parameter
+from ._cells import column_names, count_missing, read_table, to_float32
 
 _OLDEST_IN_YEARS = 120
 _OLDEST_IN_MONTHS = 12 * _OLDEST_IN_YEARS

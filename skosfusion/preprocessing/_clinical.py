@@ -11,8 +11,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._utils.cells import is_number
+from .._utils.validation import check_choice, check_parameter
 from ._age import AgeScaler
-from ._columns import check_choice, check_parameter, is_number
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
 

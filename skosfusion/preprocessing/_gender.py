@@ -7,17 +7,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import (
-    MISSING,
-    check_choice,
-    check_parameter,
-    column_names,
-    count_missing,
-    is_missing,
-    read_table,
-    shown_cell,
-    spelling,
-)
+from .._utils.cells import MISSING, is_missing, shown_cell, spelling
+from .._utils.validation import check_choice, check_parameter
+from ._cells import column_names, count_missing, read_table
 
 _UNKNOWN = {"missing": np.nan, "zero": 0.0}
 

@@ -6,16 +6,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._columns import (
-    check_parameter,
-    column_names,
-    count_missing,
-    is_number,
-    read_numbers,
-    read_table,
-    shown_number,
-    to_float32,
-)
+from .._utils.cells import is_number, read_numbers, shown_number
+from .._utils.validation import check_parameter
+from ._cells import column_names, count_missing, read_table, to_float32
 
 # Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
 _SUSPECT_RATIO = 6.0

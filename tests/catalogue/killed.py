@@ -8,7 +8,7 @@ _TESTS = Path(__file__).parents[1]
 
 # What a moment exchanges: from then on the process does not live to do it.
 MOMENTS = {
-    "writing": "import builtins; from skosfusion import files\n"
+    "writing": "import builtins; from skosfusion._utils import files\n"
     "class Half:\n"
     "    def __init__(self, file): self.file = file\n"
     "    def __enter__(self): return self\n"

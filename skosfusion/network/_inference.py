@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .network import is_torchvision_model
+from ._encoders import is_torchvision_model
 
 # A height and width that all torchvision models accept.
 _ANY_SIDE = 224
@@ -42,8 +42,7 @@ def folded_encoder(encoder, dtype=None):
 
     Examples
     --------
-    >>> from skosfusion.folding import folded_encoder
-    >>> from skosfusion.network import build_encoder
+    >>> from skosfusion.network import build_encoder, folded_encoder
     >>> folded = folded_encoder(build_encoder("resnet18"))
     >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
     False

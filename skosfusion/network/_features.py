@@ -14,10 +14,11 @@ import torch
 import torchvision
 
 from .. import __version__
-from ..folding import folded_encoder
 from ..images import shared_image_store
-from ..network import FusionNetwork, is_torchvision_model
+from ._encoders import is_torchvision_model
 from ._feature_files import FeatureFiles
+from ._fusion import FusionNetwork
+from ._inference import folded_encoder
 
 # Every batch has this many images, the last one padded: convolution kernels are chosen by shape, so
 # features would otherwise differ in the last digits with the company that an image was encoded in.
@@ -54,7 +55,7 @@ class FeatureCache:
 
     Examples
     --------
-    >>> from skosfusion.classifier import FeatureCache
+    >>> from skosfusion.network import FeatureCache
     >>> FeatureCache().info()
     FeatureCacheInfo(hits=0, misses=0, n_features=0, n_bytes=0, folder_hits=0)
     """
@@ -369,7 +370,7 @@ def shared_feature_cache():
 
     Examples
     --------
-    >>> from skosfusion.classifier import shared_feature_cache
+    >>> from skosfusion.network import shared_feature_cache
     >>> shared_feature_cache().info().misses >= 0
     True
     """

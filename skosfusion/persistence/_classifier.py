@@ -12,12 +12,10 @@ from skorch.history import History
 from torch.utils.data import DataLoader
 
 from .. import __version__
+from ..classifier import check_parameters, resolve_device
 from ..exceptions import ModelFileError
-from ..network import FusionNetwork, feature_length
-from ..weights import encoder_part
-from ._checks import check_parameters
+from ..network import FusionNetwork, encoder_part, feature_length
 from ._components import Decoder, encode
-from ._hardware import resolve_device
 from ._optimizer_state import join_optimizer, restore_optimizer, split_optimizer
 
 # To be raised when older versions could not read a file.

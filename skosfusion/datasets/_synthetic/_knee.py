@@ -31,7 +31,7 @@ from ._knee_canvas import (
     smooth_outline,
 )
 from ._knee_findings import Finding, add_finding, shape_outlines
-from ._knee_tumour import Tumour, add_tumour
+from ._knee_tumor import Tumour, add_tumour
 
 VIEWS = ("ap", "lateral", "oblique")
 # Attenuation per millimetre at about 60 kV; that of bone is its excess over soft tissue.

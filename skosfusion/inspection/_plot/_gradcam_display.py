@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_consistent_length
 
+from .._fitted import label_names, target_codes, unwrap_with_image
+from .._gradcam import GradCAM
+from .._localization import boxes_on_heatmaps
 from ._drawing import (
     check_number_of_images,
     describe_clinical,
@@ -16,9 +19,6 @@ from ._drawing import (
     shorten,
     wrap,
 )
-from ._fitted import label_names, target_codes, unwrap_with_image
-from ._gradcam import GradCAM
-from ._localization import boxes_on_heatmaps
 
 _N_PICTURES = 2
 

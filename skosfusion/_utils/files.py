@@ -38,7 +38,7 @@ def write_atomically(path, content, *, temporary_folder=None, durable=False, mod
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from skosfusion.files import write_atomically
+    >>> from skosfusion._utils.files import write_atomically
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_atomically(Path(folder, "note"), b"done")
     ...     Path(folder, "note").read_bytes()

@@ -13,7 +13,7 @@ import safetensors.numpy
 from PIL import __version__ as pillow_version
 
 from .. import __version__
-from ..files import sweep_temporary_files, write_atomically
+from .._utils.files import sweep_temporary_files, write_atomically
 from ._open import read_file
 
 _SUFFIX = ".safetensors"

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ..images._open import path_text, read_file
-from ..images._read import read_pixels
+from ..images import path_text, read_file, read_pixels
 
 _DIGEST_BYTES = 16
 # Tasks that wait for a thread cost memory, too.

@@ -1,6 +1,6 @@
 """The ablation table as a bar chart."""
 
-from ..model_selection import ablation_table
+from ...model_selection import ablation_table
 from ._drawing import import_pyplot
 
 

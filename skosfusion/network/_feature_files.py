@@ -9,8 +9,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from ..files import sweep_temporary_files, write_atomically
-from ..images._open import read_file
+from .._utils.files import sweep_temporary_files, write_atomically
+from ..images import read_file
 
 _SUFFIX = ".safetensors"
 _FINGERPRINT_BYTES = 32

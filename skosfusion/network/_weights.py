@@ -12,8 +12,8 @@ import safetensors.torch
 import torch
 from torchvision import models
 
-from .exceptions import WeightsError
-from .network import backbone_names, build_empty_encoder
+from ..exceptions import WeightsError
+from ._encoders import backbone_names, build_empty_encoder
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
@@ -50,7 +50,7 @@ def load_encoder_state(backbone, weights):
 
     Examples
     --------
-    >>> from skosfusion.weights import load_encoder_state
+    >>> from skosfusion.network import load_encoder_state
     >>> load_encoder_state("resnet18", None) is None
     True
     """
@@ -85,7 +85,7 @@ def torchvision_weights(backbone, name):
 
     Examples
     --------
-    >>> from skosfusion.weights import torchvision_weights
+    >>> from skosfusion.network import torchvision_weights
     >>> torchvision_weights("resnet18", "IMAGENET1K_V1").url.rsplit("/")[-1]
     'resnet18-f37072fd.pth'
     """

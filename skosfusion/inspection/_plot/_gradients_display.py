@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ._clinical_gradients import clinical_gradients
+from .._clinical_gradients import clinical_gradients
 from ._drawing import import_pyplot, shorten
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from .exceptions import ModelFileError
-from .files import sweep_temporary_files, write_atomically
+from .._utils.files import sweep_temporary_files, write_atomically
+from ..exceptions import ModelFileError
 
 MAX_FILE_BYTES = 16 * 2**30
 """Largest model file that is read, in bytes."""
@@ -42,7 +42,7 @@ def write_model_file(path, description, tensors):
     Examples
     --------
     >>> import tempfile, torch
-    >>> from skosfusion.model_files import read_model_file, write_model_file
+    >>> from skosfusion.persistence import read_model_file, write_model_file
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_model_file(f"{folder}/model.safetensors", {"a": 1}, {"w": torch.ones(2)})
     ...     read_model_file(f"{folder}/model.safetensors")

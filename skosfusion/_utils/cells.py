@@ -1,4 +1,4 @@
-"""Reading clinical columns: numbers, missing values, and errors that say where."""
+"""Cells of clinical tables: numbers, missing values, and errors that say where."""
 
 import decimal
 import math
@@ -7,17 +7,12 @@ import re
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
 
 # Compared with `spelling(cell)`.
 MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
 
 # Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_SHOWN = 5
-
-
 _SHOWN_CHARACTERS = 80
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -123,64 +118,3 @@ def _read_number(cell, column, row):
             f"table with load_cohort(..., na_values=[{shown_cell(cell)}])"
         )
     return as_float(cell)
-
-
-def read_table(estimator, X, read_column, *, reset):
-    """Return X as float64 of shape (n_samples, n_features), each column read by `read_column`."""
-    if not isinstance(X, pd.DataFrame):
-        X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
-        X = X.astype(object) if X.dtype.kind == "U" else X
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
-    columns = [X.iloc[:, i] for i in range(X.shape[1])] if isinstance(X, pd.DataFrame) else X.T
-    read = [read_column(*pair) for pair in zip(columns, column_names(estimator), strict=True)]
-    values = np.column_stack(read) if read else np.empty((len(X), 0))
-    return check_array(values, dtype=np.float64, ensure_all_finite=False, estimator=estimator)
-
-
-def column_names(estimator):
-    """Return the names of the input columns: as in the DataFrame, else their positions."""
-    return list(getattr(estimator, "feature_names_in_", range(estimator.n_features_in_)))
-
-
-def count_missing(values, columns):
-    """Return the number of NaN in each column; a column of nothing else is an error."""
-    n_missing = np.isnan(values).sum(axis=0)
-    for column, count in zip(columns, n_missing, strict=True):
-        if count == len(values):
-            raise ValueError(
-                f"column {column!r} has no value in any of the {count} rows to fit; "
-                "leave this input out, or give rows that have it"
-            )
-    return n_missing
-
-
-def to_float32(values, columns):
-    """Return values as float32; a value beyond its range is an error, not an infinity."""
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float32)
-    for row, column in np.argwhere(np.isinf(small)):
-        raise ValueError(
-            f"value in column {columns[column]!r}, row {row} is too large: {values[row, column]} "
-            "exceeds the range of float32; correct the value or its scale"
-        )
-    return small
-
-
-def check_parameter(name, value, valid, allowed):
-    """Raise ValueError unless `valid`, naming the parameter, its value and what is allowed."""
-    if not valid:
-        raise ValueError(f"{name}={value!r} is not allowed; give {allowed}")
-
-
-def check_choice(name, value, choices):
-    """Raise ValueError unless value is one of the choices."""
-    allowed = " or ".join(repr(choice) for choice in choices)
-    check_parameter(name, value, isinstance(value, str) and value in choices, allowed)
-
-
-def shown(values, noun, text=str):
-    """Return a count of things with the first few of them, for an error."""
-    values = list(values)
-    listed = ", ".join(text(value) for value in values[:_SHOWN])
-    more = ", ..." if len(values) > _SHOWN else ""
-    return f"{len(values)} {noun}{'' if len(values) == 1 else 's'} ({listed}{more})"

@@ -8,7 +8,7 @@ from scipy import special
 from ._clinical_statistics import draw_activity, draw_person, measure
 from ._knee import VIEWS, Subject
 from ._knee_findings import Finding
-from ._knee_tumour import Tumour
+from ._knee_tumor import Tumour
 
 # The cohort of the paper: patients and images of the two classes, non-tumour first.
 PAPER_PATIENTS = (454, 394)

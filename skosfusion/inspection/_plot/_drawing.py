@@ -6,8 +6,8 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from ..preprocessing import KitRangeScaler
-from ._fitted import is_made_by
+from ...preprocessing import KitRangeScaler
+from .._fitted import is_made_by
 
 # From dark to light, and readable without telling red from green.
 COLOUR_MAP = "plasma"

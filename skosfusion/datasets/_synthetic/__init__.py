@@ -1,0 +1,1 @@
+"""Drawing knees, and planning whose they are."""

@@ -1,0 +1,27 @@
+"""Tensors: the fusion network, its encoders and their weights, and what a fixed encoder gives."""
+
+from .._utils.naming import publish
+from ._encoders import (
+    backbone_names,
+    build_empty_encoder,
+    build_encoder,
+    feature_length,
+    is_torchvision_model,
+)
+from ._features import FeatureCache, encoder_key, encoding_batch_size, shared_feature_cache
+from ._fusion import IMAGENET_MEAN, IMAGENET_STD, FusionNetwork
+from ._inference import folded_encoder
+from ._weights import encoder_part, load_encoder_state, torchvision_weights
+
+__all__ = [
+    "FeatureCache",
+    "FusionNetwork",
+    "backbone_names",
+    "build_encoder",
+    "folded_encoder",
+    "load_encoder_state",
+    "shared_feature_cache",
+    "torchvision_weights",
+]
+
+publish(__name__, __all__)

@@ -1,0 +1,169 @@
+"""Image encoders: torchvision's classification models by name, or the user's own classes."""
+
+import copy
+import functools
+
+import torch
+from torch import nn
+from torchvision import models
+
+from .._utils.validation import did_you_mean
+
+# Where torchvision's classification models keep the layers behind the flattened feature.
+_HEAD_NAMES = ("fc", "classifier", "head", "heads")
+
+
+def backbone_names():
+    """List the torchvision classification models that can be an encoder.
+
+    Returns
+    -------
+    list of str
+        Names, sorted.
+    """
+    # In `torchvision.models` itself lie the classification models; its submodules hold the others.
+    return models.list_models(module=models)
+
+
+def build_encoder(backbone):
+    """Build an image encoder without its classification head.
+
+    Parameters
+    ----------
+    backbone : str or type
+        Name of a torchvision classification model, or a class derived from
+        ``torch.nn.Module`` that is called without arguments and maps images
+        (n_samples, 3, height, width) to features.
+
+    Returns
+    -------
+    torch.nn.Module
+        The encoder with random weights; its flattened output is the feature vector.
+
+    Raises
+    ------
+    ValueError
+        If torchvision has no classification model of that name.
+    TypeError
+        If `backbone` is neither a name nor a module class.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skosfusion.network import build_encoder
+    >>> build_encoder("resnet18").eval()(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 512])
+    """
+    if isinstance(backbone, type) and issubclass(backbone, nn.Module):
+        return backbone()
+    if not isinstance(backbone, str):
+        raise TypeError(
+            f"backbone={backbone!r} is neither the name of a torchvision classification model nor "
+            "a torch.nn.Module class; pass the class itself, not an instance, so that no fold "
+            "starts from another fold's weights"
+        )
+    names = backbone_names()
+    if backbone not in names:
+        hint = did_you_mean(backbone, names, n=3) or f"known: {', '.join(names)}"
+        raise ValueError(f"backbone={backbone!r} is not a torchvision classification model; {hint}")
+    # These two warn unless told how to draw their weights; True is what they do by default. Their
+    # ImageNet weights expect another scale of pixels, to which they can convert themselves.
+    is_inception = backbone in ("googlenet", "inception_v3")
+    options = {"init_weights": True, "transform_input": True} if is_inception else {}
+    encoder = models.get_model(backbone, weights=None, **options)
+    head = next(name for name in _HEAD_NAMES if hasattr(encoder, name))
+    setattr(encoder, head, nn.Identity())
+    return encoder
+
+
+def build_empty_encoder(backbone):
+    """Build an image encoder whose weights will be loaded, without drawing random ones first.
+
+    Parameters
+    ----------
+    backbone : str or type
+        As in `build_encoder`.
+
+    Returns
+    -------
+    torch.nn.Module
+        The encoder; its tensors have shapes but, as a rule, no storage ("meta").
+    """
+    if not isinstance(backbone, str):
+        # A user's class may hold tensors that no state dict restores.
+        return build_encoder(backbone)
+    try:
+        with torch.device("meta"):
+            return build_encoder(backbone)
+    except NotImplementedError:
+        # Some constructors (RegNet's) compute with tensors, which "meta" tensors cannot.
+        return build_encoder(backbone)
+
+
+def is_torchvision_model(encoder):
+    """Tell whether an encoder's code is torchvision's, and so known by torchvision's version.
+
+    Parameters
+    ----------
+    encoder : torch.nn.Module
+        The encoder.
+
+    Returns
+    -------
+    bool
+        True for torchvision's classification models.
+    """
+    return type(encoder).__module__.startswith("torchvision.models.")
+
+
+def flatten(output):
+    """Reduce what an encoder returned to one vector a sample."""
+    if not isinstance(output, torch.Tensor):
+        # Inception and GoogLeNet return a named tuple, main output first, in training mode.
+        output = output[0]
+    return output.flatten(1)
+
+
+def length_of_features(backbone, encoder, image_size):
+    """Find the length of the feature vector from shapes alone, without computing."""
+    if isinstance(backbone, str):
+        return feature_length(backbone, image_size)
+    return _length_by_shapes(copy.deepcopy(encoder).to("meta"), image_size)
+
+
+@functools.cache
+def feature_length(backbone, image_size):
+    """Find the length of the feature vector of a torchvision model from shapes alone.
+
+    Parameters
+    ----------
+    backbone : str
+        Name of the model.
+    image_size : int
+        Height and width of the images in pixels.
+
+    Returns
+    -------
+    int
+        The length.
+    """
+    # Some constructors draw weights, and must not do so in the first network alone.
+    with torch.random.fork_rng(devices=[]):
+        encoder = build_empty_encoder(backbone)
+    return _length_by_shapes(encoder.to("meta"), image_size)
+
+
+def _length_by_shapes(encoder, image_size):
+    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    with torch.no_grad():
+        return flatten(encoder.eval()(image)).shape[1]
+
+
+def initialized_encoder(backbone, state):
+    """Build the encoder with the weights given, or random ones."""
+    if state is None:
+        return build_encoder(backbone).to(memory_format=torch.channels_last)
+    encoder = build_empty_encoder(backbone)
+    # Cloned: training this network must not change the caller's weights.
+    encoder.load_state_dict({name: value.clone() for name, value in state.items()}, assign=True)
+    return encoder.to(memory_format=torch.channels_last)
