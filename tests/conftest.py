@@ -5,9 +5,9 @@ from pathlib import Path
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
-import tiny
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
+from ._helpers import tiny
 
 CHEST_XRAY = Path(__file__).parents[2] / "shared" / "data" / "chest_xray"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rows_as_images import FittingGradCAM, every_column, rows_as_images
+from ._helpers.rows_as_images import FittingGradCAM, every_column, rows_as_images
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification

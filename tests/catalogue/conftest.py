@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import tiny
 
-from catalogue.refusals import Fitted
+from .refusals import Fitted
 from skosfusion import FusionClassifier, make_fusion_pipeline
+from .._helpers import tiny
 
 OPTIONS = {
     "backbone": tiny.TinyEncoder,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from catalogue.refusals import ROW
+from .refusals import ROW
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
 from skosfusion.preprocessing import (
     AgeScaler,

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageFile
 
-from catalogue.refusals import ROW
+from .refusals import ROW
 from skosfusion import FusionClassifier
 from skosfusion.datasets import load_cohort
 from skosfusion.exceptions import ImageError

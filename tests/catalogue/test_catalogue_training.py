@@ -8,7 +8,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-import tiny
 import torch
 from ablation_support import units
 from sklearn.base import clone
@@ -19,12 +18,13 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_info
 
-from catalogue.killed import MOMENTS, run_killed
-from catalogue.refusals import no_epoch_begins
+from .killed import MOMENTS, run_killed
+from .refusals import no_epoch_begins
 from skosfusion import FusionClassifier, check_leakage, load_pipeline, save_pipeline
 from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import LeakageWarning, ModelFileError, WeightsError
 from skosfusion.images import ImageStore, shared_image_store
+from .._helpers import tiny
 
 # The fitted estimators count their epochs by a callback of the tests' own.
 callbacks_are_left_out = pytest.mark.filterwarnings("ignore:callbacks cannot be saved")

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.numpy
-import tiny
 import torch
 from PIL import Image
 from torchvision import models
@@ -22,6 +21,7 @@ from skosfusion.classifier import _features
 from skosfusion.classifier._features import FeatureCache
 from skosfusion.images import shared_image_store
 from skosfusion.network import FusionNetwork, is_torchvision_model
+from .._helpers import tiny
 
 OPTIONS = {"image_size": 32}
 BATCH = 16

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
-import tiny
 import torch
 from torchvision import models
 
 from skosfusion.exceptions import WeightsError
 from skosfusion.network import build_encoder
 from skosfusion.weights import load_encoder_state
+from .._helpers import tiny
 
 
 @pytest.fixture(scope="module")

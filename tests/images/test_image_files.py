@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutations import EDIT, mutated
+from .._helpers.mutations import EDIT, mutated
 from PIL import Image, ImageFile, PngImagePlugin
 
 from skosfusion.exceptions import ImageError

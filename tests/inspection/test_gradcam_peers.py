@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from torchvision import models
 
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.images import shared_image_store
+from .._helpers import tiny
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

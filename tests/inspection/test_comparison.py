@@ -3,7 +3,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -18,6 +17,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 
 from skosfusion import FusionClassifier, GradCAM, compare_explanations
+from .._helpers import tiny
 
 mpl.use("Agg")
 

@@ -8,7 +8,6 @@ import threading
 import joblib
 import numpy as np
 import pytest
-import tiny
 import torch
 from sklearn.model_selection import GridSearchCV
 
@@ -20,6 +19,7 @@ from skosfusion.classifier._hardware import (
     one_thread_in_thread_workers,
 )
 from skosfusion.images import ImageStore, shared_image_store
+from .._helpers import tiny
 
 
 class ThreadCount(tiny.TinyEncoder):

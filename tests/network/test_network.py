@@ -2,7 +2,6 @@ import threading
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from skosfusion.network import (
     backbone_names,
     build_encoder,
 )
+from .._helpers import tiny
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -21,6 +20,7 @@ from skosfusion import (
     ablation_table,
     make_fusion_pipeline,
 )
+from .._helpers import tiny
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-import tiny
 import torch
 from sklearn.base import clone
 from skorch.dataset import ValidSplit
 
 from skosfusion import GradCAM, clinical_gradients
 from skosfusion.images import shared_image_store
+from .._helpers import tiny
 
 
 @pytest.fixture

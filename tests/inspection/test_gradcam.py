@@ -3,7 +3,6 @@ import re
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 from sklearn.base import clone
@@ -18,6 +17,7 @@ from skosfusion.exceptions import ImageError
 from skosfusion.inspection import _explained
 from skosfusion.inspection._layers import find_feature_map
 from skosfusion.network import IMAGENET_MEAN, IMAGENET_STD, FusionNetwork, build_empty_encoder
+from .._helpers import tiny
 
 METHODS = ["gradcam", "gradcam++", "hirescam", "ablationcam"]
 

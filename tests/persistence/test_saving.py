@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
-import tiny
 import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
@@ -25,6 +24,7 @@ from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import ModelFileError
 from skosfusion.model_files import _digest, read_model_file, write_model_file
 from skosfusion.network import FusionNetwork
+from .._helpers import tiny
 
 
 class Custom(FusionNetwork):

@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import tiny
 from PIL import Image
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skosfusion import FusionClassifier, GradCAM
+from . import tiny
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="rows-as-images-")
 atexit.register(_FOLDER.cleanup)

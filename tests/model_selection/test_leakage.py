@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -23,6 +22,7 @@ from sklearn.model_selection import (
 from skosfusion import check_leakage
 from skosfusion.exceptions import ImageError, LeakageWarning
 from skosfusion.model_selection import _pictures
+from .._helpers import tiny
 
 BY_PATIENT = StratifiedGroupKFold(3, shuffle=True, random_state=0)
 

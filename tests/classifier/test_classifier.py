@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skorch
-import tiny
 import torch
 from sklearn.base import clone
 from sklearn.datasets import make_classification
@@ -23,6 +22,7 @@ from skosfusion.classifier import shared_feature_cache
 from skosfusion.classifier._dataset import FusionDataset
 from skosfusion.exceptions import ImageError, LeakageWarning, WeightsError
 from skosfusion.images import shared_image_store
+from .._helpers import tiny
 
 
 def clinical_only(**parameters):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutations import EDIT, mutated, object_column, spoilt_frames
+from .._helpers.mutations import EDIT, mutated, object_column, spoilt_frames
 
 from skosfusion.datasets import load_cohort
 from skosfusion.preprocessing import make_clinical_transformer
