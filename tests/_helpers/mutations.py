@@ -1,4 +1,4 @@
-"""Damage to bytes and tables, for tests that throw anything at what reads files of strangers."""
+"""Damage to bytes and tables, for tests that throw anything at what reads untrusted files."""
 
 import datetime
 import decimal

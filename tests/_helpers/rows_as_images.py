@@ -10,6 +10,7 @@ from PIL import Image
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skosfusion import FusionClassifier, GradCAM
+
 from . import tiny
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="rows-as-images-")

@@ -3,16 +3,15 @@ import os
 import shutil
 import time
 
-import ablation
 import numpy as np
 import pandas as pd
 import pytest
-from ablation_support import data, report, units
-from ablation_support.options import parse
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 
 from skosfusion import ABLATION_ROWS, ablation_param_grid, ablation_table
+
+from .._helpers.scripts import ablation, data, parse, report, units
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
 

@@ -1,9 +1,10 @@
 import json
 
-import interpretability
 import numpy as np
 import pandas as pd
 import pytest
+
+from .._helpers.scripts import interpretability, measures, protocol
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none", "--patients", "12"]
 
@@ -56,9 +57,6 @@ def test_localization_is_that_of_all_tumours_out_of_fold(run):
 
 
 def test_models_with_random_weights_have_learnt_nothing(run, home, tmp_path):
-    from ablation_support import protocol
-    from interpretability_support import measures
-
     options = interpretability.parse([*SMALL, "--data-home", home, "--random-models", "1"])
     prepared = protocol.prepare(options)
     seen = []

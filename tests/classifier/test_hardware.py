@@ -19,6 +19,7 @@ from skosfusion.classifier._hardware import (
     one_thread_in_thread_workers,
 )
 from skosfusion.images import ImageStore, shared_image_store
+
 from .._helpers import tiny
 
 

@@ -6,6 +6,7 @@ from skorch.dataset import ValidSplit
 
 from skosfusion import GradCAM, clinical_gradients
 from skosfusion.images import shared_image_store
+
 from .._helpers import tiny
 
 

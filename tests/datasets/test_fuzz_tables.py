@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from .._helpers.mutations import EDIT, mutated, object_column, spoilt_frames
 
 from skosfusion.datasets import load_cohort
 from skosfusion.preprocessing import make_clinical_transformer
+
+from .._helpers.mutations import EDIT, mutated, object_column, spoilt_frames
 
 DOCUMENTED = (ValueError, TypeError, FileNotFoundError, OSError)
 FRAME = pd.DataFrame(

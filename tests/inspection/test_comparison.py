@@ -17,6 +17,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 
 from skosfusion import FusionClassifier, GradCAM, compare_explanations
+
 from .._helpers import tiny
 
 mpl.use("Agg")

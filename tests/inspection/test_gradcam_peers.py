@@ -11,6 +11,7 @@ from torchvision import models
 
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.images import shared_image_store
+
 from .._helpers import tiny
 
 with warnings.catch_warnings():

@@ -20,6 +20,7 @@ from skosfusion import (
     ablation_table,
     make_fusion_pipeline,
 )
+
 from .._helpers import tiny
 
 

@@ -14,6 +14,7 @@ from skosfusion.network import (
     backbone_names,
     build_encoder,
 )
+
 from .._helpers import tiny
 
 

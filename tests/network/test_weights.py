@@ -9,6 +9,7 @@ from torchvision import models
 from skosfusion.exceptions import WeightsError
 from skosfusion.network import build_encoder
 from skosfusion.weights import load_encoder_state
+
 from .._helpers import tiny
 
 

@@ -1,11 +1,16 @@
 """That the stress scripts notice what is wrong; that nothing is, CI finds out by running them."""
 
+# ruff: noqa: E402
+
 import argparse
 import json
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+
+STRESS = Path(__file__).parents[2] / "benchmarks" / "stress"
+sys.path.append(str(STRESS))
 
 import backends
 import numpy as np
@@ -16,8 +21,6 @@ from stress_support.disturber import _DEEDS
 from stress_support.gallery import Gallery
 from stress_support.payload import planted_pickle
 from stress_support.report import Report
-
-STRESS = Path(__file__).parents[1] / "benchmarks" / "stress"
 
 
 def run(script, *options, out):
