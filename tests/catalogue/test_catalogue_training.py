@@ -1,16 +1,12 @@
-"""Cases 24, 39, 40, 47 and 55 to 73 of the catalogue: samples, training, files, processes."""
+"""Cases 24, 39, 40, 47, 55 to 61, 72 and 73 of the catalogue: samples, training, processes."""
 
 import os
-import pickle
 import signal
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
-import tiny
 import torch
-from ablation_support import units
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
@@ -19,31 +15,15 @@ from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_info
 
-from catalogue.killed import MOMENTS, run_killed
-from catalogue.refusals import no_epoch_begins
-from skosfusion import FusionClassifier, check_leakage, load_pipeline, save_pipeline
-from skosfusion.classifier import shared_feature_cache
-from skosfusion.exceptions import LeakageWarning, ModelFileError, WeightsError
-from skosfusion.images import ImageStore, shared_image_store
+from skosfusion import FusionClassifier, check_leakage
+from skosfusion.exceptions import LeakageWarning
 
-# The fitted estimators count their epochs by a callback of the tests' own.
-callbacks_are_left_out = pytest.mark.filterwarnings("ignore:callbacks cannot be saved")
+from .._helpers import tiny
+from .._helpers.caches import forget
+from .._helpers.scripts import units
+from .refusals import no_epoch_begins
+
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-
-
-@pytest.fixture
-def classifier(fixed):
-    return clone(fixed.estimator)
-
-
-class Executed:
-    """Leaves a trace when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = str(trace)
-
-    def __reduce__(self):
-        return os.mkdir, (self.trace,)
 
 
 class Interrupt(Callback):
@@ -68,11 +48,6 @@ def ctrl_c():
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, earlier)
-
-
-def forget():
-    shared_image_store().clear()
-    shared_feature_cache().clear()
 
 
 # 24: the classifier's side
@@ -243,6 +218,7 @@ def test_case_59_cuda_without_cuda(fixed):
         classifier.fit(fixed.X, fixed.y)
 
 
+<<<<<<< HEAD
 def rewrite(path, change):
     """Change the description in a model file, and make its digest fit again."""
     from skosfusion.persistence._file import read_model_file, write_model_file
@@ -268,6 +244,8 @@ def test_case_60_model_of_an_accelerator(trained, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(trained.X), trained.probabilities)
 
 
+=======
+>>>>>>> scripts
 @pytest.mark.usefixtures("ctrl_c")
 def test_case_61_ctrl_c_in_training(trained):
     """Ctrl-C in training: KeyboardInterrupt, and not fitted."""
@@ -293,6 +271,7 @@ def test_case_61_ctrl_c_before_training(fixed):
     np.testing.assert_array_equal(classifier.predict_proba(fixed.X), fixed.probabilities)
 
 
+<<<<<<< HEAD
 # 62 to 71: files
 
 _BENCHMARK = """
@@ -548,6 +527,8 @@ def test_case_71_model_of_another_version(fitted_pipeline, tmp_path):
     )
 
 
+=======
+>>>>>>> scripts
 # 72, 73: processes and names
 
 
