@@ -83,18 +83,18 @@ class ImageColumn(_Column):
         """Return the file name of each row as text, NaN where missing and that is allowed."""
         cells = table.known(self.column, _option("image"))
         if self.missing == "error":
-            remedy = f"or declare the column as {replace(self, missing='keep')!r}"
+            remedy = f"or use {_option('image', replace(self, missing='keep'))}"
             table.refuse_missing(self.column, cells, remedy)
         names = check_names(cells, self.column)
         if names.isna().all():
             raise ValueError(f"column {self.column!r} has no image in any row; give some")
         return names
 
-    def _find(self, names, folder):
-        """Return the absolute paths of images, after checking each of them."""
-        remedy = None
-        if self.outside_links == "error":
-            remedy = f"declare the column as {replace(self, outside_links='allow')!r}"
+    def _find(self, names, folder, option=None):
+        """Return the absolute paths of images; `option` is what one types to declare another."""
+        trusting = replace(self, outside_links="allow")
+        typed = f"{option}={trusting!r}" if option else _option("image", trusting)
+        remedy = None if self == trusting else f"use {typed}"
         return find_images(names, folder, column=self.column, link_remedy=remedy)
 
 
@@ -306,7 +306,7 @@ class TargetColumn(_Column):
         labels = read_labels(cells, self.positive).rename(self.column)
         counts = count_classes(labels, self.positive)
         if self.label_conflicts == "error":
-            remedy = f"declare the column as {replace(self, label_conflicts='keep')!r}"
+            remedy = f"use {_option('target', replace(self, label_conflicts='keep'))}"
             refuse_conflicts(labels, records.patients, remedy)
         return labels, counts
 
@@ -376,6 +376,6 @@ def is_column_name(what):
     return isinstance(what, Hashable) and not is_other
 
 
-def _option(name):
-    """Return how one declares the column of this name, for errors."""
-    return f"columns={{{name!r}: ...}}"
+def _option(name, declaration=...):
+    """Return what one types to declare the column of this name, for errors."""
+    return f"columns={{{name!r}: {'...' if declaration is ... else repr(declaration)}}}"

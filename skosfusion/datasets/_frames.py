@@ -22,7 +22,7 @@ class ImageFrame:
 
     def find(self):
         """Return the absolute paths of the images, after checking each of them."""
-        return self.image._find(self.names, self.folder)
+        return self.image._find(self.names, self.folder, option="image")
 
 
 def open_frame(frame, image, image_folder=None):

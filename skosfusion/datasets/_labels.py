@@ -30,7 +30,7 @@ def refuse_conflicts(labels, patients, remedy):
     if len(conflicts):
         raise ValueError(
             f"images of one patient have different labels, for {shown(conflicts, 'patient')}; "
-            f"correct the labels, or, if a label belongs to an image, {remedy}"
+            f"correct the labels, or {remedy} if a label belongs to an image"
         )
 
 

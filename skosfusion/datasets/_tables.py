@@ -176,7 +176,7 @@ def missing_column(column, option, tables):
     hint = did_you_mean(column, columns)
     return ValueError(
         f"no column {column!r} in {' or '.join(table.title for table in tables)}; the columns are "
-        f"{columns}; {hint}{hint and ' '}name the column that holds it with {option}"
+        f"{columns}; {f'{hint} Name' if hint else 'name'} the column that holds it with {option}"
     )
 
 

@@ -288,7 +288,7 @@ def _check_column(column, columns, step):
         hint = did_you_mean(column, columns)
         raise ValueError(
             f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}; "
-            f"{hint + ' ' if hint else ''}name the columns of your table with "
+            f"{f'{hint} Name' if hint else 'name'} the columns of your table with "
             f"make_clinical_transformer({name}=...)"
         )
 

@@ -120,7 +120,8 @@ def test_case_18_pipe_socket_or_device(fitted, special_file):
 
 def test_case_18_in_the_loader(folder, table, special_file):
     """A pipe, socket or device in a table to load: ImageError at once."""
-    load = lambda: load_cohort(table, image_folder=folder, outside_links="allow")  # noqa: E731
+    columns = {"image": ImageColumn(outside_links="allow")}
+    load = lambda: load_cohort(table, image_folder=folder, columns=columns)  # noqa: E731
     with pytest.raises(ImageError, match=r"row 2\): this is a socket, a pipe or a device"):
         within_seconds(load, special_file)
 
@@ -184,7 +185,7 @@ def test_case_20_link_that_leaves_the_folder(folder, table, tmp_path, of):
     else:
         (folder / "link").symlink_to(tmp_path / "outside")
         table.loc[1, "image"] = "link/knee.png"
-    with pytest.raises(ValueError, match=r"row 1: .* link .* outside .* outside_links='allow'"):
+    with pytest.raises(ValueError, match=r"row 1: .* link .* outside .*outside_links='allow'"):
         load_cohort(table, image_folder=folder)
     columns = {"image": ImageColumn(outside_links="allow")}
     assert len(load_cohort(table, image_folder=folder, columns=columns).data) == 3

@@ -86,7 +86,7 @@ class TestKinds:
         assert cohort.data.columns.tolist()[-3:] == ["crp", "crp_low", "crp_high"]
 
     def test_declared_column_must_be_there_and_the_remedy_is_named(self, load):
-        message = r"no column 'sexx' in .* did you mean 'sex'\? name .* columns=\{'gender': "
+        message = r"no column 'sexx' in .* did you mean 'sex'\? Name .* columns=\{'gender': "
         with pytest.raises(ValueError, match=message):
             load(gender="sexx")
 
@@ -163,6 +163,6 @@ class TestObjects:
     def test_remedies_are_declarations_to_type(self, folder, images, records):
         images.loc[1, "image"] = None
         columns = {"image": ImageColumn(outside_links="allow")}
-        remedy = r"ImageColumn\(missing='keep', outside_links='allow'\)$"
+        remedy = r"columns={'image': ImageColumn\(missing='keep', outside_links='allow'\)}$"
         with pytest.raises(ValueError, match=remedy):
             load_cohort(images, records, image_folder=folder, columns=columns)

@@ -234,7 +234,9 @@ class TestDigests:
     def test_link_out_of_the_folder_is_refused_unless_allowed(self, folder, table):
         (folder / "a.png").rename(folder.parent / "a.png")
         (folder / "a.png").symlink_to(folder.parent / "a.png")
-        with pytest.raises(ValueError, match=r"row 0: .* ImageColumn\(outside_links='allow'\)"):
+        with pytest.raises(
+            ValueError, match=r"row 0: .* image=ImageColumn\(outside_links='allow'\)"
+        ):
             check_digests(table, image_folder=folder)
         check_digests(table, image=ImageColumn(outside_links="allow"), image_folder=folder)
 
