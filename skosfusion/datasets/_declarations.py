@@ -59,10 +59,6 @@ class ImageColumn(_Column):
     ValueError
         For a value out of its set.
 
-    See Also
-    --------
-    load_cohort : Load a cohort with this in `columns`.
-
     Examples
     --------
     >>> from skosfusion.datasets import ImageColumn
@@ -112,10 +108,6 @@ class PatientColumn(_Column):
     ValueError
         For what is not the name of a column.
 
-    See Also
-    --------
-    load_cohort : Load a cohort with this in `columns`.
-
     Examples
     --------
     >>> from skosfusion.datasets import PatientColumn
@@ -148,7 +140,6 @@ class GenderColumn(_Column):
 
     See Also
     --------
-    load_cohort : Load a cohort with this in `columns`.
     skosfusion.preprocessing.GenderEncoder : Turn the text into numbers.
 
     Examples
@@ -180,7 +171,6 @@ class AgeColumn(_Column):
 
     See Also
     --------
-    load_cohort : Load a cohort with this in `columns`.
     skosfusion.preprocessing.AgeScaler : Normalize ages.
 
     Examples
@@ -216,7 +206,6 @@ class KitColumn(_Column):
 
     See Also
     --------
-    load_cohort : Load a cohort with this in `columns`.
     skosfusion.preprocessing.KitRangeScaler : Normalize values by the range of their kit.
 
     Examples
@@ -277,10 +266,6 @@ class TargetColumn(_Column):
     ------
     ValueError
         For a value out of its set.
-
-    See Also
-    --------
-    load_cohort : Load a cohort with this in `columns`.
 
     Examples
     --------

@@ -25,11 +25,7 @@ def check_names(cells, column):
 
 
 def find_images(names, folder, *, column, link_remedy):
-    """Return the absolute paths of images, NaN where missing, after checking each of them.
-
-    Without a folder the names are absolute already. `link_remedy` is what to do about a link that
-    leaves the folder; None lets it pass.
-    """
+    """Return the checked absolute paths of images; None as `link_remedy` trusts links that lead out."""
     if folder is not None:
         folder = os.path.abspath(folder)
         if not os.path.isdir(folder):

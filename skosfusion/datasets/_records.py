@@ -14,16 +14,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Records:
-    """Columns of one table, or of two that are joined, with one cell per image.
-
-    `patients` holds the record number of each image, `rows` the row of its clinical record. Columns
-    are read before they are repeated, so that errors name the row of the table.
-    """
+    """Columns of one table, or of two that are joined, with one cell per image."""
 
     images: Table
     clinical: Table | None
-    patients: pd.Series
-    rows: pd.Series | None
+    patients: pd.Series  # record number of each image
+    rows: pd.Series | None  # row of its clinical record
 
     def numbers(self, column, option):
         """Return a column as float64."""
@@ -62,6 +58,7 @@ class Records:
         return tables[0]
 
     def _per_image(self, table, cells):
+        # Only now, after they were read: errors name the row of the table.
         if table is self.images:
             return cells
         return cells.loc[self.rows].set_axis(self.rows.index)

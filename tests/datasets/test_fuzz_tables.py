@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def check(source, folder, records=None, **options):
-    """Load and normalise a table; only a documented error may come of it."""
+    """Load and normalize a table; only a documented error may come of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the median of column")  # units
         try:
