@@ -25,7 +25,7 @@ def check_names(cells, column):
 
 
 def find_images(names, folder, *, column, link_remedy):
-    """Return the checked absolute paths of images; None as `link_remedy` trusts links that lead out."""
+    """Return the absolute paths of images, each checked; `link_remedy=None` trusts any link."""
     if folder is not None:
         folder = os.path.abspath(folder)
         if not os.path.isdir(folder):

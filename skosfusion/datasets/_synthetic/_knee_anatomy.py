@@ -106,7 +106,7 @@ class Growth:
 def growth_at(age, is_female):
     """Return the skeleton at an age in years."""
     # Distal femoral and proximal tibial growth plates fuse at about 14 to 16 in girls and 16 to 18
-    # in boys (J. E. O'Connor et al., J Anat 212 (2008) 198); mineral is lost from about 50 years on.
+    # in boys (J. E. O'Connor et al., J Anat 212 (2008) 198); mineral is lost from about 50 years.
     fusion = 14.8 if is_female else 16.8
     adult = 0.9 if is_female else 1.0
     size = np.interp(age, [4, 8, 12, fusion], [0.56, 0.71, 0.87, 1.0]) * adult
