@@ -16,18 +16,7 @@ from .options import pairs
 
 
 def load(options):
-    """Load the user's tables, or draw the embedded cohort.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    Bunch
-        As `skosfusion.datasets.load_cohort` returns it.
-    """
+    """Load the user's tables, or draw the embedded cohort."""
     if options.image_table is None:
         return make_osteosarcoma_cohort(
             n_patients=options.patients,
@@ -76,22 +65,7 @@ def _without_unusable(cohort, options):
 
 
 def make_clinical(cohort, rows, folds):
-    """Make the clinical transformer, and try every value before anything is trained.
-
-    Parameters
-    ----------
-    cohort : Bunch
-        The cohort.
-    rows : dict of str to tuple of str
-        Clinical inputs by row name.
-    folds : list of tuple of ndarray
-        Training and test rows.
-
-    Returns
-    -------
-    ColumnTransformer
-        Not fitted.
-    """
+    """Make the clinical transformer, and try every value before anything is trained."""
     used = {name for row in rows.values() for name in row}
     for name in sorted(used):
         known = cohort.data[name].notna().to_numpy()
@@ -122,20 +96,7 @@ def _number_or_name(text):
 
 
 def choose_rows(requested, cohort):
-    """Find the rows to run.
-
-    Parameters
-    ----------
-    requested : list of str or None
-        The option ``--rows``.
-    cohort : Bunch
-        The cohort; its columns say which inputs there are.
-
-    Returns
-    -------
-    dict of str to tuple of str
-        Clinical inputs by row name.
-    """
+    """Find the rows to run."""
     inputs = [name for name in ("gender", "age") if name in cohort.data] + list(cohort.kits)
     if requested is None:
         if set(inputs) >= set(ABLATION_ROWS["All"]):
@@ -162,20 +123,7 @@ def choose_rows(requested, cohort):
 
 
 def make_folds(options, cohort):
-    """Split the cohort, and refuse a fold that cannot be trained or scored.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options.
-    cohort : Bunch
-        The cohort.
-
-    Returns
-    -------
-    list of tuple of ndarray
-        Training and test rows of each fold.
-    """
+    """Split the cohort, and refuse a fold that cannot be trained or scored."""
     labels = np.unique(cohort.target)
     if labels.tolist() != [0, 1]:
         raise SystemExit(
@@ -205,22 +153,7 @@ def make_folds(options, cohort):
 
 
 def find_leaks(options, cohort, folds):
-    """Look for patients and pictures on both sides of a split, and print what is found.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options.
-    cohort : Bunch
-        The cohort.
-    folds : list of tuple of ndarray
-        Training and test rows of each fold.
-
-    Returns
-    -------
-    Bunch
-        As `skosfusion.check_leakage` returns it.
-    """
+    """Look for patients and pictures on both sides of a split, and print what is found."""
     print("looking for leaks: every image is read", flush=True)
     found = check_leakage(
         cohort.data,

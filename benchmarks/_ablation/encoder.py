@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from _common.files import write_atomically
 from PIL import Image
 from safetensors.torch import save
 from torchvision.models import get_model_weights
 
 from skosfusion import FusionClassifier
 from skosfusion.datasets import get_data_home, make_osteosarcoma_cohort
-
-from .units import write_atomically
 
 IMAGENET = "IMAGENET1K_V1"
 _CONNECT_SECONDS = 4.0
@@ -33,20 +32,7 @@ _RECIPE = 1
 
 
 def choose_weights(options):
-    """Find the weights that the options ask for, and tell the user which.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    weights : str or None
-        For the parameter `weights` of `FusionClassifier`.
-    description : str
-        What they are, for the table.
-    """
+    """Find the weights that the options ask for, and tell the user which."""
     if options.weights == "none":
         return None, "random weights"
     if options.weights != "auto":

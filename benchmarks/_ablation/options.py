@@ -1,6 +1,6 @@
 """Command line of the scripts that cross-validate the paper's rows."""
 
-import argparse
+from _common.options import make_parser as make_base
 
 DESCRIPTION = """\
 Cross-validate what each clinical input adds to the image: the rows of the paper's Table 1.
@@ -12,36 +12,12 @@ it stopped.
 
 
 def parse(arguments=None):
-    """Read the options of the ablation.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    argparse.Namespace
-        The options.
-    """
+    """Read the options of the ablation."""
     return parse_with(make_parser(DESCRIPTION, out="ablation-results"), arguments)
 
 
 def parse_with(parser, arguments):
-    """Read the command line, and check what a parser cannot.
-
-    Parameters
-    ----------
-    parser : argparse.ArgumentParser
-        From `make_parser`.
-    arguments : list of str or None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    argparse.Namespace
-        The options.
-    """
+    """Read the command line, and check what a parser cannot."""
     options = parser.parse_args(arguments)
     if options.folds < 2:
         parser.error(f"--folds {options.folds}: at least 2 folds are needed")
@@ -51,23 +27,8 @@ def parse_with(parser, arguments):
 
 
 def make_parser(description, *, out):
-    """Make a parser for data, model and protocol.
-
-    Parameters
-    ----------
-    description : str
-        What the script does.
-    out : str
-        Default folder for results.
-
-    Returns
-    -------
-    argparse.ArgumentParser
-        The parser.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Make a parser for data, model and protocol."""
+    parser = make_base(description, out=out, seed="decides folds and training")
     data = parser.add_argument_group("your own data (default: the embedded synthetic cohort)")
     data.add_argument("--image-table", metavar="FILE", help="CSV or Parquet, one row an image")
     data.add_argument(
@@ -156,11 +117,9 @@ def make_parser(description, *, out):
         metavar="ROW",
         help="rows of the paper's table by name, or NAME=input+input (NAME= for the image alone)",
     )
-    protocol.add_argument("--seed", type=int, default=0)
 
     run = parser.add_argument_group("run")
     run.add_argument("--jobs", type=int, default=1, help="fits at a time")
-    run.add_argument("--out", default=out, metavar="DIR")
     run.add_argument(
         "--data-home", metavar="DIR", help="where drawn images, encoders and features are kept"
     )
@@ -168,25 +127,7 @@ def make_parser(description, *, out):
 
 
 def pairs(items, option):
-    """Split NAME=VALUE options.
-
-    Parameters
-    ----------
-    items : list of str
-        Options as given.
-    option : str
-        Their name, for the error.
-
-    Returns
-    -------
-    dict of str to str
-        Value by name.
-
-    Raises
-    ------
-    SystemExit
-        If one of them has no "=".
-    """
+    """Split NAME=VALUE options."""
     result = {}
     for item in items:
         name, separator, value = item.partition("=")

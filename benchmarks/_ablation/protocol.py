@@ -14,35 +14,7 @@ from . import data, encoder, report, units
 
 
 def prepare(options):
-    """Load, check and split the data, find the encoder, and encode the images once.
-
-    Everything that is found is printed; what cannot be used ends the program.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        The options.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        cohort : Bunch
-            As `skosfusion.datasets.load_cohort` returns it.
-        rows : dict of str to tuple of str
-            Clinical inputs by row name.
-        folds : list of tuple of ndarray
-            Training and test rows.
-        leakage : Bunch
-            As `skosfusion.check_leakage` returns it.
-        pipeline : Pipeline
-            Not fitted.
-        settings : dict
-            All that decides a result, for records.
-        title : str
-            Data, model and split in two lines.
-        weights : str
-            What the encoder starts from.
-    """
+    """Load, check and split the data, find the encoder, and encode the images once."""
     embedded = options.image_table is None
     print("drawing the cohort" if embedded else "reading the tables", flush=True)
     try:

@@ -1,17 +1,15 @@
 """The table beside the paper's, and the files that keep it."""
 
-import json
-import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 import torch
+from _common import machine
+from _common.files import sweep, write_atomically, write_record
 
 from skosfusion import AblationDisplay, ablation_table
 
-from .units import SCORING, sweep, write_atomically
+from .units import SCORING
 
 #: Table 1 of the paper (ResNet18, images of 848 patients): accuracy, precision, recall, F1.
 PAPER = {
@@ -24,37 +22,10 @@ PAPER = {
     "ALP & LDH": (0.9643, 0.9662, 0.9538, 0.9599),
     "All": (0.9719, 0.9826, 0.9549, 0.9685),
 }
-_PACKAGES = (
-    "skosfusion",
-    "torch",
-    "torchvision",
-    "skorch",
-    "scikit-learn",
-    "pandas",
-    "numpy",
-    "pillow",
-)
 
 
 def make_table(cv_results, rows, cohort, *, with_paper):
-    """Arrange the results.
-
-    Parameters
-    ----------
-    cv_results : dict
-        Results of the search.
-    rows : dict of str to tuple of str
-        Clinical inputs by row name.
-    cohort : Bunch
-        The cohort.
-    with_paper : bool
-        Whether to put the paper's figures beside.
-
-    Returns
-    -------
-    DataFrame
-        One line a row.
-    """
+    """Arrange the results."""
     table = ablation_table(cv_results, rows)
     table.insert(1, "n_patients", len(set(cohort.groups)))
     table.insert(2, "n_images", len(cohort.data))
@@ -67,18 +38,7 @@ def make_table(cv_results, rows, cohort, *, with_paper):
 
 
 def format_table(table):
-    """Write the table for people.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `make_table`.
-
-    Returns
-    -------
-    str
-        Several lines.
-    """
+    """Write the table for people."""
     shown = pd.DataFrame(index=table.index.rename(None))
     shown["patients"], shown["images"] = table["n_patients"], table["n_images"]
     for metric in SCORING:
@@ -93,18 +53,7 @@ def format_table(table):
 
 
 def leakage(found):
-    """Sum up what a check for leakage found, without the names of patients.
-
-    Parameters
-    ----------
-    found : Bunch
-        As `skosfusion.check_leakage` returns it.
-
-    Returns
-    -------
-    dict
-        Counts, and row numbers where a picture is repeated; for the JSON file.
-    """
+    """Sum up what a check for leakage found, without the names of patients."""
     columns = ["picture", "row", "several_names", "several_patients", "several_labels"]
     return {
         "leaks": found.leaks,
@@ -119,26 +68,7 @@ def leakage(found):
 
 
 def write(folder, table, cv_results, rows, record):
-    """Write CSV, JSON and the bar chart.
-
-    Parameters
-    ----------
-    folder : path-like
-        Where to.
-    table : DataFrame
-        From `make_table`.
-    cv_results : dict
-        Results of the search.
-    rows : dict of str to tuple of str
-        Clinical inputs by row name.
-    record : dict
-        What was run, for the JSON file.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
+    """Write CSV, JSON and the bar chart."""
     folder = Path(folder)
     sweep(folder, "ablation.")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
@@ -154,8 +84,8 @@ def write(folder, table, cv_results, rows, record):
         }
         for metric in SCORING
     }
-    record = record | {"folds": folds, "versions": versions(), "machine": _machine()}
-    write_atomically(record_file, json.dumps(record, indent=1, default=str).encode())
+    record = record | {"folds": folds, "versions": versions(), "machine": machine.facts()}
+    write_record(record_file, record)
     try:
         display = AblationDisplay.from_cv_results(cv_results, rows=rows).plot()
     except ImportError as error:
@@ -167,16 +97,6 @@ def write(folder, table, cv_results, rows, record):
 
 
 def versions():
-    """Give the versions of Python and the packages that decide a result."""
+    """Give the versions that decide a result, and what torch computes with."""
     capability = "CUDA" if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
-    return {"python": platform.python_version(), "computes with": capability} | {
-        name: version(name) for name in _PACKAGES
-    }
-
-
-def _machine():
-    return {
-        "system": platform.system(),
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-    }
+    return machine.versions() | {"computes with": capability}

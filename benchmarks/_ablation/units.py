@@ -5,10 +5,10 @@ import hashlib
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
+from _common.files import sweep, write_atomically
 from joblib import Parallel, delayed
 from sklearn.metrics import f1_score, make_scorer, precision_score, recall_score
 from sklearn.model_selection import GridSearchCV
@@ -24,41 +24,12 @@ SCORING = {
     "f1": make_scorer(f1_score, zero_division=0.0),
 }
 _HEARTBEAT_SECONDS = 5.0
-_UNFINISHED = ".part"
-_ORPHAN_SECONDS = 3600.0
 
 
 def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend):
-    """Run the ablation, in parts that survive an interruption.
-
-    It is the grid search over `ablation_param_grid` with these folds, cut into
-    one search a grid point and fold. Scores are the same; but each part is
-    written when it is done, and read instead of run the next time.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        The full pipeline.
-    cohort : Bunch
-        The cohort.
-    rows : dict of str to tuple of str
-        Clinical inputs by row name.
-    folds : list of tuple of ndarray
-        Training and test rows.
-    settings : dict
-        Everything else that decides the scores; a change starts anew.
-    folder : path-like
-        Where the parts are kept.
-    jobs : int
-        Fits at a time.
-    backend : str
-        Where they run, a backend of joblib.
-
-    Returns
-    -------
-    dict
-        As ``cv_results_`` of the whole grid search.
-    """
+    """Run the ablation, in parts that survive an interruption."""
+    # It is the grid search over `ablation_param_grid`, cut into one search a grid point and fold;
+    # the scores are the same, but a part that is done is read the next time.
     grid = ablation_param_grid(rows)
     folder = Path(folder) / _digest(settings, cohort)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,18 +91,7 @@ def _digest(settings, cohort):
 
 
 def file_digest(path):
-    """Digest a weights file, so that another one under the same name starts anew.
-
-    Parameters
-    ----------
-    path : str or None
-        The file, or a name that is no file.
-
-    Returns
-    -------
-    str or None
-        The digest; None where there is no file.
-    """
+    """Digest a weights file, so that another one under the same name starts anew."""
     if path is None or not os.path.isfile(path):
         return None
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
@@ -154,46 +114,9 @@ def _read(path):
         return None
 
 
-def write_atomically(path, content):
-    """Write a file so that it is there whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    content : bytes
-        Its content.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
-def sweep(folder, start=""):
-    """Remove what killed runs left of `write_atomically` an hour ago or more.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look; folders in it are left alone.
-    start : str, default=""
-        How the names of the files begin, where the folder holds others' files, too.
-    """
-    for path in folder.glob(f"{start}*.[0-9]*{_UNFINISHED}"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
-                path.unlink()
-
-
 @contextlib.contextmanager
 def heartbeat(bar):
-    """Redraw a bar every few seconds while the work behind it is silent.
-
-    Parameters
-    ----------
-    bar : tqdm.tqdm
-        The bar.
-    """
+    """Redraw a bar every few seconds while the work behind it is silent."""
     stop = threading.Event()
 
     def beat():

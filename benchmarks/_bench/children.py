@@ -7,22 +7,7 @@ import time
 
 
 def run_child(script, settings):
-    """Run a benchmark's hidden part in a fresh process.
-
-    Parameters
-    ----------
-    script : str
-        The benchmark's file.
-    settings : dict
-        What the part is to do.
-
-    Returns
-    -------
-    result : dict
-        What it printed last, as JSON.
-    seconds : float
-        Time from its start to its end.
-    """
+    """Run a benchmark's hidden part in a fresh process."""
     started = time.perf_counter()
     # The command is this Python with this file.
     finished = subprocess.run(  # noqa: S603

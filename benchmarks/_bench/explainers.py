@@ -22,22 +22,7 @@ with warnings.catch_warnings(), contextlib.suppress(ImportError):
 
 
 def make_rivals(pixels, *, batch_size, channels_last=False):
-    """Make functions that explain all images, from pixels in memory to maps of the image's size.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (n_images, channels, height, width)
-        Images, uint8.
-    batch_size : int
-        Images at a time.
-    channels_last : bool, default=False
-        Whether pixels are stored colour by colour within a pixel.
-
-    Returns
-    -------
-    dict of str to callable
-        By name, those that are installed.
-    """
+    """Make functions that explain all images, from pixels in memory to maps of the image's size."""
     network = models.resnet18()
     network.fc = make_head(512)
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -8,36 +8,14 @@ from skosfusion.images import shared_image_store
 
 
 def make_classifier(**params):
-    """Make a classifier.
-
-    Parameters
-    ----------
-    **params
-        Parameters of `FusionClassifier`, instead of these.
-
-    Returns
-    -------
-    FusionClassifier
-        The classifier.
-    """
+    """Make a classifier."""
     defaults = {"image_column": "image", "weights": None, "lr_milestones": None}
     defaults |= {"device": "cpu", "random_state": 0, "verbose": 0}
     return FusionClassifier(**(defaults | params))
 
 
 def fixed_encoder(**params):
-    """Make a classifier whose encoder is fixed throughout: Adam, batches of 256.
-
-    Parameters
-    ----------
-    **params
-        As in `make_classifier`.
-
-    Returns
-    -------
-    FusionClassifier
-        The classifier.
-    """
+    """Make a classifier whose encoder is fixed throughout: Adam, batches of 256."""
     defaults = {"frozen_epochs": "all", "optimizer": torch.optim.Adam}
     return make_classifier(**(defaults | params))
 

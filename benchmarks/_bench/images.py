@@ -13,44 +13,14 @@ _ENDINGS = {".jpg", ".jpeg", ".png"}
 
 
 def real_images(folder):
-    """List the image files of a folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        It need not exist.
-
-    Returns
-    -------
-    list of str
-        Files, sorted.
-    """
+    """List the image files of a folder."""
     if not folder.is_dir():
         return []
     return sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in _ENDINGS)
 
 
 def draw_images(folder, n_images, *, side=300, noise=0.0, name="picture"):
-    """Draw grey JPEGs with soft random shapes.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to.
-    n_images : int
-        How many.
-    side : int, default=300
-        Height and width in pixels.
-    noise : float, default=0.0
-        Standard deviation of the grain.
-    name : str, default="picture"
-        How the file names begin.
-
-    Returns
-    -------
-    list of str
-        The files.
-    """
+    """Draw grey JPEGs with soft random shapes."""
     random = np.random.default_rng(0)
     paths = []
     for number in range(n_images):
@@ -65,24 +35,7 @@ def draw_images(folder, n_images, *, side=300, noise=0.0, name="picture"):
 
 
 def image_files(folder, n_images, scratch):
-    """Take real images where there are enough, drawn ones elsewhere.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Real images.
-    n_images : int
-        How many.
-    scratch : pathlib.Path
-        Where to draw.
-
-    Returns
-    -------
-    paths : list of str
-        Different pictures.
-    kind : str
-        What they are, for the report.
-    """
+    """Take real images where there are enough, drawn ones elsewhere."""
     found = real_images(folder)
     if len(found) >= n_images:
         return found[:n_images], "real radiographs"
@@ -90,22 +43,7 @@ def image_files(folder, n_images, scratch):
 
 
 def make_table(paths, n_rows=None):
-    """Make a table of images and random clinical values, and labels.
-
-    Parameters
-    ----------
-    paths : list of str
-        Image files.
-    n_rows : int or None, default=None
-        Rows; the files are repeated to fill them. None: one row a file.
-
-    Returns
-    -------
-    X : DataFrame
-        Column "image", and the clinical ones.
-    y : ndarray of shape (n_rows,)
-        Labels 0 and 1, int64.
-    """
+    """Make a table of images and random clinical values, and labels."""
     n_rows = len(paths) if n_rows is None else n_rows
     random = np.random.default_rng(0)
     X = pd.DataFrame(random.standard_normal((n_rows, len(CLINICAL)), np.float32), columns=CLINICAL)
@@ -114,36 +52,12 @@ def make_table(paths, n_rows=None):
 
 
 def stack(pictures):
-    """Put pictures into one array; grey ones get three channels beside coloured ones.
-
-    Parameters
-    ----------
-    pictures : iterable of ndarray of shape (1 or 3, height, width)
-        From `skosfusion.images.read_image`.
-
-    Returns
-    -------
-    ndarray of shape (n_images, channels, height, width)
-        Pixels, uint8.
-    """
+    """Put pictures into one array; grey ones get three channels beside coloured ones."""
     pictures = list(pictures)
     n_channels = max(map(len, pictures))
     return np.stack([np.broadcast_to(p, (n_channels, *p.shape[1:])) for p in pictures])
 
 
 def read_pixels(paths, image_size):
-    """Read files one after the other, for the rivals.
-
-    Parameters
-    ----------
-    paths : list of str
-        Image files.
-    image_size : int
-        Height and width wanted.
-
-    Returns
-    -------
-    ndarray of shape (n_images, channels, image_size, image_size)
-        Pixels, uint8.
-    """
+    """Read files one after the other, for the rivals."""
     return stack(read_image(path, image_size=image_size) for path in paths)

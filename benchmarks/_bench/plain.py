@@ -26,33 +26,12 @@ class TinyEncoder(nn.Module):
 
 
 def make_head(n_inputs):
-    """Build the two-layer head.
-
-    Parameters
-    ----------
-    n_inputs : int
-        Length of features and clinical values together.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        The head, for two classes.
-    """
+    """Build the two-layer head."""
     return nn.Sequential(nn.Linear(n_inputs, _N_HIDDEN), nn.ReLU(), nn.Linear(_N_HIDDEN, 2))
 
 
 class PlainNetwork(nn.Module):
-    """Late fusion by hand: encoder, clinical values appended, head.
-
-    Parameters
-    ----------
-    n_clinical : int, default=4
-        Number of clinical values.
-    channels_last : bool, default=False
-        Whether pixels are stored colour by colour within a pixel.
-    tiny : bool, default=False
-        Whether `TinyEncoder` takes the place of ResNet18.
-    """
+    """Late fusion by hand: encoder, clinical values appended, head."""
 
     def __init__(self, n_clinical=4, *, channels_last=False, tiny=False):
         super().__init__()
@@ -78,38 +57,12 @@ class PlainNetwork(nn.Module):
 
 
 def autocast(precision):
-    """Let torch choose bf16 where it is safe, or not.
-
-    Parameters
-    ----------
-    precision : {"fp32", "bf16"}
-        Number format.
-
-    Returns
-    -------
-    torch.autocast
-        Context manager.
-    """
+    """Let torch choose bf16 where it is safe, or not."""
     return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
 
 def step(logits, codes, optimizer):
-    """Do what follows the forward pass.
-
-    Parameters
-    ----------
-    logits : torch.Tensor
-        Of a batch.
-    codes : torch.Tensor
-        Its labels.
-    optimizer : torch.optim.Optimizer
-        The optimiser.
-
-    Returns
-    -------
-    float
-        The loss.
-    """
+    """Do what follows the forward pass."""
     loss = functional.cross_entropy(logits.float(), codes)
     optimizer.zero_grad()
     loss.backward()
@@ -118,25 +71,7 @@ def step(logits, codes, optimizer):
 
 
 def train(network, pixels, clinical, codes, *, batch_size, precision, n_epochs=1):
-    """Train everything, in a loop written by hand.
-
-    Parameters
-    ----------
-    network : PlainNetwork
-        The network.
-    pixels : torch.Tensor
-        All images, uint8.
-    clinical : torch.Tensor
-        All clinical values.
-    codes : torch.Tensor
-        All labels.
-    batch_size : int
-        Samples in a batch.
-    precision : {"fp32", "bf16"}
-        Number format.
-    n_epochs : int, default=1
-        Epochs.
-    """
+    """Train everything, in a loop written by hand."""
     loader = DataLoader(TensorDataset(pixels, clinical, codes), batch_size, shuffle=True)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     network.train()
@@ -148,26 +83,7 @@ def train(network, pixels, clinical, codes, *, batch_size, precision, n_epochs=1
 
 
 def predict_proba(network, pixels, clinical, *, batch_size, precision):
-    """Predict probabilities, in a loop written by hand.
-
-    Parameters
-    ----------
-    network : PlainNetwork
-        The network.
-    pixels : torch.Tensor
-        All images, uint8.
-    clinical : torch.Tensor
-        All clinical values.
-    batch_size : int
-        Samples in a batch.
-    precision : {"fp32", "bf16"}
-        Number format.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, 2)
-        Probabilities.
-    """
+    """Predict probabilities, in a loop written by hand."""
     network.eval()
     with torch.inference_mode(), autocast(precision):
         parts = [
@@ -178,28 +94,7 @@ def predict_proba(network, pixels, clinical, *, batch_size, precision):
 
 
 def make_skorch(module, *, batch_size, clock, n_epochs=1, optimizer=torch.optim.SGD, **params):
-    """Make skorch's classifier, silent and without a validation split.
-
-    Parameters
-    ----------
-    module : type
-        The network's class.
-    batch_size : int
-        Samples in a batch.
-    clock : EpochClock
-        Times the epochs.
-    n_epochs : int, default=1
-        Epochs.
-    optimizer : type, default=torch.optim.SGD
-        The optimiser; SGD with momentum.
-    **params
-        Further parameters.
-
-    Returns
-    -------
-    skorch.NeuralNetClassifier
-        The classifier.
-    """
+    """Make skorch's classifier, silent and without a validation split."""
     if optimizer is torch.optim.SGD:
         params["optimizer__momentum"] = 0.9
     return NeuralNetClassifier(
@@ -218,19 +113,6 @@ def make_skorch(module, *, batch_size, clock, n_epochs=1, optimizer=torch.optim.
 
 
 def loop_name(precision, channels_last):
-    """Name a loop in reports.
-
-    Parameters
-    ----------
-    precision : {"fp32", "bf16"}
-        Number format.
-    channels_last : bool
-        Order of the pixels in memory.
-
-    Returns
-    -------
-    str
-        The name.
-    """
+    """Name a loop in reports."""
     layout = "channels_last" if channels_last else "contiguous"
     return f"plain PyTorch, {precision}, {layout}"

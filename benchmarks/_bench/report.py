@@ -1,25 +1,16 @@
 """The table on the screen and the JSON file."""
 
-import json
 import sys
 
-from .machine import facts, versions
+from _common.files import write_record
+from _common.machine import facts, versions
 
+_RIVALS = "pytorch-widedeep", "grad-cam", "captum"
 _COLUMNS = "what", "median (range)", "ratio", "target", "met"
 
 
 class Report:
-    """Rows of figures with their targets.
-
-    Parameters
-    ----------
-    title : str
-        The question that the benchmark answers.
-    quick : bool
-        Whether sizes were tiny, so that the figures mean nothing.
-    **settings
-        What was run: sizes, numbers, never a path.
-    """
+    """Rows of figures with their targets."""
 
     def __init__(self, title, *, quick, **settings):
         self.title = title
@@ -29,25 +20,7 @@ class Report:
         self.notes = []
 
     def add(self, what, figure, unit, *, ratio=None, to="", at_least=None, at_most=None):
-        """Add a row.
-
-        Parameters
-        ----------
-        what : str
-            What was measured.
-        figure : Spread, float or None
-            The figure; None where a rival is not installed.
-        unit : str
-            Its unit.
-        ratio : float or None, default=None
-            Figure relative to something.
-        to : str, default=""
-            What the ratio refers to; without it the target is for the figure.
-        at_least : float or None, default=None
-            Target of the ratio or the figure.
-        at_most : float or None, default=None
-            Target of the ratio or the figure.
-        """
+        """Add a row."""
         median, *bounds = [None] if figure is None else figure if _is_spread(figure) else [figure]
         judged = ratio if to else median
         target, met = "", None
@@ -77,14 +50,8 @@ class Report:
         self.notes.append(text)
 
     def write(self, path):
-        """Print the table, and write everything as JSON.
-
-        Parameters
-        ----------
-        path : pathlib.Path
-            The JSON file.
-        """
-        machine, packages = facts(), versions()
+        """Print the table, and write everything as JSON."""
+        machine, packages = facts(), versions(*_RIVALS)
         lines = [f"# {self.title}", ""]
         lines += [_listed(part) for part in (machine, packages, self.settings)]
         lines += ["", _line(_COLUMNS), _line("---" for _ in _COLUMNS)]
@@ -102,28 +69,12 @@ class Report:
             "rows": self.rows,
             "notes": notes,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(path, record)
         print(f"written: {path}", file=sys.stderr)
 
 
 def ratio_of(figures, numerator, denominator):
-    """Divide the medians of two candidates.
-
-    Parameters
-    ----------
-    figures : dict of str to Spread
-        What was measured.
-    numerator : str
-        One candidate.
-    denominator : str
-        The other.
-
-    Returns
-    -------
-    float or None
-        The ratio; None if one of them was not measured.
-    """
+    """Divide the medians of two candidates."""
     if numerator not in figures or denominator not in figures:
         return None
     return figures[numerator].median / figures[denominator].median

@@ -17,56 +17,19 @@ class Spread(NamedTuple):
 
 
 def spread(figures):
-    """Summarise figures.
-
-    Parameters
-    ----------
-    figures : list of float
-        At least one.
-
-    Returns
-    -------
-    Spread
-        Their median and range.
-    """
+    """Summarise figures."""
     return Spread(statistics.median(figures), min(figures), max(figures))
 
 
 def seconds(function):
-    """Time one call.
-
-    Parameters
-    ----------
-    function : callable
-        Called without arguments.
-
-    Returns
-    -------
-    float
-        Wall-clock time in seconds.
-    """
+    """Time one call."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
 
 
 def interleave(candidates, repeats, *, warm_up=True):
-    """Measure candidates in turn: A B C, A B C, ...
-
-    Parameters
-    ----------
-    candidates : dict of str to callable
-        Each call measures once and returns the figure.
-    repeats : int
-        Rounds that count.
-    warm_up : bool, default=True
-        Whether a round that does not count comes first.
-
-    Returns
-    -------
-    dict of str to Spread
-        Summary of each candidate's figures.
-    """
+    """Measure candidates in turn: A B C, A B C, ..."""
     figures = {name: [] for name in candidates}
     for number in range(0 if warm_up else 1, repeats + 1):
         for name, measure in candidates.items():

@@ -18,32 +18,12 @@ with warnings.catch_warnings(), contextlib.suppress(ImportError):
 
 
 def is_installed():
-    """Tell whether the rival can be measured.
-
-    Returns
-    -------
-    bool
-        Whether it is installed.
-    """
+    """Tell whether the rival can be measured."""
     return "Trainer" in globals()
 
 
 class WideDeepRival:
-    """ResNet18, four clinical values and a hidden layer of 512, trained by widedeep's trainer.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Clinical values, among others.
-    pixels : ndarray of shape (n_images, channels, height, width)
-        Images, uint8.
-    y : ndarray of shape (n_images,)
-        Labels.
-    batch_size : int
-        Samples in a batch.
-    frozen : bool, default=False
-        Whether the encoder is fixed; then the optimiser is Adam, else SGD with momentum.
-    """
+    """ResNet18, four clinical values and a hidden layer of 512, trained by widedeep's trainer."""
 
     def __init__(self, X, pixels, y, *, batch_size, frozen=False):
         self.batch_size = batch_size

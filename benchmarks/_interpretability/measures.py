@@ -22,20 +22,7 @@ _MAPS_AT_A_TIME = 256
 
 
 def fit(prepared, n_jobs):
-    """Fit each row's model on each fold.
-
-    Parameters
-    ----------
-    prepared : Bunch
-        From `ablation_support.protocol.prepare`.
-    n_jobs : int
-        Fits at a time.
-
-    Returns
-    -------
-    dict of str to dict
-        Results of ``cross_validate`` by row name, with estimators and indices.
-    """
+    """Fit each row's model on each fold."""
     cohort, results = prepared.cohort, {}
     for (name, _), point in zip(
         prepared.rows.items(), ablation_param_grid(prepared.rows), strict=True
@@ -57,39 +44,13 @@ def fit(prepared, n_jobs):
 
 
 def accuracies(results):
-    """Give mean and standard deviation of the accuracy over the folds.
-
-    Parameters
-    ----------
-    results : dict of str to dict
-        From `fit`.
-
-    Returns
-    -------
-    dict of str to tuple of float
-        By row name.
-    """
+    """Give mean and standard deviation of the accuracy over the folds."""
     scores = {name: result["test_score"] for name, result in results.items()}
     return {name: (float(s.mean()), float(s.std())) for name, s in scores.items()}
 
 
 def localization(prepared, results, options):
-    """Compare the heatmaps of all rows with a box with that box.
-
-    Parameters
-    ----------
-    prepared : Bunch
-        From `ablation_support.protocol.prepare`.
-    results : dict of str to dict
-        From `fit`.
-    options : argparse.Namespace
-        The options ``layer`` and ``method``.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        By row name, one line an image: ``energy_share``, ``hit``, ``chance``, ``is_flat``.
-    """
+    """Compare the heatmaps of all rows with a box with that box."""
     cohort, found = prepared.cohort, {}
     has_box = ~np.isnan(cohort.tumor_boxes).any(axis=1)
     for name, result in results.items():
@@ -102,20 +63,7 @@ def localization(prepared, results, options):
 
 
 def random_localization(prepared, options):
-    """Compare the heatmaps of models with random weights, encoder and head, with the boxes.
-
-    Parameters
-    ----------
-    prepared : Bunch
-        From `ablation_support.protocol.prepare`.
-    options : argparse.Namespace
-        The options ``layer``, ``method`` and ``random_models``.
-
-    Returns
-    -------
-    list of DataFrame
-        One a model, as from `localization`.
-    """
+    """Compare the heatmaps of models with random weights, encoder and head, with the boxes."""
     cohort = prepared.cohort
     rows = np.flatnonzero(~np.isnan(cohort.tumor_boxes).any(axis=1))
     # A few rows of each class tell the model how many inputs and classes there are.
@@ -146,21 +94,7 @@ def _compare(model, cohort, rows, options):
 
 
 def gradients(prepared, result):
-    """Differentiate the score of the positive class for all held-out rows.
-
-    Parameters
-    ----------
-    prepared : Bunch
-        From `ablation_support.protocol.prepare`.
-    result : dict
-        From `fit`, of one row.
-
-    Returns
-    -------
-    sklearn.utils.Bunch
-        As from `skosfusion.clinical_gradients`, over all folds; and ``fold_ratios``, the ratios of
-        each fold.
-    """
+    """Differentiate the score of the positive class for all held-out rows."""
     cohort, parts = prepared.cohort, []
     for estimator, test in zip(result["estimator"], result["indices"]["test"], strict=True):
         parts.append(clinical_gradients(estimator, cohort.data.iloc[test], target=1))
@@ -181,23 +115,7 @@ def gradients(prepared, result):
 
 
 def modalities(prepared, result, seed):
-    """Permute each kind of input among the patients of each held-out fold.
-
-    Parameters
-    ----------
-    prepared : Bunch
-        From `ablation_support.protocol.prepare`.
-    result : dict
-        From `fit`, of one row.
-    seed : int
-        Decides the permutations.
-
-    Returns
-    -------
-    DataFrame
-        Loss of accuracy, one line a modality: ``mean`` over folds and repeats, ``std`` of the means
-        of the folds.
-    """
+    """Permute each kind of input among the patients of each held-out fold."""
     cohort, parts = prepared.cohort, []
     for estimator, test in zip(result["estimator"], result["indices"]["test"], strict=True):
         found = modality_importance(

@@ -1,11 +1,10 @@
 """Tables for people and files for programs."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
-from ablation_support.report import versions
-from ablation_support.units import write_atomically
+from _ablation.report import versions
+from _common.files import write_atomically, write_record
 
 from skosfusion import ClinicalGradientsDisplay
 
@@ -15,20 +14,7 @@ GALLERIES = ("right", "false_negatives", "false_positives", "corrected", "worsen
 
 
 def localization_table(found, random):
-    """Summarise how heatmaps and boxes agree.
-
-    Parameters
-    ----------
-    found : dict of str to DataFrame
-        One line an image, by model.
-    random : list of DataFrame
-        The same of models with random weights.
-
-    Returns
-    -------
-    DataFrame
-        One line a model, and one for the mean of those with random weights.
-    """
+    """Summarise how heatmaps and boxes agree."""
     lines = {name: _summary(scores) for name, scores in found.items()}
     if random:
         each = pd.DataFrame([_summary(scores) for scores in random])
@@ -56,18 +42,7 @@ def _summary(scores):
 
 
 def ratio_lines(gradients):
-    """Say how large the clinical gradients are, beside the paper's ratio where it applies.
-
-    Parameters
-    ----------
-    gradients : Bunch
-        From `measures.gradients`.
-
-    Returns
-    -------
-    list of str
-        Lines for people.
-    """
+    """Say how large the clinical gradients are, beside the paper's ratio where it applies."""
     sizes = zip(gradients.feature_names, gradients.magnitudes_mean, strict=True)
     lines = ["mean |gradient| of the logit: " + ", ".join(f"{n} {size:.3f}" for n, size in sizes)]
     if {"alp", "ldh"} <= set(gradients.feature_names):
@@ -80,24 +55,7 @@ def ratio_lines(gradients):
 
 
 def draw(folder, comparison, gradients, title):
-    """Draw the galleries and the gradients.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    comparison : ComparisonDisplay
-        The galleries.
-    gradients : Bunch or None
-        From `measures.gradients`.
-    title : str
-        Goes over the pictures.
-
-    Returns
-    -------
-    list of Path
-        The pictures.
-    """
+    """Draw the galleries and the gradients."""
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,28 +79,12 @@ def draw(folder, comparison, gradients, title):
 
 
 def write(folder, tables, record):
-    """Write each table as CSV and all that was run as JSON.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to.
-    tables : dict of str to DataFrame
-        By file name.
-    record : dict
-        For the JSON file.
-
-    Returns
-    -------
-    list of Path
-        The files.
-    """
+    """Write each table as CSV and all that was run as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, table in tables.items():
         files.append(Path(folder) / f"{name}.csv")
         write_atomically(files[-1], table.to_csv().encode())
     files.append(folder / "interpretability.json")
-    record = record | {"versions": versions()}
-    write_atomically(files[-1], json.dumps(record, indent=1, default=str).encode())
+    write_record(files[-1], record | {"versions": versions()})
     return files

@@ -24,8 +24,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
-from stress_support import networks, processes
-from stress_support.report import Progress, Report, make_parser
 
 from skosfusion import (
     ABLATION_ROWS,
@@ -36,6 +34,10 @@ from skosfusion import (
 from skosfusion.classifier import shared_feature_cache
 from skosfusion.images import shared_image_store
 
+from .._helpers import tiny
+from .parts import networks, processes
+from .parts.report import Progress, Report, make_parser
+
 _BACKENDS = "loky", "threading"
 _N_JOBS = 2
 _N_FOLDS = 5
@@ -45,18 +47,7 @@ _USUAL = {"rows": ABLATION_ROWS, "n_threads": None, "must_be_all": True}
 
 
 def main(arguments=None):
-    """Run the comparison.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if anything is wrong.
-    """
+    """Run the comparison."""
     parser = make_parser("backends", __doc__)
     parser.add_argument("--patients", type=int, default=40, help="two images each")
     parser.add_argument("--only", metavar="TEXT", help="lines that contain this text")
@@ -68,7 +59,7 @@ def main(arguments=None):
     os.environ.setdefault("TQDM_DISABLE", "1")
     report = Report("The same fits, serially, in processes and in threads", chosen)
     with tempfile.TemporaryDirectory() as scratch:
-        cohort = networks.make_cohort(
+        cohort = tiny.make_cohort(
             Path(scratch), n_patients=chosen.patients, side=_SIDE, seed=chosen.seed
         )
         for name, line in _lines(chosen).items():
@@ -93,8 +84,8 @@ def _lines(chosen):
     fixed = common | {"frozen_epochs": "all"}
     fixed_resnet = make_fusion_pipeline(**(fixed | {"hidden_units": 512}))
     fixed_resnet_small_head = make_fusion_pipeline(**(fixed | {"batch_size": 8}))
-    small = make_fusion_pipeline(backbone=networks.SmallEncoder, **common)
-    dropout = make_fusion_pipeline(backbone=networks.DropoutEncoder, **common)
+    small = make_fusion_pipeline(backbone=tiny.TinyEncoder, **common)
+    dropout = make_fusion_pipeline(backbone=tiny.DropoutEncoder, **common)
     resnet = make_fusion_pipeline(**(common | {"max_epochs": 1}))
     # A network needs some input.
     clinical_rows = {"Age & ALP": ("age", "alp")} | ABLATION_ROWS
@@ -217,20 +208,7 @@ def _scores(estimator, X, y):
 
 
 def count_equal(expected, found):
-    """Count the rows that are equal to the last bit.
-
-    Parameters
-    ----------
-    expected : ndarray of shape (n, m)
-        One row a fit.
-    found : ndarray of shape (n, m)
-        The same fits.
-
-    Returns
-    -------
-    int
-        Rows that are equal.
-    """
+    """Count the rows that are equal to the last bit."""
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return 0
     return sum(a.tobytes() == b.tobytes() for a, b in zip(expected, found, strict=True))

@@ -8,16 +8,17 @@ and execute nothing. Inputs that do otherwise are written to a folder, named by 
 
 import argparse
 import json
+import pickle
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-from stress_support import processes
-from stress_support.fuzz_worker import KINDS, OUTCOMES, kind_of, work
-from stress_support.payload import planted_pickle
-from stress_support.report import Progress, Report, make_parser
+from .._helpers.executed import Executed
+from .parts import processes
+from .parts.fuzz_worker import KINDS, OUTCOMES, kind_of, work
+from .parts.report import Progress, Report, make_parser
 
 _HANG_SECONDS = 20.0
 _LIMIT_SECONDS = 3600
@@ -26,18 +27,7 @@ _N_WORKERS = 2
 
 
 def main(arguments=None):
-    """Run the trials.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if anything is wrong.
-    """
+    """Run the trials."""
     parser = make_parser("fuzz", __doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--only", choices=list(KINDS), help="one kind of file")
@@ -94,7 +84,7 @@ def _run(report, chosen, scratch):
                 shared["begun"][number] = 0
                 workers[number] = processes.start(
                     context, work, number, following[number], _N_WORKERS, chosen, shared,
-                    scratch, planted_pickle(marker),
+                    scratch, pickle.dumps(Executed(marker)),
                 )  # fmt: skip
             n_done = sum(map(bool, shared["outcomes"])) if chosen.trials < 10_000 else None
             trials = max(shared["current"])

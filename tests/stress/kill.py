@@ -15,25 +15,15 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from stress_support import cache_kills, main_job, processes
-from stress_support.report import Progress, Report, make_parser
+
+from .parts import cache_kills, main_job, processes
+from .parts.report import Progress, Report, make_parser
 
 _KILLS_IN_A_CHAIN = 5
 
 
 def main(arguments=None):
-    """Kill, and look.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if anything is wrong.
-    """
+    """Kill, and look."""
     parser = make_parser("kill", __doc__)
     parser.add_argument("--job", type=int, default=65, help="kills of the main job")
     parser.add_argument("--caches", type=int, default=65, help="kills of cache writes")
@@ -142,7 +132,8 @@ def _kill_caches(report, progress, chosen, scratch, random):
 
 def _kill_saves(report, progress, chosen, scratch, random):
     import torch
-    from stress_support import save_kills
+
+    from .parts import save_kills
 
     # As in the children, or the same fit would end in other last digits.
     torch.set_num_threads(1)

@@ -9,6 +9,7 @@ length and time. Every value must be that of a content which lay at the path dur
 
 import argparse
 import json
+import pickle
 import sys
 import tempfile
 import warnings
@@ -18,15 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from stress_support import processes
-from stress_support.disturber import disturb
-from stress_support.gallery import FEATURE_OPTIONS, OPTIONS, Gallery
-from stress_support.payload import planted_pickle
-from stress_support.report import Progress, Report, make_parser
 
 from skosfusion import FusionClassifier
 from skosfusion.classifier import FeatureCache
 from skosfusion.images import ImageStore, shared_image_store
+
+from .._helpers.executed import Executed
+from .parts import processes
+from .parts.disturber import disturb
+from .parts.gallery import FEATURE_OPTIONS, OPTIONS, Gallery
+from .parts.report import Progress, Report, make_parser
 
 _N_FILES = 24
 _N_VERSIONS = 4
@@ -42,18 +44,7 @@ _ANNOUNCED = {
 
 
 def main(arguments=None):
-    """Run the race.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    int
-        Exit status: 1 if anything is wrong.
-    """
+    """Run the race."""
     parser = make_parser("race", __doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=4)
@@ -83,7 +74,7 @@ def _run(report, chosen, scratch):
 
     done, stop = context.RawArray("Q", chosen.workers), context.RawValue("b")
     harm = processes.start(
-        context, disturb, gallery, cache, planted_pickle(marker), chosen.seed, stop,
+        context, disturb, gallery, cache, pickle.dumps(Executed(marker)), chosen.seed, stop,
         scratch / "harm.json",
     )  # fmt: skip
     share = -(-chosen.calls // chosen.workers)
@@ -213,24 +204,7 @@ def _work(gallery, scratch, number, n_calls, chosen, done):
 
 
 def find_faults(files, found, right, windows):
-    """Compare values with those that may be there.
-
-    Parameters
-    ----------
-    files : sequence of int
-        The files that were read.
-    found : sequence of ndarray
-        Their values.
-    right : ndarray of shape (n_files, n_versions, ...)
-        What each version of each file gives.
-    windows : sequence of set of int
-        The versions that may be seen.
-
-    Returns
-    -------
-    list of str
-        What is wrong with each value that is.
-    """
+    """Compare values with those that may be there."""
     faults = []
     for file, value, allowed in zip(files, found, windows, strict=True):
         if not any(np.array_equal(value, right[file, version]) for version in allowed):

@@ -23,20 +23,7 @@ _READ_SIZE = 224
 
 
 def write_images(folder, seed):
-    """Write small noisy pictures.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to.
-    seed : int
-        What they show.
-
-    Returns
-    -------
-    list of str
-        The files.
-    """
+    """Write small noisy pictures."""
     random = np.random.default_rng(seed)
     paths = []
     for number in range(_N_IMAGES):
@@ -47,38 +34,12 @@ def write_images(folder, seed):
 
 
 def read_pictures(paths, cache):
-    """Read all pictures through a cache folder.
-
-    Parameters
-    ----------
-    paths : list of str
-        Image files.
-    cache : path-like or None
-        The folder.
-
-    Returns
-    -------
-    ndarray of shape (n_images, 1, height, width)
-        Pixels.
-    """
+    """Read all pictures through a cache folder."""
     return np.stack(ImageStore().read(paths, folder=cache, image_size=_READ_SIZE))
 
 
 def fit_with_memory(paths, cache):
-    """Fit a head on a fixed encoder with a cache folder, and predict.
-
-    Parameters
-    ----------
-    paths : list of str
-        Image files.
-    cache : path-like or None
-        The folder.
-
-    Returns
-    -------
-    ndarray of shape (n_images, 2)
-        Probabilities.
-    """
+    """Fit a head on a fixed encoder with a cache folder, and predict."""
     table = pd.DataFrame({"image": paths, "age": np.linspace(0, 1, len(paths))})
     classifier = FusionClassifier(
         image_column="image",
@@ -108,26 +69,7 @@ def _fill(kind, paths, cache, begun, result):
 
 
 def undisturbed(context, kind, paths, folder):
-    """Do the work without a kill.
-
-    Parameters
-    ----------
-    context : multiprocessing context
-        From `stress_support.processes.make_context`.
-    kind : {"pictures", "fits"}
-        Which work.
-    paths : list of str
-        Image files.
-    folder : pathlib.Path
-        A fresh folder.
-
-    Returns
-    -------
-    expected : ndarray
-        What it gives without a cache folder.
-    seconds : float
-        How long it takes to fill one.
-    """
+    """Do the work without a kill."""
     values, _, _ = _complete(context, kind, paths, None, folder / "alone.npz")
     _, _, seconds = _complete(context, kind, paths, folder / "filled", folder / "filled.npz")
     return values, seconds
@@ -156,35 +98,7 @@ def _complete(context, kind, paths, cache, result):
 
 
 def kill_one(context, kind, paths, folder, expected, seconds, random):
-    """Kill a process that fills a folder, and do its work again there.
-
-    Parameters
-    ----------
-    context : multiprocessing context
-        As above.
-    kind : {"pictures", "fits"}
-        Which work.
-    paths : list of str
-        Image files.
-    folder : pathlib.Path
-        A fresh folder.
-    expected : ndarray
-        From `undisturbed`.
-    seconds : float
-        From `undisturbed`.
-    random : numpy.random.Generator
-        Draws the moment.
-
-    Returns
-    -------
-    hit : bool
-        Whether the work was under way.
-    faults : list of str
-        What was wrong.
-    n_kept, n_left, n_unswept : int
-        Cache files after the kill, unfinished ones among them, and those of these that are still
-        there when something has been written hours later.
-    """
+    """Kill a process that fills a folder, and do its work again there."""
     folder.mkdir()
     cache, result = folder / "cache", folder / "killed.npz"
     child = _start(context, kind, paths, cache, result)

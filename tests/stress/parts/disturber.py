@@ -28,23 +28,7 @@ _N_SLOW = 20
 
 
 def disturb(gallery, cache, pickle_bytes, seed, stop, result):
-    """Do harm until told to stop.
-
-    Parameters
-    ----------
-    gallery : Gallery
-        The images; this process alone changes them.
-    cache : pathlib.Path
-        The cache folder.
-    pickle_bytes : bytes
-        What is planted.
-    seed : int
-        What is drawn follows from it.
-    stop : multiprocessing.RawValue
-        Not 0 when to end.
-    result : pathlib.Path
-        Gets the counts, as JSON.
-    """
+    """Do harm until told to stop."""
     random = np.random.default_rng([seed, 1])
     deeds = list(_DEEDS)
     shares = np.array(list(_DEEDS.values())) / sum(_DEEDS.values())

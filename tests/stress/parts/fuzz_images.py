@@ -92,20 +92,7 @@ _NAMES, _CONTENTS = list(_FILES), list(_FILES.values())
 
 
 def make(random):
-    """Draw a damaged or hostile image file.
-
-    Parameters
-    ----------
-    random : numpy.random.Generator
-        Draws everything.
-
-    Returns
-    -------
-    name : str
-        A file name.
-    content : bytes
-        What is in it.
-    """
+    """Draw a damaged or hostile image file."""
     choice = int(random.integers(len(_NAMES)))
     name, data = _NAMES[choice], _CONTENTS[choice]
     structured = {"png": _change_png, "jpg": _change_jpeg, "tif": _change_tiff, "bmp": _change_bmp}
@@ -194,15 +181,7 @@ def _change_bmp(data, random):
 
 
 def use(path, random):
-    """Read the file as a user might.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    random : numpy.random.Generator
-        Draws the options.
-    """
+    """Read the file as a user might."""
     frame = 0 if random.random() < 0.3 else None
     if random.random() < 0.2:
         open_image(path, frame=frame)

@@ -81,13 +81,7 @@ def _bytes(path):
 
 
 class Maker:
-    """Draws damaged and hostile model files.
-
-    Parameters
-    ----------
-    pickle_bytes : bytes
-        A planted pickle, to be put among the bytes.
-    """
+    """Draws damaged and hostile model files."""
 
     def __init__(self, pickle_bytes):
         self._files = _bases()

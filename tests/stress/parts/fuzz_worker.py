@@ -47,23 +47,7 @@ def _readers(pickle_bytes):
 
 
 def work(number, first, step, chosen, shared, scratch, pickle_bytes):
-    """Make every `step`-th trial from `first` on.
-
-    Parameters
-    ----------
-    number : int
-        Of this worker.
-    first, step : int
-        Which trials.
-    chosen : argparse.Namespace
-        The options.
-    shared : dict
-        Arrays that the parent reads.
-    scratch : pathlib.Path
-        For files.
-    pickle_bytes : bytes
-        To be planted.
-    """
+    """Make every `step`-th trial from `first` on."""
     folder = scratch / f"worker{number}"
     folder.mkdir(exist_ok=True)
     os.chdir(folder)

@@ -21,17 +21,6 @@ class Gallery:
     One process changes files, any number read them. Each file has a counter: it is even while a
     content lies there, and odd while the next one is being put in its place. What a reader may see
     is what lay there from just before its call to just after.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where the files are.
-    counters : sequence of int, length n_files
-        Shared by all processes, one for each file.
-    n_versions : int
-        Contents of a file.
-    seed : int
-        What the pixels follow from.
     """
 
     def __init__(self, folder, counters, *, n_versions, seed):
@@ -67,36 +56,12 @@ class Gallery:
         self.counters[file] += 1
 
     def allowed(self, before, after):
-        """List the versions that may be seen by a call between two readings of a counter.
-
-        Parameters
-        ----------
-        before : int
-            The counter before the call.
-        after : int
-            The counter after it.
-
-        Returns
-        -------
-        set of int
-            Versions.
-        """
+        """List the versions that may be seen by a call between two readings of a counter."""
         first, last = before // 2, (after + 1) // 2
         return {step % self.n_versions for step in range(first, last + 1)}
 
     def expected_pixels(self, name):
-        """Give what reading must give, from the known contents and Pillow alone.
-
-        Parameters
-        ----------
-        name : {"whole", "small"}
-            The reading options.
-
-        Returns
-        -------
-        ndarray of shape (n_files, n_versions, 1, height, width)
-            Pixels.
-        """
+        """Give what reading must give, from the known contents and Pillow alone."""
         if name == "whole":
             return self.pixels[:, :, None]
         size = (_SMALL_SIDE, _SMALL_SIDE)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-_SCRIPT = Path(__file__).resolve().parents[2] / "ablation.py"
+_SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "ablation.py"
 _OPTIONS = [
     "--patients", "24", "--folds", "2", "--epochs", "2", "--batch-size", "16", "--weights", "none",
     "--precision", "fp32", "--rows", "Baseline", "All",
@@ -30,17 +30,7 @@ _AGED_SECONDS = 7200
 
 
 class Job:
-    """One run of the script, in a process group of its own.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Holds the results, the data and the output.
-    n_jobs : int
-        Fits at a time.
-    tell : callable
-        Called with what goes on, again and again while somebody waits.
-    """
+    """One run of the script, in a process group of its own."""
 
     def __init__(self, folder, n_jobs, tell):
         self._tell = tell
@@ -106,18 +96,7 @@ def _kill_group(group):
 
 
 def result(folder):
-    """Read all that a finished job must give, in a form to compare bit for bit.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        The job's.
-
-    Returns
-    -------
-    dict
-        Table, record, parts and drawn images.
-    """
+    """Read all that a finished job must give, in a form to compare bit for bit."""
     record = json.loads((folder / "out" / "ablation.json").read_text())
     return {
         "table": (folder / "out" / "ablation.csv").read_bytes(),
@@ -146,34 +125,7 @@ def left_behind(folder):
 
 
 def run_chain(folder, n_kills, durations, expected, random, *, n_jobs, tell):
-    """Kill a job several times, let it end, and compare.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        A fresh folder.
-    n_kills : int
-        Kills, unless the job ends before.
-    durations : dict of str to float
-        Seconds of each part of the job.
-    expected : dict
-        From `result`.
-    random : numpy.random.Generator
-        Draws the moments.
-    n_jobs : int
-        Fits at a time.
-    tell : callable
-        As in `Job`.
-
-    Returns
-    -------
-    phases : Counter
-        Kills by the part of the job that they hit.
-    faults : list of str
-        What was wrong.
-    n_left, n_unswept : int
-        Unfinished files after the last kill, and after one more run hours later.
-    """
+    """Kill a job several times, let it end, and compare."""
     jobs = []
     try:
         return _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs)
@@ -228,24 +180,7 @@ def _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs)
 
 
 def run_undisturbed(folder, tell, n_jobs=1):
-    """Run the job without a kill.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        A fresh folder.
-    tell : callable
-        As in `Job`.
-    n_jobs : int, default=1
-        Fits at a time.
-
-    Returns
-    -------
-    expected : dict
-        From `result`.
-    durations : dict of str to float
-        Seconds of each part of the job.
-    """
+    """Run the job without a kill."""
     job = Job(folder, n_jobs, tell)
     begins = {}
     try:

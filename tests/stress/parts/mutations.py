@@ -12,22 +12,7 @@ _LONGEST_BLOCK = 600
 
 
 def mutate(data, random, others=()):
-    """Change bytes in a few places.
-
-    Parameters
-    ----------
-    data : bytes
-        A file.
-    random : numpy.random.Generator
-        Draws everything.
-    others : sequence of bytes, default=()
-        Files to take pieces from.
-
-    Returns
-    -------
-    bytes
-        Another file.
-    """
+    """Change bytes in a few places."""
     data = bytearray(data)
     changes = [_flip_bits, _cut, _remove, _insert, _repeat, _zero, _set_number, _set_number]
     if others:

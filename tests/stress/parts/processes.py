@@ -21,15 +21,8 @@ _LOADED = [
 
 
 def make_context():
-    """Make the context that starts children: forks of a server that has loaded skosfusion.
-
-    The server computes nothing, so that a fork meets no threads; killing a child is harmless.
-
-    Returns
-    -------
-    multiprocessing.context.ForkServerContext
-        The context.
-    """
+    """Make the context that starts children: forks of a server that has loaded skosfusion."""
+    # The server computes nothing, so that a fork meets no threads; killing a child is harmless.
     os.environ.setdefault("TQDM_DISABLE", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_LOADED)
@@ -37,22 +30,7 @@ def make_context():
 
 
 def start(context, function, *arguments):
-    """Start a child.
-
-    Parameters
-    ----------
-    context : multiprocessing context
-        From `make_context`.
-    function : callable
-        What it runs, from a module that can be imported.
-    *arguments
-        Its arguments.
-
-    Returns
-    -------
-    multiprocessing.Process
-        The child; it dies with its parent.
-    """
+    """Start a child."""
     child = context.Process(target=_run, args=(function, *arguments), daemon=True)
     child.start()
     return child
@@ -82,13 +60,7 @@ def end_in_order():
 
 
 def stop(children):
-    """Kill children, if any is left, and wait for them.
-
-    Parameters
-    ----------
-    children : list of multiprocessing.Process
-        From `start`.
-    """
+    """Kill children, if any is left, and wait for them."""
     for child in children:
         if child.is_alive():
             child.kill()
@@ -97,22 +69,7 @@ def stop(children):
 
 
 def wait(children, *, seconds, each=None):
-    """Wait for children to end.
-
-    Parameters
-    ----------
-    children : list of multiprocessing.Process
-        From `start`.
-    seconds : float
-        When to give up; they are killed then.
-    each : callable or None, default=None
-        Called without arguments a few times a second meanwhile.
-
-    Returns
-    -------
-    bool
-        Whether all ended by themselves with status 0.
-    """
+    """Wait for children to end."""
     deadline = time.monotonic() + seconds
     while any(child.is_alive() for child in children) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -37,18 +37,7 @@ def make_table():
 
 
 def make_model(kind):
-    """Fit a model of some megabytes.
-
-    Parameters
-    ----------
-    kind : {"classifier", "pipeline"}
-        Which one.
-
-    Returns
-    -------
-    estimator
-        Fitted.
-    """
+    """Fit a model of some megabytes."""
     table = make_table()
     options = {"hidden_units": _N_HIDDEN, "max_epochs": 1, "random_state": 0, "verbose": 0}
     target = np.arange(len(table)) % 2
@@ -77,13 +66,7 @@ def load(kind, path):
 
 
 class Versions:
-    """A model whose every weight differs from version to version.
-
-    Parameters
-    ----------
-    kind : {"classifier", "pipeline"}
-        Which model.
-    """
+    """A model whose every weight differs from version to version."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -124,28 +107,7 @@ def _save_for_ever(kind, path, counters):
 
 
 def kill_one(context, versions, folder, random):
-    """Kill a process that saves, and load the file.
-
-    Parameters
-    ----------
-    context : multiprocessing context
-        From `stress_support.processes.make_context`.
-    versions : Versions
-        What is right.
-    folder : pathlib.Path
-        A fresh folder.
-    random : numpy.random.Generator
-        Draws the moment.
-
-    Returns
-    -------
-    hit : bool
-        Whether a save was under way.
-    faults : list of str
-        What was wrong.
-    n_left : int
-        Unfinished files.
-    """
+    """Kill a process that saves, and load the file."""
     folder.mkdir()
     path = folder / "model.skosfusion"
     counters = context.RawArray("Q", 2)
