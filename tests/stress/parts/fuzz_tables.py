@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skosfusion import make_clinical_transformer
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import TargetColumn, load_cohort
 from skosfusion.exceptions import ImageError
 
 from .mutations import mutate
@@ -136,7 +136,8 @@ def make_parquet(random):
 
 def use(path, random):
     """Load the table and normalise it, as a user might."""
-    cohort = load_cohort(path, positive="1" if random.random() < 0.3 else None)
+    target = TargetColumn(positive="1" if random.random() < 0.3 else None)
+    cohort = load_cohort(path, columns={"target": target})
     transformer = make_clinical_transformer(
         gender="gender" if "gender" in cohort.data else None,
         age="age" if "age" in cohort.data else None,
