@@ -3,19 +3,16 @@
 A new kind of column is a new frozen dataclass here, never a new parameter of `load_cohort`: its
 fields say where the cells are and what is allowed, `__post_init__` refuses other values,
 `_is_there` says whether it is read where nobody declared it, and `_read` returns the columns of
-``cohort.data`` that it makes. A kind that belongs to one of our names goes into `_KINDS`, a kind
-for names that users choose (numbers, categories, columns to keep) into `_FREE_KINDS`.
+``cohort.data`` that it makes. Which names may have which kind stands in `_complete.py`.
 """
 
 from collections.abc import Hashable
 from dataclasses import MISSING, dataclass, fields, replace
 
-from .._utils.validation import check_choice, check_parameter, did_you_mean
-from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
+from .._utils.validation import check_choice, check_parameter
+from ..preprocessing import check_kit
 from ._image_files import check_names, find_images
 from ._labels import count_classes, read_labels, refuse_conflicts
-
-_REQUIRED = ("image", "patient_id", "target")
 
 
 class _Column:
@@ -87,7 +84,7 @@ class ImageColumn(_Column):
         return names
 
     def _find(self, names, folder, option=None):
-        """Return the absolute paths of images; `option` is what one types to declare another."""
+        """Return the absolute paths of images; `option` is the parameter that declares it."""
         trusting = replace(self, outside_links="allow")
         typed = f"{option}={trusting!r}" if option else _option("image", trusting)
         remedy = None if self == trusting else f"use {typed}"
@@ -294,65 +291,6 @@ class TargetColumn(_Column):
             remedy = f"use {_option('target', replace(self, label_conflicts='keep'))}"
             refuse_conflicts(labels, records.patients, remedy)
         return labels, counts
-
-
-_KINDS = {
-    "image": ImageColumn,
-    "patient_id": PatientColumn,
-    "gender": GenderColumn,
-    "age": AgeColumn,
-    "target": TargetColumn,
-}
-_FREE_KINDS = (KitColumn,)
-
-
-def complete_columns(columns, tables):
-    """Return all columns to read, by name: those declared, and ours that are in the tables."""
-    check_parameter("columns", columns, isinstance(columns, dict), "a dict of our names to yours")
-    declared = {name: _declare(name, what) for name, what in columns.items()}
-    ours = {name: kind() for name, kind in _KINDS.items()}
-    ours |= {name: KitColumn(*kit) for name, kit in PAPER_KITS.items()}
-    for name, column in ours.items():
-        if name not in declared and (name in _REQUIRED or column._is_there(name, tables)):
-            declared[name] = column
-    return {name: column for name, column in declared.items() if column is not None}
-
-
-def _declare(name, what):
-    """Return what a user wrote for one of our names, or a name of their own, as a declaration."""
-    if name not in _KINDS:
-        return _declare_freely(name, what)
-    kind, is_optional = _KINDS[name], name not in _REQUIRED
-    if isinstance(what, kind) or (what is None and is_optional):
-        return what
-    allowed = f"the name of a column, or {kind.__name__}(...)"
-    allowed += ", or None to leave it out" if is_optional else ""
-    check_parameter(f"columns[{name!r}]", what, is_column_name(what), allowed)
-    return kind(what)
-
-
-def _declare_freely(name, what):
-    known = [*_KINDS, *PAPER_KITS]
-    if name not in known and not isinstance(what, (*_FREE_KINDS, tuple, list)):
-        hint = did_you_mean(name, known)
-        allowed = f"one of {known}, or a name of your own for KitColumn(value, low, high)"
-        check_parameter("key of columns", name, False, f"{allowed}{hint and '; '}{hint}")
-    check_kit_name(name)
-    if what is None or isinstance(what, _FREE_KINDS):
-        return what
-    if isinstance(what, str):
-        what = (what, *PAPER_KITS[name][1:])
-    check_kit(f"columns[{name!r}]", what)
-    return KitColumn(*what)
-
-
-def as_image_column(image):
-    """Return a column name as the declaration of an image column."""
-    if isinstance(image, ImageColumn):
-        return image
-    allowed = "the name of a column, or ImageColumn(...)"
-    check_parameter("image", image, is_column_name(image), allowed)
-    return ImageColumn(image)
 
 
 def is_column_name(what):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .._utils.cells import MISSING
-from ._declarations import ImageColumn, as_image_column
+from ._complete import as_image_column
+from ._declarations import ImageColumn
 from ._image_files import check_names
 from ._tables import Table, open_table
 

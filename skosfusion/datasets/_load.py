@@ -9,7 +9,8 @@ from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
 from .._utils.validation import check_parameter
-from ._declarations import KitColumn, complete_columns
+from ._complete import complete_columns
+from ._declarations import KitColumn
 from ._frames import folder_of
 from ._records import join_tables
 from ._tables import open_table
