@@ -168,7 +168,7 @@ def make_folds(options, cohort):
 
 
 def find_leaks(options, cohort, folds):
-    """Look for patients and pictures on both sides of a split, and print what is found."""
+    """Look for patients and images in both the training and the test set, and print them."""
     print("looking for leaks: every image is read", flush=True)
     found = check_leakage(
         cohort.data,

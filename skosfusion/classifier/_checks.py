@@ -1,4 +1,4 @@
-"""What a user may pass: parameters, tables, labels, weights and patients, checked before training."""
+"""What a user may pass, checked before training: parameters, tables, labels, weights, patients."""
 
 import inspect
 import numbers

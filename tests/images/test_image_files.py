@@ -16,7 +16,7 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import _open, _verify, open_image, read_image
 
 from .._helpers.image_files import (
-    colours,
+    colors,
     encoded,
     png_block,
     ramp,
@@ -158,7 +158,7 @@ def test_text_with_an_image_name_is_refused(put):  # fault 3
     ("pixels", "kind", "options"),
     [
         (ramp(), "JPEG", {}),  # fault 4
-        (colours(), "JPEG", {"progressive": True}),
+        (colors(), "JPEG", {"progressive": True}),
         (ramp(), "PNG", {}),  # fault 5
         (ramp(), "TIFF", {}),
         (ramp(), "TIFF", {"compression": "tiff_lzw"}),
@@ -212,19 +212,19 @@ def test_a_tiff_whose_strip_reaches_past_its_end_is_refused(put):
 
 SEEDS = [
     encoded(ramp(), "PNG"),
-    encoded(colours(), "PNG", exif=with_orientation(6)),
-    encoded(Image.fromarray(colours()).quantize(9), "PNG"),
+    encoded(colors(), "PNG", exif=with_orientation(6)),
+    encoded(Image.fromarray(colors()).quantize(9), "PNG"),
     encoded(ramp(), "PNG", save_all=True, append_images=[Image.fromarray(255 - ramp())]),
-    encoded(colours(), "JPEG", exif=with_orientation(6)),
-    encoded(Image.fromarray(colours()).convert("CMYK"), "JPEG", progressive=True),
-    encoded(colours(), "MPO", save_all=True, append_images=[Image.fromarray(ramp())]),
-    encoded(colours(), "TIFF", exif=with_orientation(6)),
+    encoded(colors(), "JPEG", exif=with_orientation(6)),
+    encoded(Image.fromarray(colors()).convert("CMYK"), "JPEG", progressive=True),
+    encoded(colors(), "MPO", save_all=True, append_images=[Image.fromarray(ramp())]),
+    encoded(colors(), "TIFF", exif=with_orientation(6)),
     encoded(ramp().astype(np.uint16) * 9, "TIFF", compression="tiff_lzw"),
     encoded(ramp().astype(np.float32), "TIFF"),
-    encoded(colours(), "TIFF", big_tiff=True),
-    encoded(ramp(), "TIFF", save_all=True, append_images=[Image.fromarray(colours())]),
-    encoded(colours(), "BMP"),
-    encoded(Image.fromarray(colours()).quantize(9), "BMP"),
+    encoded(colors(), "TIFF", big_tiff=True),
+    encoded(ramp(), "TIFF", save_all=True, append_images=[Image.fromarray(colors())]),
+    encoded(colors(), "BMP"),
+    encoded(Image.fromarray(colors()).quantize(9), "BMP"),
 ]
 
 
@@ -309,7 +309,7 @@ def test_a_text_bomb_in_a_png_is_never_expanded(put):
 
 
 def test_a_jpeg_of_very_many_scans_is_refused(put):
-    data = encoded(colours(), "JPEG", progressive=True)
+    data = encoded(colors(), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
     assert open_image(put(data)).size == (40, 24)
     with pytest.raises(ImageError, match="64 scans"):
@@ -381,7 +381,7 @@ def test_damaged_camera_tags_neither_warn_nor_harm(put):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "JPEG2000", "EPS", "PPM", "ICO"])
 def test_another_format_behind_an_image_name_is_refused(put, kind):  # fault 25
     with pytest.raises(ImageError, match="not PNG, JPEG, TIFF or BMP"):
-        open_image(put(encoded(colours(32, 32), kind), "picture.jpg"))
+        open_image(put(encoded(colors(32, 32), kind), "picture.jpg"))
 
 
 def test_a_photoshop_file_behind_an_image_name_is_refused(put):  # fault 25

@@ -8,7 +8,7 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import _verify, open_image, read_image
 
 from .._helpers.chest_xray import CHEST_XRAY
-from .._helpers.image_files import colours, encoded, ramp, read_whole, with_orientation, with_tag
+from .._helpers.image_files import colors, encoded, ramp, read_whole, with_orientation, with_tag
 
 RADIOGRAPHS = CHEST_XRAY / "images"
 
@@ -57,8 +57,8 @@ def test_grey_stays_as_it_is_in_one_channel(put):
 
 
 def test_colour_is_channels_first_and_contiguous(put):
-    pixels = read_whole(put(encoded(colours(), "PNG")))
-    np.testing.assert_array_equal(pixels, colours().transpose(2, 0, 1))
+    pixels = read_whole(put(encoded(colors(), "PNG")))
+    np.testing.assert_array_equal(pixels, colors().transpose(2, 0, 1))
     assert pixels.flags.c_contiguous
 
 
@@ -169,8 +169,8 @@ def test_transparent_pixels_are_laid_on_black(put):  # fault 10
     alpha = np.zeros((24, 40), np.uint8)
     alpha[:, 10:20] = 128
     alpha[:, 20:] = 255
-    pixels = read_whole(put(encoded(np.dstack([colours(), alpha]), "PNG")))
-    expected = colours() * (alpha[..., None] / 255)
+    pixels = read_whole(put(encoded(np.dstack([colors(), alpha]), "PNG")))
+    expected = colors() * (alpha[..., None] / 255)
     np.testing.assert_allclose(pixels, expected.transpose(2, 0, 1), atol=1)
 
 
@@ -195,7 +195,7 @@ def test_a_palette_with_transparency_is_laid_on_black(put):  # fault 10
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
 def test_a_palette_becomes_its_colours(put, kind):
-    image = Image.fromarray(colours()).quantize(16)
+    image = Image.fromarray(colors()).quantize(16)
     pixels = read_whole(put(encoded(image, kind)))
     np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
