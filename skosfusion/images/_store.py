@@ -1,7 +1,6 @@
 """Decoded images, kept by content for the whole process."""
 
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,9 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils.caches import BoundedMap
+from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
 from ._open import file_status, read_file
-from ._pixel_files import PictureFiles
+from ._pixel_files import PixelFiles
 from ._read import read_options, read_pixels
 
 _MAX_KNOWN_FILES = 2**16
@@ -28,46 +29,6 @@ class StoreInfo(NamedTuple):
     n_images: int
     n_bytes: int
     folder_hits: int
-
-
-class _BoundedDict:
-    """Values by key; once their total cost would pass a limit, random ones make room."""
-
-    def __init__(self, limit):
-        self.limit = limit
-        self.clear()
-
-    def __len__(self):
-        return len(self._entries)
-
-    def clear(self):
-        self.cost = 0
-        self._entries = {}
-        self._keys = []
-        self._random = np.random.default_rng(0)
-
-    def get(self, key):
-        entry = self._entries.get(key)
-        return None if entry is None else entry[0]
-
-    def put(self, key, value, cost=1):
-        if key in self._entries:
-            self._remove(key)
-        if cost > self.limit:
-            return
-        while self.cost + cost > self.limit:
-            self._remove(self._keys[self._random.integers(len(self._keys))])
-        self._entries[key] = [value, cost, len(self._keys)]
-        self._keys.append(key)
-        self.cost += cost
-
-    def _remove(self, key):
-        _, cost, slot = self._entries.pop(key)
-        last = self._keys.pop()
-        if last != key:
-            self._keys[slot] = last
-            self._entries[last][2] = slot
-        self.cost -= cost
 
 
 class ImageStore:
@@ -108,9 +69,9 @@ class ImageStore:
 
     def __init__(self, max_bytes=2**30):
         check_integer("max_bytes", max_bytes, minimum=0)
-        self._lock = threading.Lock()
-        self._files = _BoundedDict(_MAX_KNOWN_FILES)
-        self._images = _BoundedDict(max_bytes)
+        self._lock = ForkSafeLock()
+        self._files = BoundedMap(_MAX_KNOWN_FILES, evict="random")
+        self._images = BoundedMap(max_bytes, evict="random")
         self._hits = self._misses = self._folder_hits = 0
 
     def __reduce__(self):
@@ -190,7 +151,7 @@ class ImageStore:
         """
         check_integer("n_threads", n_threads, minimum=1)
         options = read_options(**options)
-        files = None if folder is None else PictureFiles(folder, options)
+        files = None if folder is None else PixelFiles(folder, options)
         numbered = _numbered(paths, rows)
         new, loaded = {}, []
         images = [self._at_hand(path, row, options) for path, row in numbered]
@@ -221,7 +182,7 @@ class ImageStore:
         if image is None:
             image = self._in_memory(digest, options)
         if image is None and files is not None:
-            image = files.read(digest)
+            image = files.get_many([digest]).get(digest)
             if image is not None:
                 loaded.append(digest)
         if image is None:
@@ -229,7 +190,7 @@ class ImageStore:
                 digest, data = self._read_file(path, row)
             image = read_pixels(data, options, path=path, row=row)
             image.setflags(write=False)
-            is_kept_on_disk = files is not None and files.write(digest, image)
+            is_kept_on_disk = files is not None and files.put_many({digest: image})
             new[digest, options] = image, is_kept_on_disk
         return image
 
@@ -292,6 +253,38 @@ class ImageStore:
             self._images.clear()
             self._hits = self._misses = self._folder_hits = 0
 
+    def prune(self, folder, max_bytes):
+        """Remove the oldest pixels of a cache folder, whatever options and versions they have.
+
+        Other processes may go on to use the folder; what they miss is decoded again.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            The folder, as given to `read`. Only ``images`` in it is looked at, and only files that
+            a store has written are removed.
+        max_bytes : int
+            Bytes that may stay; 0 removes all.
+
+        Returns
+        -------
+        n_bytes : int
+            Bytes that are left.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be removed.
+        ValueError
+            If `max_bytes` is not an integer of at least 0.
+
+        See Also
+        --------
+        skosfusion.network.FeatureCache.prune : The same for features.
+        """
+        check_integer("max_bytes", max_bytes, minimum=0)
+        return PixelFiles.prune(folder, max_bytes)
+
     def _in_memory(self, digest, options):
         with self._lock:
             return self._images.get((digest, options))
@@ -351,14 +344,6 @@ def _fill(results, function, numbered, n_threads):
 
 
 _SHARED = ImageStore()
-
-# A fork while another thread holds the lock would leave the child waiting for it for ever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_SHARED._lock.acquire,
-        after_in_parent=_SHARED._lock.release,
-        after_in_child=_SHARED._lock.release,
-    )
 
 
 def shared_image_store():

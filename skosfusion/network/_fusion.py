@@ -48,6 +48,10 @@ class FusionNetwork(nn.Module):
         Two linear layers with a ReLU between them.
     n_features : int
         Length of the encoder's feature vector, 0 without an encoder.
+    encoder_frozen : bool
+        Whether the encoder is fixed, see `freeze_encoder`.
+    encoder_has_trained : bool
+        Whether the encoder has ever been let train by `freeze_encoder`.
 
     References
     ----------
@@ -83,7 +87,7 @@ class FusionNetwork(nn.Module):
                 "column, or keep at least one clinical input"
             )
         self.encoder_dtype = encoder_dtype
-        self.encoder_frozen = False
+        self.encoder_frozen = self.encoder_has_trained = False
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = initialized_encoder(backbone, encoder_state)
@@ -115,6 +119,7 @@ class FusionNetwork(nn.Module):
             The network itself.
         """
         self.encoder_frozen = bool(frozen)
+        self.encoder_has_trained = self.encoder_has_trained or not frozen
         if self.encoder is not None:
             self.encoder.requires_grad_(not frozen)
             self.encoder.train(self.training and not frozen)

@@ -99,8 +99,9 @@ def torchvision_weights(backbone, name):
     known = models.get_model_weights(backbone).__members__
     if name not in known:
         hint = did_you_mean(name, known)
+        hint = f"{hint} " if hint else ""
         raise ValueError(
-            f"weights={name!r} is not known for backbone {backbone!r}; {hint}{hint and ' '}allowed: "
+            f"weights={name!r} is not known for backbone {backbone!r}; {hint}allowed: "
             f"{', '.join(map(repr, known))}, None (random weights), or the path of a "
             f"{', '.join(_FILE_SUFFIXES)} file"
         )

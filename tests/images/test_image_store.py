@@ -247,7 +247,7 @@ def test_each_picture_counts_its_bytes_and_a_small_overhead(make):
 
 
 def test_the_paper_s_data_set_fits_into_the_default_store():
-    assert 2608 * (224 * 224 + 512) < 133 * 10**6 < ImageStore()._images.limit
+    assert 2608 * (224 * 224 + 512) < 133 * 10**6 < ImageStore()._images.max_cost
 
 
 def test_a_full_store_keeps_to_its_limit_and_gives_right_pictures(make):

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from skosfusion.images import shared_image_store
-from skosfusion.network import FusionNetwork
-from skosfusion.network._features import FeatureCache
+from skosfusion.network import FeatureCache, FusionNetwork
 
 from .._helpers import tiny
 from .._helpers.features import CountingEncoder

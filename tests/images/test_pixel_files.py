@@ -93,7 +93,7 @@ def test_other_options_and_versions_do_not_meet(paths, folder, monkeypatch):
     _read(paths, folder)
     _read(paths, folder, contrast="stretch")
     ImageStore().read(paths, folder=folder, image_size=8)
-    monkeypatch.setattr(_pixel_files, "pillow_version", "0.0")
+    monkeypatch.setattr(_pixel_files.PIL, "__version__", "0.0")
     _read(paths, folder)
     monkeypatch.setattr(_pixel_files, "__version__", "0.0")
     _read(paths, folder)
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
         os.mkfifo(first)
     else:
         first.write_bytes(content)
-    with pytest.warns(UserWarning, match="kept pictures in .* are damaged"):
+    with pytest.warns(UserWarning, match="kept pixels in .* are damaged"):
         assert _equal(_read(paths[:5], folder), exact)
     no_decoding()
     assert _equal(_read(paths[:5], folder), exact)
@@ -140,8 +140,8 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
 
 def _plant(folder, image, pixels, **options):
     """Write what a stranger would who knows how digests are made."""
-    files = _pixel_files.PictureFiles(folder, _store.read_options(**options))
-    assert files.write(ImageStore().fingerprints([image])[0], pixels)
+    files = _pixel_files.PixelFiles(folder, _store.read_options(**options))
+    assert files.put_many({ImageStore().fingerprints([image])[0]: pixels})
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_file_in_the_way_costs_a_warning(paths, folder, no_decoding):
     folder.joinpath("images").rename(folder / "pictures")
     folder.joinpath("images").write_text("in the way")
     store = ImageStore()
-    with pytest.warns(UserWarning, match="pictures cannot be kept"):
+    with pytest.warns(UserWarning, match="pixels cannot be kept"):
         assert _equal(_read(paths, folder, store), exact)
     assert store.info().n_images == 6
     no_decoding()
@@ -315,3 +315,48 @@ def test_the_first_unreadable_file_in_order_is_named(paths, folder):
 def test_a_number_of_threads_that_is_none_is_refused(n_threads, paths):
     with pytest.raises(ValueError, match=r"n_threads=.*an integer of at least 1"):
         ImageStore().read(paths, n_threads=n_threads)
+
+
+def _aged(files):
+    """Give files times one second apart, the first the oldest."""
+    for age, path in enumerate(reversed(files)):
+        os.utime(path, (time.time() - age, time.time() - age))
+
+
+def test_the_oldest_pixels_are_pruned_whatever_their_options(paths, folder, no_decoding):
+    _read(paths[:3], folder)
+    first = _kept(folder)
+    _read(paths[3:], folder, contrast="stretch")
+    second = [path for path in _kept(folder) if path not in first]
+    _aged(first + second)
+    n_bytes = sum(path.stat().st_size for path in second)
+    assert ImageStore().prune(folder, n_bytes) == n_bytes
+    assert _kept(folder) == sorted(second)
+    no_decoding()
+    _read(paths[3:], folder, contrast="stretch")
+
+
+def test_pruned_pixels_are_decoded_again(paths, folder):
+    store = ImageStore()
+    exact = _read(paths, folder, store)
+    assert store.prune(folder, 0) == 0
+    assert _kept(folder) == []
+    assert _equal(_read(paths, folder, store), exact)
+    assert len(_kept(folder)) == 6
+
+
+def test_pruning_leaves_what_is_not_ours(paths, folder):
+    _read(paths, folder)
+    model = folder / "images" / "model.safetensors"
+    model.write_bytes(b"model")
+    other = _kept(folder)[0].with_name("knee.safetensors")
+    other.write_bytes(b"mine")
+    ImageStore().prune(folder, 0)
+    assert set(_kept(folder)) == {model, other}
+    assert (model.read_bytes(), other.read_bytes()) == (b"model", b"mine")
+
+
+def test_pruning_a_folder_that_is_not_there_is_nothing(folder):
+    assert ImageStore().prune(folder, 0) == 0
+    with pytest.raises(ValueError, match=r"max_bytes=-1 .*an integer of at least 0"):
+        ImageStore().prune(folder, -1)
