@@ -17,7 +17,7 @@ from ._pixel_files import PixelFiles
 from ._read import read_options, read_pixels
 
 _MAX_KNOWN_FILES = 2**16
-_PICTURE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
+_IMAGE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
 _SETTLED_NS = 2 * 10**9  # the coarsest file time in use (FAT) counts in two seconds
 
 
@@ -34,22 +34,22 @@ class StoreInfo(NamedTuple):
 class ImageStore:
     """Decoded images, each read once, shared by all that ask for the same content and options.
 
-    Pictures are known by the content of their file, never by its name: a file that is replaced is
-    read anew, and two copies of one file share a picture. Threads may share a store. Two of them
-    that ask for one new picture at the same moment may both decode it; one copy is kept.
+    Images are known by the content of their file, never by its name: a file that is replaced is
+    read anew, and two copies of one file share an image. Threads may share a store. Two of them
+    that ask for one new image at the same moment may both decode it; one copy is kept.
 
     Parameters
     ----------
     max_bytes : int, default=1073741824
-        Bytes that the kept pictures may take, each counted with 512 bytes of overhead. When they
-        are used up, pictures chosen at random make room. This keeps part of a data set that is
+        Bytes that the kept images may take, each counted with 512 bytes of overhead. When they
+        are used up, images chosen at random make room. This keeps part of a data set that is
         larger than the store; dropping the least recently used would keep none on repeated passes.
-        A picture larger than the store is handed out and not kept.
+        An image larger than the store is handed out and not kept.
 
     See Also
     --------
     shared_image_store : The one store of the process.
-    read_image : Read one picture without a store, and what the options mean.
+    read_image : Read one image without a store, and what the options mean.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class ImageStore:
             Their positions in the table that named them, for the error messages; ``None`` counts
             from 0.
         folder : str, os.PathLike or None, default=None
-            Where decoded pictures are kept between runs and for other processes, one file each,
+            Where decoded images are kept between runs and for other processes, one file each,
             as large as the pixels. They are read from there each time and leave the memory to
             others. None keeps them in memory.
         n_threads : int, default=1
@@ -146,7 +146,7 @@ class ImageStore:
         Warns
         -----
         UserWarning
-            If pictures cannot be kept in `folder`, or some that are there are damaged; they are
+            If images cannot be kept in `folder`, or some that are there are damaged; they are
             decoded again.
         """
         check_integer("n_threads", n_threads, minimum=1)
@@ -165,16 +165,16 @@ class ImageStore:
             self._hits += len(images) - len(new) - len(loaded)
             for key, (image, is_kept_on_disk) in new.items():
                 if not is_kept_on_disk:
-                    self._images.put(key, image, image.nbytes + _PICTURE_OVERHEAD)
+                    self._images.put(key, image, image.nbytes + _IMAGE_OVERHEAD)
         return images
 
     def _at_hand(self, path, row, options):
-        """Picture of a file that is known and in memory, else None."""
+        """Return the image of a file that is known and in memory, else None."""
         digest = self._known_fingerprint(path, row)
         return None if digest is None else self._in_memory(digest, options)
 
     def _look_up(self, path, row, *, options, files, new, loaded):
-        """Find the picture of one file in memory or in the folder, or decode it."""
+        """Find the image of one file in memory or in the folder, or decode it."""
         digest, data = self._known_fingerprint(path, row), None
         if digest is None:
             digest, data = self._read_file(path, row)
@@ -209,13 +209,13 @@ class ImageStore:
         n_threads : int, default=1
             As in `read`.
         **options
-            As in `read`, but ``image_size=None`` is refused: the pictures of a batch have one size.
+            As in `read`, but ``image_size=None`` is refused: the images of a batch have one size.
 
         Returns
         -------
         batch : ndarray of shape (n, channels, image_size, image_size), dtype uint8
-            A copy that the caller may write into, values from 0 to 255. One channel if all pictures
-            are grey, else three, and grey pictures repeat theirs.
+            A copy that the caller may write into, values from 0 to 255. One channel if all images
+            are grayscale, else three, and grayscale images repeat theirs.
 
         Raises
         ------
@@ -238,16 +238,16 @@ class ImageStore:
         Returns
         -------
         info : StoreInfo
-            Named tuple: ``hits`` and ``misses`` (pictures found in memory, and decoded),
-            ``n_images`` (pictures in memory now), ``n_bytes`` (what they count for, at most
-            `max_bytes`), ``folder_hits`` (pictures read from a folder).
+            Named tuple: ``hits`` and ``misses`` (images found in memory, and decoded),
+            ``n_images`` (images in memory now), ``n_bytes`` (what they count for, at most
+            `max_bytes`), ``folder_hits`` (images read from a folder).
         """
         with self._lock:
             counts = self._hits, self._misses
             return StoreInfo(*counts, len(self._images), self._images.cost, self._folder_hits)
 
     def clear(self):
-        """Forget all pictures, fingerprints and counts."""
+        """Forget all images, fingerprints and counts."""
         with self._lock:
             self._files.clear()
             self._images.clear()
@@ -290,7 +290,7 @@ class ImageStore:
             return self._images.get((digest, options))
 
     def _known_fingerprint(self, path, row):
-        """Digest of a file that has not changed since it was read, else None."""
+        """Return the digest of a file that has not changed since it was read, else None."""
         status = file_status(path, row=row)
         with self._lock:
             known = self._files.get(_file_key(path))
@@ -347,7 +347,7 @@ _SHARED = ImageStore()
 
 
 def shared_image_store():
-    """Return the one store of this process, with 1 GiB for pictures.
+    """Return the one store of this process, with 1 GiB for images.
 
     Returns
     -------

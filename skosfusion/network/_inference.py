@@ -37,9 +37,9 @@ def encode_batch(network, encoder, pixels):
 
 
 def folded_encoder(encoder, dtype=None):
-    """Make a copy of an encoder for inference, its batch normalisation folded into convolutions.
+    """Make a copy of an encoder for inference, its batch normalization folded into convolutions.
 
-    In evaluation mode batch normalisation is a scale and an offset for each channel, which the
+    In evaluation mode batch normalization is a scale and an offset for each channel, which the
     weights and the bias of the convolution before it can take over [1]_. The features are those
     of the encoder but for rounding.
 
@@ -89,7 +89,7 @@ def folded_encoder(encoder, dtype=None):
 
 
 def _convolutions_before_norms(encoder):
-    """Name each convolution whose very output a batch normalisation reads, and that layer.
+    """Name each convolution whose very output a batch normalization reads, and that layer.
 
     Found by computing shapes. torch.fx finds them, too, but while it traces, it exchanges the call
     of modules for the whole process, and what other threads compute fails.

@@ -17,7 +17,7 @@ def ramp(height=24, width=40):
     return (np.arange(height)[:, None] * 4 + np.arange(width) * 3).astype(np.uint8)
 
 
-def colours(height=24, width=40):
+def colors(height=24, width=40):
     first = ramp(height, width)
     return np.stack([first, 255 - first, first // 2], axis=-1)
 

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in a folder."""
+"""Decoded images kept in a folder."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ SIZE = 16
 
 @pytest.fixture
 def paths(tmp_path):
-    """Five grey pictures of noise and one in colour."""
+    """Five grayscale images of noise and one in color."""
     rng, files = np.random.default_rng(0), []
     for number in range(6):
         shape = (30, 40, 3) if number == 5 else (30, 40)
@@ -38,7 +38,7 @@ def no_decoding(monkeypatch):
     """Make any decoding an error, from the call on."""
 
     def refuse(*args, **kwargs):
-        raise AssertionError("a picture was decoded")
+        raise AssertionError("an image was decoded")
 
     return lambda: monkeypatch.setattr(_store, "read_pixels", refuse)
 
@@ -55,7 +55,7 @@ def _equal(first, second):
     return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
-def test_pictures_outlive_the_store(paths, folder, no_decoding):
+def test_images_outlive_the_store(paths, folder, no_decoding):
     exact = ImageStore().read(paths, image_size=SIZE)
     assert _equal(_read(paths, folder), exact)
     no_decoding()
@@ -64,7 +64,7 @@ def test_pictures_outlive_the_store(paths, folder, no_decoding):
     assert store.info() == (0, 0, 0, 0, 6)
 
 
-def test_kept_pictures_take_no_memory(paths, folder):
+def test_kept_images_take_no_memory(paths, folder):
     store = ImageStore()
     _read(paths, folder, store)
     assert store.info() == (0, 6, 0, 0, 0)
@@ -72,7 +72,7 @@ def test_kept_pictures_take_no_memory(paths, folder):
     assert store.info() == (0, 6, 0, 0, 6)
 
 
-def test_a_picture_in_memory_is_not_read_from_the_folder(paths, folder):
+def test_an_image_in_memory_is_not_read_from_the_folder(paths, folder):
     store = ImageStore()
     store.read(paths, image_size=SIZE)
     _read(paths, folder, store)
@@ -200,7 +200,7 @@ def test_a_shape_that_does_not_match_the_digest_is_noticed(paths, folder):
     np.testing.assert_array_equal(image, exact)
 
 
-def test_pictures_from_the_folder_cannot_be_written_to(paths, folder):
+def test_images_from_the_folder_cannot_be_written_to(paths, folder):
     _read(paths, folder)
     with pytest.raises(ValueError, match="read-only"):
         _read(paths, folder)[0][0, 0, 0] = 1
@@ -224,7 +224,7 @@ def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
         return decode(data, options, path=path, row=row)
 
     monkeypatch.setattr(_store, "read_pixels", slowly)
-    paths[0].write_bytes(b"not a picture")
+    paths[0].write_bytes(b"not an image")
     with pytest.raises(ImageError, match="row 0"):
         _read(paths * 8, None, n_threads=2)
     assert len(decoded) < 20
@@ -306,7 +306,7 @@ def test_fingerprints_are_the_same_in_threads(paths):
 
 def test_the_first_unreadable_file_in_order_is_named(paths, folder):
     for number in (2, 4):
-        paths[number].write_bytes(b"not a picture")
+        paths[number].write_bytes(b"not an image")
     with pytest.raises(ImageError, match="row 12"):
         _read(paths, folder, n_threads=2, rows=range(10, 16))
 

@@ -24,8 +24,8 @@ def resnet():
 
 
 @pytest.fixture
-def no_pictures():
-    """Forget the pictures of earlier tests, which draw the same ones."""
+def no_images():
+    """Forget the images of earlier tests, which draw the same ones."""
     shared_image_store().clear()
 
 

@@ -21,7 +21,7 @@ from skosfusion.network import (
 
 from .._helpers.features import OPTIONS, encoded, kept_features
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_images")
 
 
 class TestFolder:
@@ -32,7 +32,7 @@ class TestFolder:
         again = encoded(FeatureCache(), resnet, paths, OPTIONS, folder=folder)
         np.testing.assert_array_equal(again, first)
 
-    def test_pictures_are_kept_too(self, resnet, paths, tmp_path):
+    def test_images_are_kept_too(self, resnet, paths, tmp_path):
         exact = encoded(FeatureCache(), resnet, paths, OPTIONS, folder=tmp_path)
         assert len(list((tmp_path / "images").rglob("*.safetensors"))) == len(paths)
         shutil.rmtree(tmp_path / "features")

@@ -25,7 +25,7 @@ from .._helpers import tiny
 from .._helpers.features import OPTIONS, CountingEncoder, encoded
 
 BATCH = 16
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_images")
 
 
 def by_hand(network, paths):
@@ -49,14 +49,14 @@ def test_an_image_is_encoded_once(cache, network, paths):
     assert cache.info().hits == cache.info().misses == len(paths)
 
 
-def test_the_same_picture_under_two_names_is_encoded_once(cache, network, paths, tmp_path):
+def test_the_same_image_under_two_names_is_encoded_once(cache, network, paths, tmp_path):
     copy = tmp_path / "copy.png"
     copy.write_bytes(Path(paths[0]).read_bytes())
     encoded(cache, network, [paths[0], str(copy), paths[0]], OPTIONS)
     assert cache.info() == (2, 1, 1, 8 * 4, 0)
 
 
-def test_a_picture_replaced_under_its_path_is_encoded_anew(cache, network, paths):
+def test_an_image_replaced_under_its_path_is_encoded_anew(cache, network, paths):
     before = encoded(cache, network, paths, OPTIONS)
     Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[3])
     after = encoded(cache, network, paths, OPTIONS)
@@ -184,7 +184,7 @@ def test_threads_leave_what_others_have_done(resnet, paths, monkeypatch):
     assert cache.info().misses < 17 * 4
 
 
-def test_an_unchanged_picture_is_decoded_once_for_many_encoders(paths):
+def test_an_unchanged_image_is_decoded_once_for_many_encoders(paths):
     torch.manual_seed(0)
     shared_image_store().clear()
     before = shared_image_store().info()
@@ -252,7 +252,7 @@ def test_the_way_of_computing_is_part_of_the_key(name, value, resnet, monkeypatc
     assert encoder_key(resnet, OPTIONS) != before
 
 
-def test_a_picture_replaced_while_others_are_encoded_leaves_nothing_stale(
+def test_an_image_replaced_while_others_are_encoded_leaves_nothing_stale(
     cache, network, paths, monkeypatch
 ):
     encode = _features.encode_batch
