@@ -9,7 +9,8 @@ from ._encoders import (
     feature_length,
     is_torchvision_model,
 )
-from ._features import EncoderFeatures, FeatureCache, shared_feature_cache
+from ._feature_cache import FeatureCache, shared_feature_cache
+from ._features import EncoderFeatures
 from ._fusion import IMAGENET_MEAN, IMAGENET_STD, FusionNetwork
 from ._inference import encoding_batch_size, folded_encoder
 from ._weights import encoder_part, load_encoder_state, torchvision_weights

@@ -44,8 +44,6 @@ class FusionNetwork(nn.Module):
     ----------
     encoder : torch.nn.Module or None
         The image encoder.
-    encoder_has_trained : bool
-        Whether the encoder was free to train at any time.
     head : torch.nn.Sequential
         Two linear layers with a ReLU between them.
     n_features : int
@@ -53,7 +51,7 @@ class FusionNetwork(nn.Module):
     encoder_frozen : bool
         Whether the encoder is fixed, see `freeze_encoder`.
     encoder_has_trained : bool
-        Whether the encoder has ever been let train by `freeze_encoder`.
+        Whether `freeze_encoder` has ever let the encoder train.
 
     References
     ----------

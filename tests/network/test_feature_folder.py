@@ -15,6 +15,7 @@ from skosfusion.network import (
     EncoderFeatures,
     FeatureCache,
     FusionNetwork,
+    _feature_cache,
     _features,
     _inference,
 )
@@ -72,7 +73,7 @@ class TestFolder:
         encoded(FeatureCache(), resnet, paths[:20], OPTIONS, folder=tmp_path)
         cache = FeatureCache()
         encoded(cache, resnet, paths[:10], OPTIONS, folder=tmp_path)
-        monkeypatch.setattr(_features.FeatureFiles, "_read_part", None)
+        monkeypatch.setattr(_feature_cache.FeatureFiles, "_read_part", None)
         encoded(cache, resnet, paths, OPTIONS, folder=tmp_path)
         encoded(cache, resnet, paths, OPTIONS, folder=tmp_path)
         assert cache.info().misses == len(paths) - 20

@@ -15,6 +15,7 @@ from skosfusion.network import (
     EncoderFeatures,
     FeatureCache,
     FusionNetwork,
+    _feature_cache,
     _features,
     _inference,
     encoder_key,
@@ -198,13 +199,13 @@ def test_an_unchanged_image_is_decoded_once_for_many_encoders(paths):
 
 def test_an_encoder_is_folded_once(cache, resnet, paths, monkeypatch):
     folded = []
-    fold = _features.folded_encoder
+    fold = _feature_cache.folded_encoder
 
     def counted(encoder, dtype):
         folded.append(encoder)
         return fold(encoder, dtype)
 
-    monkeypatch.setattr(_features, "folded_encoder", counted)
+    monkeypatch.setattr(_feature_cache, "folded_encoder", counted)
     source = EncoderFeatures(resnet, OPTIONS, cache=cache)
     for start in range(0, len(paths), 10):
         source.for_prediction(paths[start : start + 10])
@@ -326,7 +327,7 @@ def test_the_key_covers_every_entry_of_the_state(resnet):
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"memory=.*file' is not a folder; name a folder, or None"):
-        _features.FeatureFiles(tmp_path / "file", b"key", 3)
+        _feature_cache.FeatureFiles(tmp_path / "file", b"key", 3)
 
 
 def test_torchvision_models_are_told_from_others():
