@@ -267,7 +267,7 @@ def test_case_11_several_pictures(fitted, put, kind):
     """An animated or multi-page file: ImageError that says how to declare one picture."""
     pages = {"save_all": True, "append_images": [Image.fromarray(OTHER)]}
     path = put(encoded(GREY, kind, **pages), "several")
-    error = fitted.refuses_image(path, ImageError, "holds 2 pictures; declare which .* frame=0")
+    error = fitted.refuses_image(path, ImageError, "holds 2 images; declare which .* frame=0")
     check_image_error(error, path)
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
+from skosfusion._utils import files
 from skosfusion.exceptions import ImageError
 from skosfusion.images import _open, _verify, open_image, read_image
 
@@ -93,14 +94,14 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_refused_at_once(
     status = os.stat(regular)
     os.mkfifo(tmp_path / "pipe.png")
     with monkeypatch.context() as patch:
-        patch.setattr(_open.os, "stat", lambda path: status)
+        patch.setattr(files.os, "stat", lambda path: status)
         error = raised_within(5, lambda: open_image(str(tmp_path / "pipe.png")))
     assert "pipe or a device" in str(error)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_a_device_is_refused_unopened(monkeypatch):  # fault 18
-    monkeypatch.setattr(_open, "_open_nonblocking", None)
+    monkeypatch.setattr(files, "_open_nonblocking", None)
     with pytest.raises(ImageError, match="device"):
         open_image("/dev/zero")
 
@@ -118,7 +119,7 @@ def test_a_looping_link_is_refused(tmp_path):  # fault 19
         open_image(tmp_path / "a.png")
 
 
-def test_a_link_to_a_picture_is_followed(tmp_path, put):
+def test_a_link_to_an_image_is_followed(tmp_path, put):
     (tmp_path / "link.png").symlink_to(put(encoded(ramp(), "PNG")))
     assert open_image(tmp_path / "link.png").size == (40, 24)
 
@@ -256,7 +257,7 @@ def test_mutated_files_give_pixels_or_an_image_error(
 
 
 @pytest.mark.parametrize("side", [9500, 14000], ids=["Pillow warns", "Pillow raises"])
-def test_a_picture_with_too_many_pixels_is_refused_without_a_warning(put, side):  # faults 13, 14
+def test_an_image_with_too_many_pixels_is_refused_without_a_warning(put, side):  # faults 13, 14
     path = put(encoded(Image.new("1", (side, side)), "PNG"))
     with pytest.raises(ImageError, match=f"{side} x {side} pixels, more than the 89478485"):
         open_image(path)
@@ -335,7 +336,7 @@ def test_a_tiff_whose_pages_form_a_loop_is_refused(put):
 PNG = encoded(ramp(), "PNG")
 BIG_TIFF = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**17) + bytes(64)
 WRONG = {
-    "claims to hold 0 pictures": PNG[:33] + png_block(b"acTL", bytes(8)) + PNG[33:],
+    "claims to hold 0 images": PNG[:33] + png_block(b"acTL", bytes(8)) + PNG[33:],
     "has no page": b"II*\0" + bytes(60),
     "directory of more than 65535 tags": BIG_TIFF,
     "tag 256 holds 2 values": encoded(ramp(), "TIFF").replace(
@@ -348,16 +349,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("reason", WRONG)
-def test_a_structure_that_no_picture_has_is_refused(put, reason):
+def test_a_structure_that_no_image_has_is_refused(put, reason):
     with pytest.raises(ImageError, match=reason):
         open_image(put(WRONG[reason]))
 
 
-def test_a_first_picture_outside_the_animation_counts(put):
+def test_a_first_image_outside_the_animation_counts(put):
     pages = [Image.fromarray(page) for page in (255 - ramp(), ramp() // 2)]
     options = {"save_all": True, "append_images": pages, "default_image": True}
     path = put(encoded(ramp(), "PNG", **options))
-    with pytest.raises(ImageError, match="holds 3 pictures"):
+    with pytest.raises(ImageError, match="holds 3 images"):
         open_image(path)
     np.testing.assert_array_equal(read_whole(path, frame=0)[0], ramp())
     np.testing.assert_array_equal(read_whole(path, frame=2)[0], ramp() // 2)
