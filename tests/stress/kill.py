@@ -85,7 +85,7 @@ def _kill_job(report, progress, chosen, scratch, random):
 
 def _kill_caches(report, progress, chosen, scratch, random):
     context = processes.make_context()
-    images = scratch / "images"
+    images = scratch / "drawn"
     images.mkdir()
     paths = cache_kills.write_images(images, chosen.seed)
     kinds = list(cache_kills.WORK)
