@@ -1,15 +1,14 @@
 import os
-from pathlib import Path
 
 # SciPy looks at this when it is first imported; without it scikit-learn leaves one check out.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
-import tiny
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
 
-CHEST_XRAY = Path(__file__).parents[2] / "shared" / "data" / "chest_xray"
+from ._helpers import tiny
+from ._helpers.chest_xray import CHEST_XRAY
 
 # Worker processes of joblib read this; the filters of pytest do not reach them.
 os.environ.setdefault("TQDM_DISABLE", "1")

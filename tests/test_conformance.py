@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from rows_as_images import FittingGradCAM, every_column, rows_as_images
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification
@@ -10,6 +9,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skosfusion import AgeScaler, FusionClassifier, GenderEncoder, KitRangeScaler
+
+from ._helpers.rows_as_images import FittingGradCAM, every_column, rows_as_images
 
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 ROUNDING = (

@@ -1,9 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
-import tiny
+from sklearn.base import clone
 
-from catalogue.refusals import Fitted
 from skosfusion import FusionClassifier, make_fusion_pipeline
+
+from .._helpers import tiny
+from .._helpers.image_files import encoded
+from .pictures import GREY
+from .refusals import Fitted
 
 OPTIONS = {
     "backbone": tiny.TinyEncoder,
@@ -40,6 +45,11 @@ def fixed(cohort, labels, tmp_path_factory):
     )
 
 
+@pytest.fixture
+def classifier(fixed):
+    return clone(fixed.estimator)
+
+
 @pytest.fixture(scope="session", params=["trained", "fixed"])
 def fitted(request):
     return request.getfixturevalue(request.param)
@@ -63,3 +73,24 @@ def put(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Image folder with three pictures."""
+    path = tmp_path / "images"
+    path.mkdir()
+    for name in "abc":
+        (path / f"{name}.png").write_bytes(encoded(GREY))
+    return path
+
+
+@pytest.fixture
+def table():
+    return pd.DataFrame(
+        {
+            "image": ["a.png", "b.png", "c.png"],
+            "patient_id": ["1", "2", "3"],
+            "diagnosis": [0, 1, 0],
+        }
+    )

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_TESTS = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 
 # What a moment exchanges: from then on the process does not live to do it.
 MOMENTS = {
@@ -20,7 +20,7 @@ MOMENTS = {
 }
 _START = """
 import os, signal, sys
-sys.path[:0] = {paths!r}
+sys.path.insert(0, {root!r})
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -38,8 +38,7 @@ def run_killed(code, moment, **values):
     **values
         Variables of the program.
     """
-    paths = [str(_TESTS), str(_TESTS.parent / "benchmarks"), str(_TESTS.parent)]
-    start = _START.format(paths=paths) + "".join(f"{k} = {v!r}\n" for k, v in values.items())
+    start = _START.format(root=str(_ROOT)) + "".join(f"{k} = {v!r}\n" for k, v in values.items())
     program = start + code.replace("KILL\n", MOMENTS[moment])
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

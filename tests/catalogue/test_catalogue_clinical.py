@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from catalogue.refusals import ROW
 from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
 from skosfusion.preprocessing import (
     AgeScaler,
@@ -18,6 +17,8 @@ from skosfusion.preprocessing import (
     KitRangeScaler,
     make_clinical_transformer,
 )
+
+from .refusals import ROW
 
 NUMBERS = ["age", "alp", "alp_low", "alp_high"]
 MISSING = [None, np.nan, pd.NA, pd.NaT, "", "  ", "NA", "n/a", "NaN", "null", "None", "<NA>"]

@@ -9,9 +9,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut, cross_validate
 
-from catalogue.refusals import ROW, no_epoch_begins
 from skosfusion.datasets import load_cohort
 from skosfusion.preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
+
+from .refusals import ROW, no_epoch_begins
 
 BOTH = ["fixed", "fitted_pipeline"]
 

@@ -1,0 +1,296 @@
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import Bunch
+
+from skosfusion import ABLATION_ROWS, ablation_param_grid, ablation_table
+
+from .._helpers.scripts import ablation, data, parse, report, units
+
+SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("data_home"))
+
+
+@pytest.fixture(scope="module")
+def first_run(home, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    embedded = ["--patients", "20", "--data-home", home, "--out", str(out), *SMALL]
+    return out, embedded, ablation.main(embedded)
+
+
+def test_the_embedded_cohort_gives_eight_rows_and_three_files(first_run):
+    out, _, table = first_run
+    assert list(table.index) == list(ABLATION_ROWS)
+    assert (table["n_patients"] == 20).all()
+    assert {path.name for path in out.glob("ablation.*")} == {
+        "ablation.csv", "ablation.json", "ablation.png"
+    }  # fmt: skip
+    record = json.loads((out / "ablation.json").read_text())
+    assert record["leaking_patients"] == 0
+    assert record["leakage"] == {
+        "leaks": False,
+        "leaking_patients_by_fold": [0, 0],
+        "leaking_images": 0,
+        "patients_with_two_labels": 0,
+        "repeated_images": [],
+    }
+    assert {"torch", "skosfusion"} <= record["versions"].keys()
+    assert record["settings"]["seed"] == 0
+    assert len(record["folds"]["f1"]["All"]) == 2
+
+
+def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, monkeypatch):
+    out, arguments, table = first_run
+    parts = sorted((out / "parts").rglob("*.json"))
+    assert len(parts) == 16
+    for part in parts[::2]:
+        part.unlink()
+    parts[1].write_text("{ half a fi")
+    calls = []
+    search_one = units._search_one
+
+    def counted(*args):
+        calls.append(args)
+        return search_one(*args)
+
+    monkeypatch.setattr(units, "_search_one", counted)
+    again = ablation.main(arguments)
+    assert len(calls) == 9
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
+    out, arguments, _ = first_run
+    part = next((out / "parts").rglob("*.json"))
+    unfinished = [part.with_name("x.json.1.part"), out / "ablation.csv.1.part"]
+    young = part.with_name("y.json.1.part")
+    for path in [*unfinished, young]:
+        path.write_text("{ half a fi")
+    for path in unfinished:
+        os.utime(path, (time.time() - 7200,) * 2)
+    ablation.main(arguments)
+    assert not any(path.exists() for path in unfinished)
+    assert young.exists()
+    young.unlink()
+
+
+def test_a_row_scores_the_same_in_a_shorter_run(first_run, tmp_path):
+    _, arguments, table = first_run
+    alone = ablation.main([*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)])
+    pd.testing.assert_frame_equal(alone, table.loc[["Baseline", "Age"]])
+
+
+def test_other_settings_do_not_meet_old_parts(first_run):
+    out, arguments, _ = first_run
+    before = len(list((out / "parts").iterdir()))
+    ablation.main([*arguments, "--epochs", "1", "--rows", "Baseline"])
+    assert len(list((out / "parts").iterdir())) == before + 1
+
+
+def test_an_image_wise_split_is_called_leaking(first_run, capsys):
+    out, arguments, _ = first_run
+    ablation.main([*arguments, "--image-wise", "--rows", "Baseline"])
+    record = json.loads((out / "ablation.json").read_text())
+    assert record["leaking_patients"] > 0
+    assert record["leakage"]["leaks"] is True
+    assert max(record["leakage"]["leaking_patients_by_fold"]) <= record["leaking_patients"]
+    assert "LEAKING" in record["title"]
+    printed = capsys.readouterr().out
+    assert "LEAKING" in printed
+    assert f"on both sides of a split: {record['leaking_patients']} patients (P00" in printed
+
+
+def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
+    ablation.main([*first_run[1], "--rows", "Baseline"])
+    printed = capsys.readouterr().out
+    assert "SYNTHETIC" in printed
+    assert "no figure here is medical" in printed
+
+
+def test_own_tables_run_with_options_only(cohort, home, tmp_path):
+    table = cohort.rename(columns={"patient_id": "record", "gender": "sex", "alp": "ALP"})
+    table["finding"] = np.where(table.pop("diagnosis"), "osteosarcoma, tibia", "sprain")
+    folder = table["image"].str.rsplit("/", n=1).str[0].iloc[0]
+    table["image"] = table["image"].str.rsplit("/", n=1).str[1]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    arguments = [
+        "--image-table", str(tmp_path / "table.csv"), "--image-folder", folder,
+        "--column", "patient_id=record", "--column", "gender=sex",
+        "--kit", "alp=ALP,40,130", "--target", "finding", "--positive", "osteosarcoma",
+        "--rows", "Baseline", "Laboratory=alp", "All=gender+age+alp",
+        "--data-home", home, "--out", str(tmp_path / "out"), *SMALL,
+    ]  # fmt: skip
+    result = ablation.main(arguments)
+    assert list(result.index) == ["Baseline", "Laboratory", "All"]
+    assert (result["n_images"] == 48).all()
+    assert not any(column.startswith("paper") for column in result)
+
+
+@pytest.fixture
+def bunch(cohort):
+    return Bunch(
+        data=cohort.drop(columns="diagnosis"),
+        target=cohort["diagnosis"].to_numpy(),
+        groups=cohort["patient_id"].to_numpy(),
+        kits={"alp": (), "ldh": ()},
+    )
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_the_parts_are_the_grid_search(backend, pipeline, bunch, tmp_path):
+    rows = {"Baseline": (), "ALP": ("alp",), "All": ("gender", "age", "alp", "ldh")}
+    folds = data.make_folds(parse(["--folds", "3"]), bunch)
+    parts = units.run(
+        pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend=backend
+    )
+    search = GridSearchCV(
+        pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False
+    ).fit(bunch.data, bunch.target)
+    pd.testing.assert_frame_equal(ablation_table(parts, rows), ablation_table(search, rows))
+
+
+@pytest.fixture
+def own_table(cohort, tmp_path):
+    """A user's table beside its images, and the options that read it."""
+    folder = cohort["image"].iloc[0].rsplit("/", 1)[0]
+    table = cohort.assign(image=cohort["image"].str.rsplit("/", n=1).str[1])
+    path = tmp_path / "table.csv"
+    options = ["--image-table", str(path), "--image-folder", folder, "--rows", "Baseline", "All"]
+    return table, path, [*options, "--out", str(tmp_path / "out"), *SMALL]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("gender", "unknown", r"'unknown'.*row 40(?s:.*)--na-value"),
+        ("age", 130, "130.*row 40"),
+        ("alp_high", 10, "row 40"),
+    ],
+)
+def test_a_bad_value_is_named_with_the_row_of_the_table_before_anything_runs(
+    column, value, message, own_table, home
+):
+    table, path, options = own_table
+    table[column] = table[column].astype(object)
+    table.loc[table["patient_id"] == table.loc[40, "patient_id"], column] = value
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match=message):
+        ablation.main([*options, "--data-home", home])
+
+
+def test_an_input_without_values_in_a_fold_is_named(own_table, home):
+    table, path, options = own_table
+    table["ldh"] = None
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match="input 'ldh' has 0 values in all"):
+        ablation.main([*options, "--data-home", home])
+
+
+def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path, capsys):
+    table, path, options = own_table
+    broken = tmp_path / "images"
+    shutil.copytree(options[3], broken)
+    (broken / table.loc[7, "image"]).write_bytes(b"no picture")
+    options[3] = str(broken)
+    table.to_csv(path, index=False)
+    with pytest.raises(SystemExit, match=r"row 7(?s:.*)--unusable-images exclude"):
+        ablation.main([*options, "--data-home", home])
+    assert "encoding" not in capsys.readouterr().out
+    result = ablation.main([*options, "--data-home", home, "--unusable-images", "exclude"])
+    assert (result["n_images"] == len(table) - 1).all()
+    assert "left out 1 of 48 images" in capsys.readouterr().out
+
+
+def test_a_picture_of_two_patients_is_a_warning_and_the_run_goes_on(
+    own_table, home, tmp_path, capsys
+):
+    table, path, options = own_table
+    images = tmp_path / "images"
+    shutil.copytree(options[3], images)
+    options[3] = str(images)
+    for row in range(4, len(table), 4):
+        shutil.copy(images / table.loc[0, "image"], images / table.loc[row, "image"])
+    table.to_csv(path, index=False)
+    ablation.main([*options, "--data-home", home])
+    printed = capsys.readouterr().out
+    assert "WARNING: pictures on both sides of a split: 1;" in printed
+    assert printed.index("WARNING") < printed.index("encoding the images")
+    record = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    assert (record["leaking_patients"], record["leakage"]["leaking_images"]) == (0, 1)
+    rows = [line["row"] for line in record["leakage"]["repeated_images"]]
+    assert rows == list(range(0, len(table), 4))
+    assert record["leakage"]["repeated_images"][1] == {
+        "picture": 0, "row": 4, "several_names": True, "several_patients": True,
+        "several_labels": False, "on_both_sides": True,
+    }  # fmt: skip
+
+
+def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
+    pipeline.set_params(classifier__max_epochs=0)
+    folds = data.make_folds(parse(["--folds", "2"]), bunch)
+    with pytest.raises(ValueError, match="max_epochs=0"):
+        units.run(
+            pipeline,
+            bunch,
+            {"A": ()},
+            folds,
+            settings={},
+            folder=tmp_path,
+            jobs=2,
+            backend="threading",
+        )
+
+
+def test_folds_keep_patients_together_unless_asked_otherwise(bunch):
+    by_patient = data.make_folds(parse([]), bunch)
+    by_image = data.make_folds(parse(["--image-wise"]), bunch)
+    assert data.find_leaks(parse([]), bunch, by_patient).n_leaking_patients == 0
+    assert data.find_leaks(parse([]), bunch, by_image).n_leaking_patients > 0
+
+
+def test_a_fold_with_one_class_is_refused_before_training(bunch):
+    bunch.target = np.zeros(len(bunch.target), int)
+    bunch.target[bunch.groups == "p000"] = 1
+    with pytest.raises(SystemExit, match=r"one class only; use fewer --folds"):
+        data.make_folds(parse(["--folds", "3"]), bunch)
+
+
+def test_labels_that_are_not_binary_ask_for_the_positive_ones(bunch):
+    bunch.target = np.array(["benign", "malignant"])[bunch.target]
+    with pytest.raises(SystemExit, match=r"--positive TEXT"):
+        data.make_folds(parse([]), bunch)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "Everything"], "neither NAME=input"),
+        (["--rows", "X=weight"], "uses 'weight'; the inputs are gender, age, alp, ldh"),
+    ],
+)
+def test_unknown_rows_and_inputs_are_named(arguments, message, bunch):
+    with pytest.raises(SystemExit, match=message):
+        data.choose_rows(parse(arguments).rows, bunch)
+
+
+def test_default_rows_follow_the_inputs_there_are(bunch):
+    assert data.choose_rows(None, bunch) is ABLATION_ROWS
+    bunch.kits = {"saturation": ()}
+    rows = data.choose_rows(None, bunch)
+    assert list(rows) == ["Baseline", "Gender", "Age", "Saturation", "All"]
+
+
+def test_the_papers_table_is_copied_right():
+    assert report.PAPER.keys() == ABLATION_ROWS.keys()
+    assert report.PAPER["All"] == (0.9719, 0.9826, 0.9549, 0.9685)
+    assert report.PAPER["Baseline"] == (0.9435, 0.9588, 0.9144, 0.9357)

@@ -1,0 +1,13 @@
+import pytest
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Write bytes to a file and return its path."""
+
+    def write(data, name="picture.png"):
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    return write

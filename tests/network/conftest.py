@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from skosfusion.classifier._features import FeatureCache
+from skosfusion.images import shared_image_store
+from skosfusion.network import FusionNetwork
+
+from .._helpers import tiny
+from .._helpers.features import CountingEncoder
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    CountingEncoder.n_batches = 0
+    network = FusionNetwork(0, 2, backbone=CountingEncoder, image_size=32).eval()
+    CountingEncoder.n_batches = 0
+    return network
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    torch.manual_seed(0)
+    return FusionNetwork(0, 2, backbone="resnet18", image_size=32).eval()
+
+
+@pytest.fixture
+def no_pictures():
+    """Forget the pictures of earlier tests, which draw the same ones."""
+    shared_image_store().clear()
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return tiny.make_cohort(tmp_path, n_patients=20)["image"].tolist()
+
+
+@pytest.fixture
+def cache():
+    return FeatureCache()
