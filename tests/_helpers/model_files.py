@@ -5,7 +5,7 @@ import os
 
 import safetensors.torch
 
-from skosfusion.model_files import _digest, read_model_file
+from skosfusion.persistence._file import _digest, read_model_file
 
 
 class Executed:

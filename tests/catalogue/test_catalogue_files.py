@@ -29,7 +29,7 @@ callbacks_are_left_out = pytest.mark.filterwarnings("ignore:callbacks cannot be 
 
 def rewrite(path, change):
     """Change the description in a model file, and make its digest fit again."""
-    from skosfusion.model_files import read_model_file, write_model_file
+    from skosfusion.persistence._file import read_model_file, write_model_file
 
     description, tensors = read_model_file(path)
     change(description)
@@ -207,7 +207,7 @@ def test_case_67_other_weights_or_version(fixed, classifier, tmp_path, monkeypat
     assert misses_of_a_fit() == 48
     assert misses_of_a_fit() == 0
     assert misses_of_a_fit(random_state=1) == 48
-    monkeypatch.setattr("skosfusion.classifier._features.__version__", "0.0.0")
+    monkeypatch.setattr("skosfusion.network._features.__version__", "0.0.0")
     assert misses_of_a_fit() == 48
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
 from skosfusion.exceptions import ImageError
-from skosfusion.images import _containers, _open, open_image, read_image
+from skosfusion.images import _open, _verify, open_image, read_image
 
 from .._helpers.image_files import (
     colours,
@@ -317,7 +317,7 @@ def test_a_jpeg_of_very_many_scans_is_refused(put):
 
 
 def test_a_png_of_very_many_blocks_is_refused(put, monkeypatch):
-    monkeypatch.setattr(_containers, "MAX_PARTS", 9)
+    monkeypatch.setattr(_verify, "MAX_PARTS", 9)
     data = encoded(ramp(), "PNG")
     with pytest.raises(ImageError, match="more than 9 blocks"):
         open_image(put(data[:33] + 9 * png_block(b"IDAT", b"") + data[33:]))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from skosfusion.exceptions import ImageError
-from skosfusion.images import _containers, open_image, read_image
+from skosfusion.images import _verify, open_image, read_image
 
 from .._helpers.chest_xray import CHEST_XRAY
 from .._helpers.image_files import colours, encoded, ramp, read_whole, with_orientation, with_tag
@@ -124,7 +124,7 @@ def test_8_bits_are_inverted_where_zero_is_white(put):
 )
 def test_tiff_values_that_pillow_gets_wrong_are_refused(integers, is_raw, is_big_endian):
     with pytest.raises(ValueError, match="unsupported way"):
-        _containers._check_kind(integers, is_raw, is_big_endian)
+        _verify._check_kind(integers, is_raw, is_big_endian)
 
 
 def test_32_bit_unsigned_integers_are_refused(put):

@@ -14,7 +14,7 @@ from sklearn.model_selection import (
 
 from skosfusion import check_leakage
 from skosfusion.exceptions import ImageError, LeakageWarning
-from skosfusion.model_selection import _pictures
+from skosfusion.model_selection import _pixels
 
 from .._helpers.leakage import quiet, replace
 
@@ -193,7 +193,7 @@ class TestImages:
         for row in (9, 14, 23):
             replace(table, row, like=2)
         expected = quiet(table).repeated_images
-        monkeypatch.setattr(_pictures, "_BLOCK", 5)
+        monkeypatch.setattr(_pixels, "_BLOCK", 5)
         pd.testing.assert_frame_equal(quiet(table).repeated_images, expected)
 
     def test_rows_of_a_picture_are_in_their_order(self, table):

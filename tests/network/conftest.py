@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from skosfusion.classifier._features import FeatureCache
 from skosfusion.images import shared_image_store
 from skosfusion.network import FusionNetwork
+from skosfusion.network._features import FeatureCache
 
 from .._helpers import tiny
 from .._helpers.features import CountingEncoder

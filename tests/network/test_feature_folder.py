@@ -10,10 +10,9 @@ import pytest
 import safetensors.numpy
 
 from skosfusion import FusionClassifier
-from skosfusion.classifier import _features
-from skosfusion.classifier._features import FeatureCache
 from skosfusion.images import shared_image_store
-from skosfusion.network import FusionNetwork
+from skosfusion.network import FusionNetwork, _features
+from skosfusion.network._features import FeatureCache
 
 from .._helpers.features import OPTIONS, kept_features
 

@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 from torchvision import models
 
-from skosfusion.classifier import _features
-from skosfusion.classifier._features import FeatureCache
 from skosfusion.images import shared_image_store
-from skosfusion.network import FusionNetwork, is_torchvision_model
+from skosfusion.network import FusionNetwork, _features, is_torchvision_model
+from skosfusion.network._features import FeatureCache
 
 from .._helpers import tiny
 from .._helpers.features import OPTIONS, CountingEncoder
@@ -230,7 +229,7 @@ def test_a_users_encoder_that_trains_on_is_not_remembered(cache, network, paths)
 )
 def test_the_versions_are_part_of_the_key(name, resnet, monkeypatch):
     before = _features.encoder_key(resnet, OPTIONS)
-    target = f"skosfusion.classifier._features.{name}"
+    target = f"skosfusion.network._features.{name}"
     monkeypatch.setattr(target, "0.0")
     assert _features.encoder_key(resnet, OPTIONS) != before
 

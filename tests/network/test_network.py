@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from skosfusion.network import _encoders as network_module
 from skosfusion.network import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -14,6 +13,7 @@ from skosfusion.network import (
     build_encoder,
     folded_encoder,
 )
+from skosfusion.network import _encoders as network_module
 
 from .._helpers import tiny
 

@@ -15,8 +15,8 @@ from skorch.dataset import ValidSplit
 from skosfusion import FusionClassifier
 from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import ModelFileError
-from skosfusion.model_files import read_model_file, write_model_file
 from skosfusion.network import FusionNetwork
+from skosfusion.persistence._file import read_model_file, write_model_file
 
 from .._helpers import tiny
 from .._helpers.clinical import clinical_only

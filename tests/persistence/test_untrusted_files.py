@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from skosfusion import FusionClassifier, load_pipeline, make_clinical_transformer, save_pipeline
 from skosfusion.exceptions import ModelFileError
-from skosfusion.model_files import _digest, read_model_file
+from skosfusion.persistence._file import _digest, read_model_file
 
 from .._helpers import tiny
 from .._helpers.clinical import clinical_only
@@ -60,7 +60,7 @@ class TestStrangersFiles:
         [("MAX_FILE_BYTES", "more than the 1000 allowed"), ("_MAX_HEADER_BYTES", "its header has")],
     )
     def test_a_file_over_a_limit_of_size_is_refused(self, limit, message, saved, monkeypatch):
-        monkeypatch.setattr(f"skosfusion.model_files.{limit}", 1000)
+        monkeypatch.setattr(f"skosfusion.persistence._file.{limit}", 1000)
         with pytest.raises(ModelFileError, match=message):
             FusionClassifier.load(saved)
 
