@@ -71,7 +71,7 @@ def test_case_39_patient_on_both_sides_of_a_split(cohort):
     folds = StratifiedKFold(4, shuffle=True, random_state=0)
     with pytest.warns(LeakageWarning, match=r"p0\d\d"):
         found = check_leakage(cohort, cohort["patient_id"], folds)
-    assert set(found.patients_on_both_sides["patient"]) <= set(cohort["patient_id"])
+    assert set(found.patients_in_both["patient"]) <= set(cohort["patient_id"])
     with pytest.raises(ValueError, match=r"p0\d\d"):
         check_leakage(cohort, cohort["patient_id"], folds, on_leak="error")
 

@@ -126,7 +126,7 @@ def test_an_input_without_influence_makes_an_infinite_ratio_and_no_warning(linea
     assert np.isnan(ratios.loc["alp", "alp"])
 
 
-def test_a_pipeline_is_differentiated_by_its_normalised_values(pipeline, cohort):
+def test_a_pipeline_is_differentiated_by_its_normalized_values(pipeline, cohort):
     pipeline.fit(cohort, cohort.diagnosis)
     result = clinical_gradients(pipeline, cohort)
     assert result.feature_names == ["gender", "age", "alp", "ldh"]

@@ -124,7 +124,7 @@ def test_an_empty_or_foreign_table_is_refused(fitted, pipeline, cohort):
 
 def test_a_bad_image_is_named_with_its_row(fitted, tmp_path):
     classifier, table = fitted
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     table = table.copy()
     table.loc[20, "image"] = str(tmp_path / "bad.png")
     with pytest.raises(ImageError, match="row 20"):
