@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench_support import images, options, report, timing
+from _bench import images, options, report, timing
 from PIL import Image, ImageOps
 
 from skosfusion.images import ImageStore, read_image

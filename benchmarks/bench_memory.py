@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from bench_support import children, images, machine, options, plain, report, timing
+from _bench import children, images, limits, options, plain, report, timing
 
 from skosfusion import FusionClassifier
 
@@ -44,7 +44,7 @@ def main(arguments=None):
     if chosen.quick:
         chosen.images_count, chosen.image_size, chosen.jobs = 40, 64, 2
         kinds = dict(list(_KINDS.items())[:_QUICK_KINDS])
-    precision = machine.precisions(chosen.precision)[0]
+    precision = limits.precisions(chosen.precision)[0]
     counts = chosen.images_count, 10 * chosen.images_count
     with tempfile.TemporaryDirectory() as scratch:
         print(f"drawing {counts[1]} pictures", file=sys.stderr, flush=True)

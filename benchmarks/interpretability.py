@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from ablation_support.options import make_parser, parse_with
+from _ablation.options import make_parser, parse_with
 
 DESCRIPTION = """\
 Cross-validate two models as the ablation script does, and explain the rows that they have not seen.
@@ -20,18 +20,7 @@ random weights.
 
 
 def parse(arguments=None):
-    """Read the options.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    argparse.Namespace
-        The options.
-    """
+    """Read the options."""
     parser = make_parser(DESCRIPTION, out="interpretability-results")
     explain = parser.add_argument_group("explanations")
     explain.add_argument("--layer", help="of the encoder; default: its last feature map")
@@ -57,25 +46,14 @@ def parse(arguments=None):
 
 
 def main(arguments=None):
-    """Run the script.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        The tables, by file name.
-    """
+    """Run the script."""
     options = parse(arguments)
     started = time.monotonic()
     print("loading skosfusion", flush=True)
     import joblib
     import matplotlib as mpl
-    from ablation_support import protocol
-    from interpretability_support import measures, report
+    from _ablation import protocol
+    from _interpretability import measures, report
 
     from skosfusion import compare_explanations
 
