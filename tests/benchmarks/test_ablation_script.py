@@ -107,7 +107,10 @@ def test_an_image_wise_split_is_called_leaking(first_run, capsys):
     assert "LEAKING" in record["title"]
     printed = capsys.readouterr().out
     assert "LEAKING" in printed
-    assert f"on both sides of a split: {record['leaking_patients']} patients (P00" in printed
+    assert (
+        f"in both the training and the test set: {record['leaking_patients']} patients (P00"
+        in printed
+    )
 
 
 def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
@@ -223,14 +226,14 @@ def test_a_picture_of_two_patients_is_a_warning_and_the_run_goes_on(
     table.to_csv(path, index=False)
     ablation.main([*options, "--data-home", home])
     printed = capsys.readouterr().out
-    assert "WARNING: pictures on both sides of a split: 1;" in printed
+    assert "WARNING: images in both the training and the test set: 1;" in printed
     assert printed.index("WARNING") < printed.index("encoding the images")
     record = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert (record["leaking_patients"], record["leakage"]["leaking_images"]) == (0, 1)
     rows = [line["row"] for line in record["leakage"]["repeated_images"]]
     assert rows == list(range(0, len(table), 4))
     assert record["leakage"]["repeated_images"][1] == {
-        "picture": 0, "row": 4, "several_names": True, "several_patients": True,
+        "image_id": 0, "row": 4, "several_names": True, "several_patients": True,
         "several_labels": False, "in_both": True,
     }  # fmt: skip
 

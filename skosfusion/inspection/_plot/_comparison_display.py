@@ -222,9 +222,12 @@ default="corrected"
             raise ValueError(f"gallery {gallery!r} ({title}) is empty: no row belongs to it")
         leak = ""
         if self.leaking_patients:
-            leak = (
-                f"LEAKS: {self.leaking_patients} patients are in both the training and the test set"
+            who = (
+                "1 patient is"
+                if self.leaking_patients == 1
+                else f"{self.leaking_patients} patients are"
             )
+            leak = f"LEAKS: {who} in both the training and the test set"
         captions = [
             self._caption(*sample, leak) for sample in zip(shown.rows, shown.clinical, strict=True)
         ]
