@@ -25,17 +25,17 @@ class FittedFusion(NamedTuple):
     @property
     def image_column(self):
         """Name of the column with the image paths, None without images."""
-        return self.classifier.image_column
+        return self.classifier.fitted_params_["image_column"]
 
     @property
     def image_size(self):
         """Height and width of the images that the network sees."""
-        return self.classifier.image_size
+        return self.classifier.fitted_params_["image_size"]
 
     @property
     def image_options(self):
         """How images are read, beside their size."""
-        return self.classifier.image_options or {}
+        return self.classifier.fitted_params_["image_options"] or {}
 
     @property
     def clinical_names(self):
