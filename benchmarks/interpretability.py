@@ -14,7 +14,7 @@ Cross-validate two models as the ablation script does, and explain the rows that
 
 Without options: Baseline and All on the embedded synthetic cohort. Written are the paper's
 galleries (Fig. 7 to 9), the gradients of the clinical values, what each kind of input is worth and,
-where boxes of the tumours are known, how well heatmaps hit them, against chance and models with
+where boxes of the tumors are known, how well heatmaps hit them, against chance and models with
 random weights.
 """
 
@@ -30,7 +30,7 @@ def parse(arguments=None):
         choices=["gradcam", "gradcam++", "hirescam", "ablationcam"],
         help="how heatmaps are made",
     )
-    explain.add_argument("--examples", type=int, default=6, help="pictures in a gallery, 1 to 40")
+    explain.add_argument("--examples", type=int, default=6, help="images in a gallery, 1 to 40")
     explain.add_argument(
         "--random-models", type=int, default=10, help="models with random weights to compare with"
     )
@@ -114,7 +114,7 @@ def main(arguments=None):
     print(f"\n{prepared.title}\nall figures from images that the model has not been trained on\n")
     print("\n".join(lines))
     if boxes is not None:
-        print("\nheatmaps of the tumour class and the boxes of the tumours")
+        print("\nheatmaps of the tumor class and the boxes of the tumors")
         print(tables["localization"].round(3).to_string(na_rep=""))
     print(f"\naccuracy lost by {names[1]} when inputs are permuted among patients")
     print(tables["modality_importance"].round(4).to_string())

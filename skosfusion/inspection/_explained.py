@@ -147,10 +147,8 @@ class ExplainedNetwork:
         return self._forward(inputs, leave_out)
 
     def _goes_on_with_more_rows(self, inputs, n_channels):
-        """Try whether one image may become many at the layer, so that it is encoded once.
-
-        Not where the layer's output is later joined to another one along the channels.
-        """
+        """Return whether one image may become many at the layer, so that it is encoded once."""
+        # It may not where the output is later joined to another one along the channels.
         if self._broadcasts is None:
             self._broadcasts = True
             kept = torch.ones(2, n_channels, dtype=torch.bool, device=inputs["clinical"].device)

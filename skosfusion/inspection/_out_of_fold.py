@@ -11,10 +11,7 @@ from ..model_selection import in_both_sets, row_numbers, split_rows
 
 
 class OutOfFold:
-    """For each row the model of the fold in which it was held out.
-
-    Attribute `fold` has the number of that fold, the first one if there are several; -1 for none.
-    """
+    """For each row the model of the first fold in which it was held out; `fold` is -1 for none."""
 
     def __init__(self, estimators, indices, n_samples):
         self.estimators = estimators

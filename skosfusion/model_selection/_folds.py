@@ -46,10 +46,7 @@ def row_numbers(rows, n_rows):
 
 
 def in_both_sets(codes, folds):
-    """List the codes in both the training and the test set of a fold: columns "fold" and "code".
-
-    Codes are counted from 0; -1 is passed over.
-    """
+    """List "fold" and "code" of each code in both the training and the test set; not of -1."""
     n_codes = codes.max(initial=-1) + 1
     found = [np.empty((0, 2), int)]
     for number, fold in enumerate(folds):

@@ -208,10 +208,10 @@ def test_the_display_shows_one_box_an_input(linear):
 
 def test_the_display_draws_where_it_is_told(linear):
     figure, ax = plt.subplots()
-    display = ClinicalGradientsDisplay.from_estimator(*linear, display_label="tumour").plot(ax)
+    display = ClinicalGradientsDisplay.from_estimator(*linear, display_label="tumor").plot(ax)
     assert display.ax_ is ax
     assert display.figure_ is figure
-    assert "logit of tumour" in ax.get_xlabel()
+    assert "logit of tumor" in ax.get_xlabel()
     plt.close(figure)
 
 

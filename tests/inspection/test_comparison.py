@@ -193,7 +193,7 @@ def test_rows_that_are_never_held_out_belong_to_no_gallery(models, cohort):
 
 
 def test_any_labels_and_another_positive_class(models, cohort):
-    y = np.where(cohort.diagnosis == 1, "tumour", "none")
+    y = np.where(cohort.diagnosis == 1, "tumor", "none")
     options = {"cv": 2, "n_images": 1, "display_labels": ["healthy", "osteosarcoma"]}
     usual = ComparisonDisplay.from_estimators(*models, cohort, y, **options)
     turned = ComparisonDisplay.from_estimators(*models, cohort, y, pos_label="none", **options)
@@ -288,8 +288,8 @@ def test_bad_input_is_refused(models, cohort):
     for names in ("ab", ("A", "A"), ("A",), None):
         with pytest.raises(ValueError, match="two different names"):
             ComparisonDisplay.from_estimators(*models, cohort, y, names=names)
-    with pytest.raises(ValueError, match=r"pos_label='tumour' is not a class"):
-        ComparisonDisplay.from_estimators(*models, cohort, y, pos_label="tumour")
+    with pytest.raises(ValueError, match=r"pos_label='tumor' is not a class"):
+        ComparisonDisplay.from_estimators(*models, cohort, y, pos_label="tumor")
     with pytest.raises(ValueError, match="no patient in 16 of 48 rows, the first is row 2"):
         ComparisonDisplay.from_estimators(*models, cohort, y, groups=["p", "q", None] * 16)
     with pytest.raises(ValueError, match="lack indices"):

@@ -115,7 +115,7 @@ def test_the_smallest_positive_value_becomes_zero(by_hand):
     np.testing.assert_allclose(heatmap, FIRST / 15, atol=1e-5)
 
 
-def test_a_map_without_a_place_that_speaks_for_the_class_is_zero(by_hand):
+def test_a_map_without_a_place_with_evidence_for_the_class_is_zero(by_hand):
     classifier, table = by_hand
     with torch.no_grad():
         # Both maps count alike, and their sum is the same everywhere.

@@ -32,14 +32,14 @@ def image_of(image, ax):
 def test_the_frame_says_what_the_model_says(fitted, cohort):
     part = cohort.iloc[5:9]
     display = GradCAMDisplay.from_estimator(
-        fitted, part, part.diagnosis, target=1, display_labels=["healthy", "tumour"]
+        fitted, part, part.diagnosis, target=1, display_labels=["healthy", "tumor"]
     )
     frame = display.frame()
     probabilities = fitted.predict_proba(part)
     assert list(frame.index) == list(part.index)
-    assert list(frame["target"]) == ["tumour"] * 4
+    assert list(frame["target"]) == ["tumor"] * 4
     np.testing.assert_array_equal(frame["probability"], probabilities[:, 1])
-    expected = np.array(["healthy", "tumour"])
+    expected = np.array(["healthy", "tumor"])
     assert list(frame["label"]) == list(expected[part.diagnosis])
     assert list(frame["predicted"]) == list(expected[probabilities.argmax(1)])
     np.testing.assert_array_equal(display.heatmaps, GradCAM(fitted, target=1).transform(part))

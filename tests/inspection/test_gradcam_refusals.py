@@ -77,7 +77,7 @@ def test_an_encoder_that_stops_gradients_is_refused_where_they_are_needed(image_
     assert GradCAM(classifier, method="ablationcam").transform(table).any()
 
 
-@pytest.mark.parametrize("target", ["tumour", 2, -1, 0.5, float("nan"), {}, [], [0, 1], [[0]]])
+@pytest.mark.parametrize("target", ["tumor", 2, -1, 0.5, float("nan"), {}, [], [0, 1], [[0]]])
 def test_an_unknown_target_is_refused(fitted, target):
     classifier, table = fitted
     with pytest.raises(ValueError, match=r"target|classes are 0, 1"):
@@ -87,8 +87,8 @@ def test_an_unknown_target_is_refused(fitted, target):
 def test_an_unknown_label_of_a_row_is_named_with_the_row(fitted):
     classifier, table = fitted
     labels = [0] * len(table)
-    labels[3] = "tumour"
-    with pytest.raises(ValueError, match=r"target='tumour' in row 3 .* its classes are 0, 1"):
+    labels[3] = "tumor"
+    with pytest.raises(ValueError, match=r"target='tumor' in row 3 .* its classes are 0, 1"):
         GradCAM(classifier, target=labels).transform(table)
 
 

@@ -176,12 +176,12 @@ class TestSplits:
 
 class TestLabels:
     def test_patients_with_two_labels_are_listed_with_the_rows_of_each(self, table):
-        table["diagnosis"] = np.where(table["diagnosis"], "tumour", "none")
+        table["diagnosis"] = np.where(table["diagnosis"], "tumor", "none")
         table.loc[[2, 7], "diagnosis"] = "other"
         lines = quiet(table).patients_with_two_labels
         assert set(map(tuple, lines.to_numpy())) == {
-            ("p001", "other", 1), ("p001", "tumour", 1),
-            ("p003", "other", 1), ("p003", "tumour", 1),
+            ("p001", "other", 1), ("p001", "tumor", 1),
+            ("p003", "other", 1), ("p003", "tumor", 1),
         }  # fmt: skip
 
     def test_one_label_a_patient_is_no_finding(self, table):
