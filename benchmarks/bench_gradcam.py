@@ -46,7 +46,7 @@ def main(arguments=None):
     table = report.Report(
         "How fast are heatmaps made?",
         quick=chosen.quick,
-        pictures=kind,
+        source=kind,
         images=chosen.images_count,
         image_size=chosen.image_size,
         batch_size=chosen.batch_size,
@@ -70,7 +70,7 @@ def main(arguments=None):
     )  # fmt: skip
     table.note(
         f"The limit: {limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix "
-        f"products; {limits.ABOVE_LIMIT} Pictures are in memory, except in the long run, where "
+        f"products; {limits.ABOVE_LIMIT} Images are in memory, except in the long run, where "
         "each file is read and decoded once."
     )
     table.write(chosen.out)

@@ -1,6 +1,6 @@
 """Measure how fast new images are classified.
 
-ResNet18, pictures decoded already, features not at hand: the encoder runs in every repeat.
+ResNet18, images decoded already, features not at hand: the encoder runs in every repeat.
 """
 
 import tempfile
@@ -35,7 +35,7 @@ def main(arguments=None):
     table = report.Report(
         "How fast are new images classified?",
         quick=chosen.quick,
-        pictures=kind,
+        source=kind,
         images=chosen.images_count,
         image_size=chosen.image_size,
         batch_size=chosen.batch_size,

@@ -1,6 +1,6 @@
 """Measure training beside plain PyTorch, plain skorch and pytorch-widedeep.
 
-Three parts: "full" trains ResNet18 and head on pictures that are decoded already, and then also as
+Three parts: "full" trains ResNet18 and head on images that are decoded already, and then also as
 a whole fit, with reading and building; "frozen" trains on a fixed encoder after the first epoch;
 "head" looks at the head's epochs alone.
 """
@@ -48,7 +48,7 @@ def main(arguments=None):
             quick=chosen.quick,
             parts=" ".join(chosen.parts),
             precision=chosen.precision,
-            pictures=kind,
+            source=kind,
             images=len(paths),
             image_size=chosen.image_size,
             batch_size=chosen.batch_size,
@@ -116,14 +116,14 @@ def _report_full(table, chosen, paths, pixels):
             f"full training: {_ours(precision)}, share of the limit", share, "", at_least=target
         )
     table.note(
-        f"Full training: one epoch on pictures in memory. The limit: {_PASSES} x "
+        f"Full training: one epoch on images in memory. The limit: {_PASSES} x "
         f"{limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix products; "
         f"{limits.ABOVE_LIMIT}"
     )
 
 
 def _our_rate(chosen, X, y, precision):
-    """Train for one epoch, on pictures that the warm-up round has decoded."""
+    """Train for one epoch, on images that the warm-up round has decoded."""
     clock = timing.EpochClock()
     classifier = fusion.make_classifier(
         precision=precision,

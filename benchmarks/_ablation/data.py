@@ -9,7 +9,13 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tqdm.auto import tqdm
 
 from skosfusion import ABLATIONS, check_leakage, make_clinical_transformer
-from skosfusion.datasets import load_cohort, make_osteosarcoma_cohort
+from skosfusion.datasets import (
+    ImageColumn,
+    TargetColumn,
+    exclude_screenshots,
+    load_cohort,
+    make_osteosarcoma_cohort,
+)
 from skosfusion.images import open_image
 
 from .options import pairs
@@ -24,27 +30,36 @@ def load(options):
             data_home=options.data_home,
             n_jobs=os.cpu_count(),
         )
+    columns = _columns(options)
+    images, folder = options.image_table, options.image_folder
+    if options.screenshots is not None:
+        folder = os.path.dirname(images) if folder is None else folder
+        image = ImageColumn(columns.get("image", "image"))
+        images = exclude_screenshots(images, options.screenshots, image=image)
+    cohort = load_cohort(
+        images,
+        options.clinical_table,
+        image_folder=folder,
+        columns=columns,
+        na_values=tuple(options.na_value),
+    )
+    return cohort if options.unusable_images == "error" else _without_unusable(cohort, options)
+
+
+def _columns(options):
+    """Return what the options say of the columns, as load_cohort takes it."""
     kits = {}
     for name, text in pairs(options.kit, "--kit").items():
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != 3:
             raise SystemExit(f"--kit {name}={text}: write it as NAME=VALUE,LOW,HIGH")
         kits[name] = tuple(parts[:1] + [_number_or_name(part) for part in parts[1:]])
-    screenshots = {} if options.screenshots is None else {"screenshot_pattern": options.screenshots}
-    cohort = load_cohort(
-        options.image_table,
-        options.clinical_table,
-        image_folder=options.image_folder,
-        columns=pairs(options.column, "--column") or None,
-        kits=kits or None,
-        target=options.target,
-        positive=options.positive,
-        na_values=tuple(options.na_value),
-        label_conflicts=options.label_conflicts,
-        data_home=options.data_home,
-        **screenshots,
+    if kits:  # those of the paper are taken only where none is named
+        kits = {"alp": None, "ldh": None} | kits
+    target = TargetColumn(
+        options.target, positive=options.positive, label_conflicts=options.label_conflicts
     )
-    return cohort if options.unusable_images == "error" else _without_unusable(cohort, options)
+    return pairs(options.column, "--column") | kits | {"target": target}
 
 
 def _without_unusable(cohort, options):
@@ -153,7 +168,7 @@ def make_folds(options, cohort):
 
 
 def find_leaks(options, cohort, folds):
-    """Look for patients and images in both the training and the test set; print what is found."""
+    """Look for patients and images in both the training and the test set, and print them."""
     print("looking for leaks: every image is read", flush=True)
     found = check_leakage(
         cohort.data,

@@ -19,11 +19,11 @@ from skosfusion.datasets import get_data_home, make_osteosarcoma_cohort
 
 IMAGENET = "IMAGENET1K_V1"
 _CONNECT_SECONDS = 4.0
-# Another seed than any cohort of the ablation, so that no picture is shared with it.
+# Another seed than any cohort of the ablation, so that no image is shared with it.
 _SEED = 20_000_003
 _N_PATIENTS = 400
 _EPOCHS = 4
-# Training sees squares around the lesion or around the bone ends, at the scale of a whole picture
+# Training sees squares around the lesion or around the bone ends, at the scale of a whole image
 # of 224 pixels: a quarter of the arithmetic, and none of it spent on empty background.
 _CROP_SIZE = 112
 _WHOLE_SIZE = 224
@@ -52,7 +52,7 @@ def choose_weights(options):
 
 
 def _why_no_imagenet(backbone):
-    """Tell what keeps ImageNet weights away, None if nothing does."""
+    """Return what keeps ImageNet weights away, None if nothing does."""
     entries = get_model_weights(backbone).__members__
     if IMAGENET not in entries:
         return f"torchvision has no weights {IMAGENET} for it"
@@ -106,7 +106,7 @@ def _trained_encoder(options):
 
 
 def _crop(cohort, folder):
-    """Cut a square out of each picture: the tumour, or a bone end where there is none."""
+    """Cut a square out of each image: the tumor, or a bone end where there is none."""
     rng = np.random.default_rng(_SEED)
     files = []
     for number, (path, box) in enumerate(
@@ -116,10 +116,10 @@ def _crop(cohort, folder):
             whole = picture.width
             side = round(_CROP_SIZE * whole / _WHOLE_SIZE)
             if np.isnan(box).any():
-                centre = whole * np.array([rng.normal(0.5, 0.08), rng.choice([0.27, 0.7])])
+                center = whole * np.array([rng.normal(0.5, 0.08), rng.choice([0.27, 0.7])])
             else:
-                centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
-            corner = centre - side / 2 + whole * rng.normal(0, 0.04, 2)
+                center = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+            corner = center - side / 2 + whole * rng.normal(0, 0.04, 2)
             left, top = np.clip(corner, 0, whole - side).astype(int).tolist()
             files.append(folder / f"{number}.png")
             picture.crop((left, top, left + side, top + side)).save(files[-1])

@@ -72,7 +72,7 @@ def make_parser(description, *, out):
         help="files that cannot be read: stop, or leave their rows out and say so",
     )
     data.add_argument(
-        "--frame", type=int, help="which picture to take of files that hold several, from 0"
+        "--frame", type=int, help="which image to take of files that hold several, from 0"
     )
     data.add_argument("--patients", type=int, default=848, help="size of the embedded cohort")
 

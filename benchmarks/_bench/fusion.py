@@ -26,6 +26,6 @@ def forget_features():
 
 
 def forget_everything():
-    """Empty the process's features and pictures."""
+    """Empty the process's features and images."""
     shared_feature_cache().clear()
     shared_image_store().clear()

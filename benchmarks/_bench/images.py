@@ -1,4 +1,4 @@
-"""Pictures and tables to measure with."""
+"""Images and tables to measure with."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ def real_images(folder):
 
 
 def draw_images(folder, n_images, *, side=300, noise=0.0, name="picture"):
-    """Draw grey JPEGs with soft random shapes."""
+    """Draw gray JPEGs with soft random shapes."""
     random = np.random.default_rng(0)
     paths = []
     for number in range(n_images):
@@ -52,7 +52,7 @@ def make_table(paths, n_rows=None):
 
 
 def stack(pictures):
-    """Put pictures into one array; grey ones get three channels beside coloured ones."""
+    """Put images into one array; gray ones get three channels beside colored ones."""
     pictures = list(pictures)
     n_channels = max(map(len, pictures))
     return np.stack([np.broadcast_to(p, (n_channels, *p.shape[1:])) for p in pictures])

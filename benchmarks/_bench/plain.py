@@ -47,7 +47,7 @@ class PlainNetwork(nn.Module):
         self.to(memory_format=self.format)
 
     def encode(self, image):
-        """Turn uint8 pixels, grey or coloured, into features."""
+        """Turn uint8 pixels, gray or colored, into features."""
         pixels = (image.float().expand(-1, 3, -1, -1) - self.mean) / self.std
         return self.encoder(pixels.contiguous(memory_format=self.format))
 

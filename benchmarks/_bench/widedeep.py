@@ -18,7 +18,7 @@ with warnings.catch_warnings(), contextlib.suppress(ImportError):
 
 
 def is_installed():
-    """Tell whether the rival can be measured."""
+    """Return whether the rival is installed."""
     return "Trainer" in globals()
 
 
@@ -28,11 +28,11 @@ class WideDeepRival:
     def __init__(self, X, pixels, y, *, batch_size, frozen=False):
         self.batch_size = batch_size
         self.y = y
-        colour = np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:]))
-        # Height, width and colour in this order, as its own preprocessor returns them.
+        color = np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:]))
+        # Height, width and color in this order, as its own preprocessor returns them.
         self.X = {
             "X_tab": X[CLINICAL].to_numpy(copy=True),
-            "X_img": np.ascontiguousarray(colour.transpose(0, 2, 3, 1)),
+            "X_img": np.ascontiguousarray(color.transpose(0, 2, 3, 1)),
         }
         with warnings.catch_warnings():
             # It warns that "the entire network will be trained", which is meant here.

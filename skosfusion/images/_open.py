@@ -1,9 +1,8 @@
-"""A file from a stranger becomes a checked Pillow image."""
+"""An untrusted file becomes a checked Pillow image."""
 
 import errno
 import io
 import os
-import stat
 import struct
 import zlib
 from contextlib import contextmanager
@@ -12,6 +11,12 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
+from .._utils.files import (
+    FileTooLargeError,
+    NotRegularError,
+    check_regular,
+    read_regular_file,
+)
 from .._utils.validation import check_integer
 from ..exceptions import ImageError, UnusableError
 from ._verify import reduce_container
@@ -20,7 +25,7 @@ MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is read, in bytes."""
 
 MAX_PIXELS = 2**30 // 4 // 3
-"""Largest picture that is decoded, in pixels; Pillow warns from this size on."""
+"""Largest image that is decoded, in pixels; Pillow warns from this size on."""
 
 # What Pillow and zlib are seen to raise on damaged files, and the kin of these. `Warning` counts
 # where warnings are errors.
@@ -56,7 +61,7 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
 
     The content decides on the format, not the name: PNG, JPEG, TIFF and BMP (not run-length
     compressed) are read, nothing else. The file is read once, into memory. Checksums, end markers
-    and extents are verified by walking the container, pixels by decoding them; texts, colour
+    and extents are verified by walking the container, pixels by decoding them; texts, color
     profiles and thumbnails are never parsed. No warning is raised and no setting of Pillow is
     changed. Only PNG has checksums: in the other formats a changed pixel may go unnoticed, unless
     a manifest tells (see `skosfusion.datasets.load_cohort`). ``LOAD_TRUNCATED_IMAGES`` of
@@ -69,8 +74,8 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
     row : int or None, default=None
         Position of the file in the table that named it, counted from 0; for the error messages.
     frame : int or None, default=None
-        Which picture of an animated or multi-page file to take, counted from 0. ``None`` allows
-        single pictures only.
+        Which image of an animated or multi-page file to take, counted from 0. ``None`` allows
+        single images only.
     max_pixels : int, default=89478485
         Largest width times height that is decoded. Pillow's own limit
         (``PIL.Image.MAX_IMAGE_PIXELS``, equal by default) holds too where it is lower.
@@ -87,7 +92,7 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
         There is no such file.
     ImageError
         The file exists but cannot be used: a folder, a pipe, a socket, a device, a link to nowhere,
-        an empty, damaged, cut or too large file, another format, several pictures without `frame`.
+        an empty, damaged, cut or too large file, another format, several images without `frame`.
     TypeError
         `path` is not a str or os.PathLike (a missing path, for example).
     ValueError
@@ -113,21 +118,16 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
 def read_file(path, *, row=None):
     """Read a regular file: its bytes, and its status from before it was read."""
     with _file_errors(path, row) as text:
-        _check_kind(os.stat(text), path, row)
-        # A pipe may have taken the file's place since: without O_NONBLOCK, opening it would hang.
-        with open(text, "rb", opener=_open_nonblocking) as file:
-            status = os.fstat(file.fileno())
-            _check_kind(status, path, row)
-            _check_length(status.st_size, path, row)
-            data = file.read(status.st_size)
-    _check_length(len(data), path, row)
+        data, status = read_regular_file(text, MAX_FILE_BYTES)
+    if not data:
+        raise ImageError("the file is empty; export it again", path=path, row=row)
     return data, status
 
 
 def check_file(path, *, row=None):
-    """Refuse what is not there or no regular file; its content is for whoever reads it."""
+    """Refuse what is not there or not a regular file; its content is for whoever reads it."""
     with _file_errors(path, row) as text:
-        _check_kind(os.stat(text), path, row)
+        check_regular(text)
 
 
 @contextmanager
@@ -136,8 +136,12 @@ def _file_errors(path, row):
     text = path_text(path, row)
     try:
         yield text
-    except ImageError:
-        raise
+    except NotRegularError as error:
+        message = f"{error.strerror}; correct the path or drop the row"
+        raise ImageError(message, path=path, row=row) from error
+    except FileTooLargeError as error:
+        message = f"{error.strerror}; export a smaller image"
+        raise ImageError(message, path=path, row=row) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_found(text, path, row) from error
     except ValueError as error:
@@ -177,34 +181,6 @@ def _not_found(text, path, row):
     return FileNotFoundError(errno.ENOENT, message, text)
 
 
-def _open_nonblocking(path, flags):
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-
-
-def _check_kind(status, path, row):
-    if stat.S_ISDIR(status.st_mode):
-        kind = "folder"
-    elif not stat.S_ISREG(status.st_mode):
-        kind = "socket, a pipe or a device"
-    else:
-        return
-    raise ImageError(
-        f"this is a {kind}, not a file; correct the path or drop the row", path=path, row=row
-    )
-
-
-def _check_length(length, path, row):
-    if length == 0:
-        raise ImageError("the file is empty; export it again", path=path, row=row)
-    if length > MAX_FILE_BYTES:
-        raise ImageError(
-            f"the file holds {length} bytes, more than the {MAX_FILE_BYTES} allowed; "
-            "export a smaller picture",
-            path=path,
-            row=row,
-        )
-
-
 @contextmanager
 def decoder_errors(path, row):
     """Turn whatever a decoder raises on a damaged file into ImageError."""
@@ -229,7 +205,7 @@ def decode(data, *, path, row=None, frame=None, max_pixels=MAX_PIXELS, draft=Non
     """Decode the bytes of a file; with `draft`, a JPEG at a fraction of its size, no side below."""
     with decoder_errors(path, row):
         container = reduce_container(data, frame)
-        # Not Image.open: that one warns about large pictures before anybody can look at the size.
+        # Not Image.open: that one warns about large images before anybody can look at the size.
         image = container.reader(io.BytesIO(container.data))
         _check_pixels(image.size, max_pixels, path, row)
         if image.width * image.height > container.capacity:
@@ -254,8 +230,8 @@ def _check_pixels(size, max_pixels, path, row):
     limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
     if size[0] * size[1] > limit:
         raise ImageError(
-            f"the picture has {size[0]} x {size[1]} pixels, more than the {limit} allowed; "
-            "export a smaller picture",
+            f"the image has {size[0]} x {size[1]} pixels, more than the {limit} allowed; "
+            "export a smaller image",
             path=path,
             row=row,
         )

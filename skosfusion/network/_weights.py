@@ -1,6 +1,5 @@
 """Initial weights of an encoder: torchvision's by name, or a local file. No pickled code is run."""
 
-import difflib
 import os
 import pickle
 import zipfile
@@ -12,11 +11,14 @@ import safetensors.torch
 import torch
 from torchvision import models
 
+from .._utils.files import NotRegularError, open_regular_file
+from .._utils.validation import did_you_mean
 from ..exceptions import WeightsError
 from ._encoders import backbone_names, build_empty_encoder
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
+_MAX_FILE_BYTES = 16 * 2**30
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -81,7 +83,7 @@ def torchvision_weights(backbone, name):
     Raises
     ------
     ValueError
-        If the backbone is no torchvision model or has no weights of that name.
+        If the backbone is not a torchvision model or has no weights of that name.
 
     Examples
     --------
@@ -96,8 +98,8 @@ def torchvision_weights(backbone, name):
         )
     known = models.get_model_weights(backbone).__members__
     if name not in known:
-        nearest = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        hint = did_you_mean(name, known)
+        hint = f"{hint} " if hint else ""
         raise ValueError(
             f"weights={name!r} is not known for backbone {backbone!r}; {hint}allowed: "
             f"{', '.join(map(repr, known))}, None (random weights), or the path of a "
@@ -124,17 +126,21 @@ def _torchvision_state(backbone, name):
 
 def _read_state_file(path):
     """Read a state dict without running anything that it may hold."""
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {str(path)!r} does not exist; place a state dict there, or pass a "
-            "torchvision weights name, or None for random weights"
-        )
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not the archive that torch.save writes")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular_file(path, _MAX_FILE_BYTES) as (file, _):
+            if path.suffix == ".safetensors":
+                return safetensors.torch.load(file.read())
+            if not zipfile.is_zipfile(file):
+                raise ValueError("not the archive that torch.save writes")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, NotADirectoryError, NotRegularError) as error:
+        is_there = isinstance(error, NotRegularError)
+        wrong = "is not a file but a folder, pipe or device" if is_there else "does not exist"
+        raise WeightsError(
+            f"weights file {str(path)!r} {wrong}; place a state dict there, or pass a "
+            "torchvision weights name, or None for random weights"
+        ) from error
     except (
         OSError,
         RuntimeError,
@@ -152,64 +158,47 @@ def _read_state_file(path):
 
 
 def encoder_part(state, backbone, source):
-    """Keep the encoder's entries, and check that they are complete and of the right shape.
-
-    Parameters
-    ----------
-    state : dict of str to torch.Tensor
-        A state dict, perhaps of a stranger.
-    backbone : str or type
-        The encoder.
-    source : str
-        Where the state comes from, for errors.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        The entries of the encoder.
-
-    Raises
-    ------
-    WeightsError
-        If the state does not fit the encoder, or is not finite.
-    """
+    """Keep the encoder's entries of an untrusted state dict, or refuse one that does not fit."""
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
         )
-    _refuse_far_too_few(state, backbone, source)
-    encoder = build_empty_encoder(backbone)
-    expected = encoder.state_dict()
-    missing = [name for name in expected if name not in state]
-    if missing:
-        raise WeightsError(
-            f"weights from {source} do not fit backbone {backbone!r}: {len(missing)} of "
-            f"{len(expected)} entries are missing, such as {missing[0]!r}"
-        )
-    for name, tensor in expected.items():
-        if state[name].shape != tensor.shape:
-            raise WeightsError(
-                f"weights from {source} do not fit backbone {backbone!r}: entry {name!r} has shape "
-                f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-            )
+    expected, misfit = {}, _far_too_few(state, backbone)
+    if misfit is None:
+        expected = build_empty_encoder(backbone).state_dict()
+        misfit = _misfit(state, expected)
+    if misfit is not None:
+        raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
+    for name in expected:
         if not torch.isfinite(state[name]).all():
             raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
     # Weights may have been saved in half precision.
     return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
 
 
-def _refuse_far_too_few(state, backbone, source):
-    """Refuse a state that cannot be of this network, before a large one is built to compare.
-
-    Some networks of torchvision cannot be built without storage; of others all but a small part
-    is the head.
-    """
+def _far_too_few(state, backbone):
+    """Return why a state cannot be of a network, before one is built to compare, or None."""
+    # Some networks of torchvision cannot be built without storage; of others all but a small part
+    # is the head.
     if backbone not in backbone_names():
-        return
+        return None
     n_numbers = sum(tensor.numel() for tensor in state.values())
     n_parameters = models.get_model_weights(backbone).DEFAULT.meta["num_params"]
-    if _LARGEST_HEAD * n_numbers < n_parameters:
-        raise WeightsError(
-            f"weights from {source} do not fit backbone {backbone!r}: most entries are missing, "
-            f"they are {n_numbers} numbers, and the network has {n_parameters} with its head"
-        )
+    if _LARGEST_HEAD * n_numbers >= n_parameters:
+        return None
+    return (
+        f"most entries are missing, they are {n_numbers} numbers, and the network has "
+        f"{n_parameters} with its head"
+    )
+
+
+def _misfit(state, expected):
+    """Return why a state does not fit the entries expected, or None where it does."""
+    missing = [name for name in expected if name not in state]
+    if missing:
+        return f"{len(missing)} of {len(expected)} entries are missing, such as {missing[0]!r}"
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            shapes = f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
+            return f"entry {name!r} has shape {shapes}"
+    return None

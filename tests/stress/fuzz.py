@@ -38,7 +38,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     if chosen.quick:
         chosen.trials = min(chosen.trials, 2000)
-    report = Report("Files of strangers: a result or a documented error", chosen)
+    report = Report("Untrusted files: a result or a documented error", chosen)
     with tempfile.TemporaryDirectory() as scratch:
         _run(report, chosen, Path(scratch))
     return report.finish(chosen.out)

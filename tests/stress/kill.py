@@ -95,7 +95,7 @@ def _kill_caches(report, progress, chosen, scratch, random):
         (scratch / kind).mkdir()
         known[kind] = cache_kills.undisturbed(context, kind, paths, scratch / kind)
     if chosen.break_one:
-        known["pictures"][0][0] ^= 1
+        known["images"][0][0] ^= 1
     report.figure(
         "cache writes, seconds to fill a folder", _rounded({k: s for k, (_, s) in known.items()})
     )

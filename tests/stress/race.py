@@ -10,6 +10,7 @@ length and time. Every value must be that of a content which lay at the path dur
 import argparse
 import json
 import pickle
+import re
 import sys
 import tempfile
 import warnings
@@ -36,8 +37,8 @@ _FEATURE_SHARE = 0.25
 _LIMIT_SECONDS = 2400
 # What the documentation announces for a folder that is being damaged.
 _ANNOUNCED = {
-    "kept pictures in": "pictures passed over",
-    "pictures cannot be kept": "pictures not kept",
+    "kept (pictures|images) in": "images passed over",
+    "(pictures|images) cannot be kept": "images not kept",
     "feature file": "feature files passed over",
     "features cannot be kept": "features not kept",
 }
@@ -216,7 +217,7 @@ def find_faults(files, found, right, windows):
 def _sort_warnings(caught, counts, wrong):
     for warning in caught:
         text = str(warning.message)
-        names = [name for start, name in _ANNOUNCED.items() if text.startswith(start)]
+        names = [name for start, name in _ANNOUNCED.items() if re.match(start, text)]
         if names:
             counts[names[0]] += 1
         else:

@@ -18,12 +18,12 @@ _SIDE = 48
 _N_IMAGES = 260
 _AGED_SECONDS = 7200
 _LIMIT_SECONDS = 120
-#: Pictures are read at this size: large enough for a write to take a while.
+#: Images are read at this size: large enough for a write to take a while.
 _READ_SIZE = 224
 
 
 def write_images(folder, seed):
-    """Write small noisy pictures."""
+    """Write small noisy images."""
     random = np.random.default_rng(seed)
     paths = []
     for number in range(_N_IMAGES):
@@ -33,8 +33,8 @@ def write_images(folder, seed):
     return paths
 
 
-def read_pictures(paths, cache):
-    """Read all pictures through a cache folder."""
+def read_images(paths, cache):
+    """Read all images through a cache folder."""
     return np.stack(ImageStore().read(paths, folder=cache, image_size=_READ_SIZE))
 
 
@@ -56,7 +56,7 @@ def fit_with_memory(paths, cache):
     return classifier.fit(table, np.arange(len(paths)) % 2).predict_proba(table)
 
 
-WORK = {"pictures": read_pictures, "fits": fit_with_memory}
+WORK = {"images": read_images, "fits": fit_with_memory}
 
 
 def _fill(kind, paths, cache, begun, result):
@@ -69,7 +69,7 @@ def _fill(kind, paths, cache, begun, result):
 
 
 def undisturbed(context, kind, paths, folder):
-    """Do the work without a kill."""
+    """Do the work without a kill; return what it gives and how long it takes to fill a folder."""
     values, _, _ = _complete(context, kind, paths, None, folder / "alone.npz")
     _, _, seconds = _complete(context, kind, paths, folder / "filled", folder / "filled.npz")
     return values, seconds
@@ -98,7 +98,11 @@ def _complete(context, kind, paths, cache, result):
 
 
 def kill_one(context, kind, paths, folder, expected, seconds, random):
-    """Kill a process that fills a folder, and do its work again there."""
+    """Kill a process that fills a folder, and do its work again there.
+
+    Return whether the work was under way, what was wrong, and the number of cache files after the
+    kill, of unfinished ones among them, and of those that outlast a write hours later.
+    """
     folder.mkdir()
     cache, result = folder / "cache", folder / "killed.npz"
     child = _start(context, kind, paths, cache, result)

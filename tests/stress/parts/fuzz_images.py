@@ -18,11 +18,11 @@ _WIDTH, _HEIGHT = 40, 28
 def _bases():
     random = np.random.default_rng(0)
     soft = Image.fromarray(random.integers(0, 256, (7, 10, 3), np.uint8))
-    colour = soft.resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
-    grey = colour.convert("L")
-    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    real = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
-    palette = colour.quantize(16)
+    color = soft.resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)
+    gray = color.convert("L")
+    deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    real = Image.fromarray(np.asarray(gray).astype(np.float32) / 255)
+    palette = color.quantize(16)
     turned = Image.Exif()
     turned[274] = 6
     files = {}
@@ -32,33 +32,33 @@ def _bases():
         picture.save(buffer, kind, **options)
         files[name] = buffer.getvalue()
 
-    add("grey.png", grey, "PNG")
-    add("colour.png", colour, "PNG", exif=turned)
+    add("gray.png", gray, "PNG")
+    add("color.png", color, "PNG", exif=turned)
     add("deep.png", deep, "PNG")
     add("palette.png", palette, "PNG", transparency=3)
-    add("alpha.png", colour.convert("RGBA"), "PNG")
-    add("animated.png", grey, "PNG", save_all=True, append_images=[grey.rotate(90)])
-    add("grey.jpg", grey, "JPEG")
-    add("colour.jpg", colour, "JPEG", exif=turned)
-    add("progressive.jpg", colour.resize((160, 120)), "JPEG", progressive=True)
-    add("cmyk.jpg", colour.convert("CMYK"), "JPEG")
-    add("grey.bmp", grey, "BMP")
-    add("colour.bmp", colour, "BMP")
-    add("bits.bmp", grey.convert("1"), "BMP")
+    add("alpha.png", color.convert("RGBA"), "PNG")
+    add("animated.png", gray, "PNG", save_all=True, append_images=[gray.rotate(90)])
+    add("gray.jpg", gray, "JPEG")
+    add("color.jpg", color, "JPEG", exif=turned)
+    add("progressive.jpg", color.resize((160, 120)), "JPEG", progressive=True)
+    add("cmyk.jpg", color.convert("CMYK"), "JPEG")
+    add("gray.bmp", gray, "BMP")
+    add("color.bmp", color, "BMP")
+    add("bits.bmp", gray.convert("1"), "BMP")
     for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-        add(f"{compression}.tif", colour, "TIFF", compression=compression)
-    add("group4.tif", grey.convert("1"), "TIFF", compression="group4")
+        add(f"{compression}.tif", color, "TIFF", compression=compression)
+    add("group4.tif", gray.convert("1"), "TIFF", compression="group4")
     add("deep.tif", deep, "TIFF", compression="tiff_lzw")
     add("real.tif", real, "TIFF")
-    add("pages.tif", grey, "TIFF", save_all=True, append_images=[deep, colour])
-    add("big.tif", grey, "TIFF", big_tiff=True)
-    files["tiled.tif"] = _tiled_tiff(np.asarray(grey), compress=False)
-    files["tiled_deflate.tif"] = _tiled_tiff(np.asarray(grey), compress=True)
+    add("pages.tif", gray, "TIFF", save_all=True, append_images=[deep, color])
+    add("big.tif", gray, "TIFF", big_tiff=True)
+    files["tiled.tif"] = _tiled_tiff(np.asarray(gray), compress=False)
+    files["tiled_deflate.tif"] = _tiled_tiff(np.asarray(gray), compress=True)
     return files
 
 
 def _tiled_tiff(pixels, *, compress):
-    """Write a grey TIFF in tiles of 16 x 16, which Pillow reads and does not write."""
+    """Write a gray TIFF in tiles of 16 x 16, which Pillow reads and does not write."""
     side = 16
     height, width = pixels.shape
     padded = np.pad(pixels, ((0, -height % side), (0, -width % side)))
@@ -171,7 +171,7 @@ def _change_tiff(data, random):
 
 
 def _change_bmp(data, random):
-    """Give the picture another size or depth."""
+    """Give the image another size or depth."""
     data = bytearray(data)
     if random.random() < 0.7:
         struct.pack_into("<I", data, 18 + 4 * int(random.integers(2)), big_number(random) % 2**32)

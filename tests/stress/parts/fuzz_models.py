@@ -24,42 +24,19 @@ from skosfusion.exceptions import ModelFileError
 
 from .mutations import mutate
 
-_VALUES = [
-    None,
-    True,
-    -1,
-    0,
-    1,
-    2**31,
-    2**63,
-    10**40,
-    1e308,
-    0.5,
-    "",
-    "resnet18",
-    "vit_h_14",
-    "cpu",
-]
-_VALUES += ["cuda", "os.system", "builtins.eval", "subprocess.Popen", "../../x", "\x00"]
-_VALUES += [
-    "é" * 500,
-    [],
-    {},
-    [[]],
-    [1] * 2000,
-    {"a": 1},
-    {"class": "os.system"},
-    {"made": "os.system"},
-]
-_VALUES += ["skosfusion.network.FusionNetwork", "torch.optim.Adam", {"class": "torch.optim.SGD"}]
-_VALUES += ["torch.nn.NLLLoss", "float64", "bfloat16", "<U5", "object", "|V8", ["image"], "all"]
+_VALUES = [None, True, -1, 0, 1, 2**31, 2**63, 10**40, 1e308, 0.5, "", "resnet18", "vit_h_14"]
+_VALUES += ["cpu", "cuda", "os.system", "builtins.eval", "subprocess.Popen", "../../x", "\x00"]
+_VALUES += ["é" * 500, [], {}, [[]], [1] * 2000, {"a": 1}, {"class": "os.system"}]
+_VALUES += [{"made": "os.system"}, "skosfusion.network.FusionNetwork", "torch.optim.Adam"]
+_VALUES += [{"class": "torch.optim.SGD"}, "torch.nn.NLLLoss", "float64", "bfloat16", "<U5"]
+_VALUES += ["object", "|V8", ["image"], "all"]
 _DEPTHS = 10, 100, 900, 5000
 _PICKLE_NAME = "payload"
 
 
 def _bases():
     table = pd.DataFrame({"gender": ["F", "M"] * 4, "age": np.arange(8) + 20.0, "crp": 2.0})
-    target = np.array(["none", "tumour"] * 4)
+    target = np.array(["none", "tumor"] * 4)
     numbers = table[["age", "crp"]].to_numpy(np.float32)
     small = {"hidden_units": 4, "max_epochs": 1, "random_state": 0, "verbose": 0}
     clinical = make_clinical_transformer(image=None, kits={"crp": ("crp", 0, 5)})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skosfusion import make_clinical_transformer
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import TargetColumn, load_cohort
 from skosfusion.exceptions import ImageError
 
 from .mutations import mutate
@@ -135,8 +135,9 @@ def make_parquet(random):
 
 
 def use(path, random):
-    """Load the table and normalise it, as a user might."""
-    cohort = load_cohort(path, positive="1" if random.random() < 0.3 else None)
+    """Load the table and normalize it, as a user might."""
+    target = TargetColumn(positive="1" if random.random() < 0.3 else None)
+    cohort = load_cohort(path, columns={"target": target})
     transformer = make_clinical_transformer(
         gender="gender" if "gender" in cohort.data else None,
         age="age" if "age" in cohort.data else None,
@@ -145,7 +146,7 @@ def use(path, random):
     )
     result = transformer.fit_transform(cohort.data).drop(columns="image")
     if len(result) != len(cohort.target) or not np.isfinite(result.to_numpy(np.float64)).all():
-        raise AssertionError("normalised values that are not finite, or not one row an image")
+        raise AssertionError("normalized values that are not finite, or not one row an image")
 
 
 #: Errors that are documented for a table that is there.

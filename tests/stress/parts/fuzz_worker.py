@@ -22,7 +22,7 @@ _MAX_FILES = 200
 
 
 def kind_of(trial, chosen):
-    """Tell which kind of file a trial reads."""
+    """Return which kind of file a trial reads."""
     if chosen.only is not None:
         return chosen.only
     # A full round of percentages takes 100 trials, mixed so that any stretch holds all kinds.

@@ -52,13 +52,13 @@ class Job:
             )
 
     def phase(self):
-        """Tell which part of the job runs, from what has been printed."""
+        """Return which part of the job runs, from what has been printed."""
         printed = self._output.read_text(errors="replace")
         reached = [name for name, text in _PHASES.items() if text in printed]
         return reached[-1] if reached else "starting"
 
     def is_over(self):
-        """Tell whether the script has ended."""
+        """Return whether the script has ended."""
         return self.process.poll() is not None
 
     def wait_for(self, phase):
@@ -125,7 +125,11 @@ def left_behind(folder):
 
 
 def run_chain(folder, n_kills, durations, expected, random, *, n_jobs, tell):
-    """Kill a job several times, let it end, and compare."""
+    """Kill a job several times, let it end, and compare.
+
+    Return the kills by the part that they hit, what was wrong, and how many unfinished files lay
+    there after the last kill and after one more run hours later.
+    """
     jobs = []
     try:
         return _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs)
@@ -180,7 +184,7 @@ def _run_chain(folder, n_kills, durations, expected, random, n_jobs, tell, jobs)
 
 
 def run_undisturbed(folder, tell, n_jobs=1):
-    """Run the job without a kill."""
+    """Run the job without a kill; return its result and the seconds of its parts."""
     job = Job(folder, n_jobs, tell)
     begins = {}
     try:

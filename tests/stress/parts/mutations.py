@@ -1,4 +1,4 @@
-"""Bytes changed at random: what disks, networks and strangers do to files."""
+"""Bytes changed at random: what disks, networks and attackers do to files."""
 
 import struct
 

@@ -107,7 +107,10 @@ def _save_for_ever(kind, path, counters):
 
 
 def kill_one(context, versions, folder, random):
-    """Kill a process that saves, and load the file."""
+    """Kill a process that saves, and load the file.
+
+    Return whether a save was under way, what was wrong, and the number of unfinished files.
+    """
     folder.mkdir()
     path = folder / "model.skosfusion"
     counters = context.RawArray("Q", 2)

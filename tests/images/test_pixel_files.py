@@ -1,4 +1,4 @@
-"""Decoded pictures kept in a folder."""
+"""Decoded images kept in a folder."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ SIZE = 16
 
 @pytest.fixture
 def paths(tmp_path):
-    """Five grey pictures of noise and one in colour."""
+    """Five grayscale images of noise and one in color."""
     rng, files = np.random.default_rng(0), []
     for number in range(6):
         shape = (30, 40, 3) if number == 5 else (30, 40)
@@ -38,7 +38,7 @@ def no_decoding(monkeypatch):
     """Make any decoding an error, from the call on."""
 
     def refuse(*args, **kwargs):
-        raise AssertionError("a picture was decoded")
+        raise AssertionError("an image was decoded")
 
     return lambda: monkeypatch.setattr(_store, "read_pixels", refuse)
 
@@ -55,7 +55,7 @@ def _equal(first, second):
     return len(first) == len(second) and all(map(np.array_equal, first, second))
 
 
-def test_pictures_outlive_the_store(paths, folder, no_decoding):
+def test_images_outlive_the_store(paths, folder, no_decoding):
     exact = ImageStore().read(paths, image_size=SIZE)
     assert _equal(_read(paths, folder), exact)
     no_decoding()
@@ -64,7 +64,7 @@ def test_pictures_outlive_the_store(paths, folder, no_decoding):
     assert store.info() == (0, 0, 0, 0, 6)
 
 
-def test_kept_pictures_take_no_memory(paths, folder):
+def test_kept_images_take_no_memory(paths, folder):
     store = ImageStore()
     _read(paths, folder, store)
     assert store.info() == (0, 6, 0, 0, 0)
@@ -72,7 +72,7 @@ def test_kept_pictures_take_no_memory(paths, folder):
     assert store.info() == (0, 6, 0, 0, 6)
 
 
-def test_a_picture_in_memory_is_not_read_from_the_folder(paths, folder):
+def test_an_image_in_memory_is_not_read_from_the_folder(paths, folder):
     store = ImageStore()
     store.read(paths, image_size=SIZE)
     _read(paths, folder, store)
@@ -93,7 +93,7 @@ def test_other_options_and_versions_do_not_meet(paths, folder, monkeypatch):
     _read(paths, folder)
     _read(paths, folder, contrast="stretch")
     ImageStore().read(paths, folder=folder, image_size=8)
-    monkeypatch.setattr(_pixel_files, "pillow_version", "0.0")
+    monkeypatch.setattr(_pixel_files.PIL, "__version__", "0.0")
     _read(paths, folder)
     monkeypatch.setattr(_pixel_files, "__version__", "0.0")
     _read(paths, folder)
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
         os.mkfifo(first)
     else:
         first.write_bytes(content)
-    with pytest.warns(UserWarning, match="kept pictures in .* are damaged"):
+    with pytest.warns(UserWarning, match="kept pixels in .* are damaged"):
         assert _equal(_read(paths[:5], folder), exact)
     no_decoding()
     assert _equal(_read(paths[:5], folder), exact)
@@ -140,8 +140,8 @@ def test_a_damaged_file_is_noticed_and_mended(damage, paths, folder, no_decoding
 
 def _plant(folder, image, pixels, **options):
     """Write what a stranger would who knows how digests are made."""
-    files = _pixel_files.PictureFiles(folder, _store.read_options(**options))
-    assert files.write(ImageStore().fingerprints([image])[0], pixels)
+    files = _pixel_files.PixelFiles(folder, _store.read_options(**options))
+    assert files.put_many({ImageStore().fingerprints([image])[0]: pixels})
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_shape_that_does_not_match_the_digest_is_noticed(paths, folder):
     np.testing.assert_array_equal(image, exact)
 
 
-def test_pictures_from_the_folder_cannot_be_written_to(paths, folder):
+def test_images_from_the_folder_cannot_be_written_to(paths, folder):
     _read(paths, folder)
     with pytest.raises(ValueError, match="read-only"):
         _read(paths, folder)[0][0, 0, 0] = 1
@@ -224,7 +224,7 @@ def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
         return decode(data, options, path=path, row=row)
 
     monkeypatch.setattr(_store, "read_pixels", slowly)
-    paths[0].write_bytes(b"not a picture")
+    paths[0].write_bytes(b"not an image")
     with pytest.raises(ImageError, match="row 0"):
         _read(paths * 8, None, n_threads=2)
     assert len(decoded) < 20
@@ -235,7 +235,7 @@ def test_a_file_in_the_way_costs_a_warning(paths, folder, no_decoding):
     folder.joinpath("images").rename(folder / "pictures")
     folder.joinpath("images").write_text("in the way")
     store = ImageStore()
-    with pytest.warns(UserWarning, match="pictures cannot be kept"):
+    with pytest.warns(UserWarning, match="pixels cannot be kept"):
         assert _equal(_read(paths, folder, store), exact)
     assert store.info().n_images == 6
     no_decoding()
@@ -306,7 +306,7 @@ def test_fingerprints_are_the_same_in_threads(paths):
 
 def test_the_first_unreadable_file_in_order_is_named(paths, folder):
     for number in (2, 4):
-        paths[number].write_bytes(b"not a picture")
+        paths[number].write_bytes(b"not an image")
     with pytest.raises(ImageError, match="row 12"):
         _read(paths, folder, n_threads=2, rows=range(10, 16))
 
@@ -315,3 +315,48 @@ def test_the_first_unreadable_file_in_order_is_named(paths, folder):
 def test_a_number_of_threads_that_is_none_is_refused(n_threads, paths):
     with pytest.raises(ValueError, match=r"n_threads=.*an integer of at least 1"):
         ImageStore().read(paths, n_threads=n_threads)
+
+
+def _aged(files):
+    """Give files times one second apart, the first the oldest."""
+    for age, path in enumerate(reversed(files)):
+        os.utime(path, (time.time() - age, time.time() - age))
+
+
+def test_the_oldest_pixels_are_pruned_whatever_their_options(paths, folder, no_decoding):
+    _read(paths[:3], folder)
+    first = _kept(folder)
+    _read(paths[3:], folder, contrast="stretch")
+    second = [path for path in _kept(folder) if path not in first]
+    _aged(first + second)
+    n_bytes = sum(path.stat().st_size for path in second)
+    assert ImageStore().prune(folder, n_bytes) == n_bytes
+    assert _kept(folder) == sorted(second)
+    no_decoding()
+    _read(paths[3:], folder, contrast="stretch")
+
+
+def test_pruned_pixels_are_decoded_again(paths, folder):
+    store = ImageStore()
+    exact = _read(paths, folder, store)
+    assert store.prune(folder, 0) == 0
+    assert _kept(folder) == []
+    assert _equal(_read(paths, folder, store), exact)
+    assert len(_kept(folder)) == 6
+
+
+def test_pruning_leaves_what_is_not_ours(paths, folder):
+    _read(paths, folder)
+    model = folder / "images" / "model.safetensors"
+    model.write_bytes(b"model")
+    other = _kept(folder)[0].with_name("knee.safetensors")
+    other.write_bytes(b"mine")
+    ImageStore().prune(folder, 0)
+    assert set(_kept(folder)) == {model, other}
+    assert (model.read_bytes(), other.read_bytes()) == (b"model", b"mine")
+
+
+def test_pruning_a_folder_that_is_not_there_is_nothing(folder):
+    assert ImageStore().prune(folder, 0) == 0
+    with pytest.raises(ValueError, match=r"max_bytes=-1 .*an integer of at least 0"):
+        ImageStore().prune(folder, -1)
