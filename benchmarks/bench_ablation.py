@@ -22,7 +22,7 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score, make_scorer, precision_score, recall_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 
-from skosfusion import ABLATION_ROWS, ablation_param_grid, make_fusion_pipeline
+from skosfusion import ABLATIONS, ablation_param_grid, make_fusion_pipeline
 from skosfusion.datasets import make_osteosarcoma_cohort
 
 _SCORING = {
@@ -51,7 +51,7 @@ def main(arguments=None):
     if chosen.child:
         print(json.dumps(_search(**json.loads(chosen.child))))
         return
-    rows = list(ABLATION_ROWS)
+    rows = list(ABLATIONS)
     if chosen.quick:
         chosen.patients, chosen.folds, chosen.epochs, chosen.batch_size = 24, 2, 2, 16
         chosen.image_size, chosen.loop_batches, rows = 64, 1, rows[:2]
@@ -177,10 +177,10 @@ def _search(
         verbose=0,
     )
     clone(pipeline).set_params(classifier__max_epochs=1).fit(cohort.data, cohort.target)
-    grid = ablation_param_grid(ABLATION_ROWS)
+    grid = ablation_param_grid(ABLATIONS)
     search = GridSearchCV(
         pipeline,
-        [point for name, point in zip(ABLATION_ROWS, grid, strict=True) if name in rows],
+        [point for name, point in zip(ABLATIONS, grid, strict=True) if name in rows],
         cv=StratifiedGroupKFold(folds, shuffle=True, random_state=0),
         scoring=_SCORING,
         refit=False,

@@ -55,7 +55,7 @@ def main(arguments=None):
     from _ablation import protocol
     from _interpretability import measures, report
 
-    from skosfusion import compare_explanations
+    from skosfusion import ComparisonDisplay, GradCAM
 
     mpl.use("Agg")
     prepared = protocol.prepare(options)
@@ -65,13 +65,12 @@ def main(arguments=None):
     with joblib.parallel_config(backend=backend):
         results = measures.fit(prepared, options.jobs)
     print("explaining the galleries", flush=True)
-    comparison = compare_explanations(
+    comparison = ComparisonDisplay.from_estimators(
         *results.values(),
         cohort.data,
         cohort.target,
         groups=cohort.groups,
-        layer=options.layer,
-        method=options.method,
+        explainer=GradCAM(None, layer=options.layer, method=options.method),
         boxes=boxes,
         n_images=options.examples,
         names=names,

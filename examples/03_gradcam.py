@@ -16,7 +16,7 @@ train, test = next(splitter.split(cohort.data, cohort.target, cohort.groups))
 pipeline = make_fusion_pipeline(weights=None, frozen_epochs="all", max_epochs=5, random_state=0)
 pipeline.fit(cohort.data.iloc[train], cohort.target[train])
 
-# %% One line: maps in [0, 1], of the size of the picture, for the class of one's choice.
+# %% One line: maps in [0, 1], of the size of the image, for the class of one's choice.
 new = cohort.data.iloc[test]
 heatmaps = GradCAM(pipeline, target=1).transform(new)
 print(heatmaps.shape, heatmaps.dtype, heatmaps.min(), heatmaps.max())
@@ -32,7 +32,7 @@ for method in ("gradcam", "gradcam++", "hirescam", "ablationcam"):
     print(f"{method}: correlation with Grad-CAM {agreement:.2f}")
 print("layer3:", GradCAM(pipeline, target=1, layer="layer3", raw=True).transform(new[:4]).shape)
 
-# %% A picture, with the box of the tumour where one was drawn.
+# %% A figure, with the box of the tumor where one was drawn.
 display = GradCAMDisplay.from_estimator(
     pipeline,
     new[:6],
@@ -42,6 +42,6 @@ display = GradCAMDisplay.from_estimator(
     display_labels=cohort.target_names,
 )
 print(display.frame().to_string())
-picture = Path(tempfile.mkdtemp()) / "heatmaps.png"
-display.plot().figure_.savefig(picture)
-print(f"written: {picture.name}")
+figure = Path(tempfile.mkdtemp()) / "heatmaps.png"
+display.plot().figure_.savefig(figure)
+print(f"written: {figure.name}")

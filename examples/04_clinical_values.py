@@ -24,18 +24,18 @@ pipeline = make_fusion_pipeline(
 pipeline.fit(cohort.data.iloc[train], cohort.target[train])
 new, labels, patients = cohort.data.iloc[test], cohort.target[test], cohort.groups[test]
 
-# %% Derivatives of the logit with respect to each normalised value, row by row.
+# %% Derivatives of the logit with respect to each normalized value, row by row.
 result = clinical_gradients(pipeline, new, target=1)
 print(pd.DataFrame(result.importances, columns=result.feature_names).describe().round(3))
 print(f"ALP : LDH {result.ratios.loc['alp', 'ldh']:.2f} (the paper, on private data: 2.415)")
 
-# %% As a picture.
+# %% As a figure.
 display = ClinicalGradientsDisplay.from_estimator(
     pipeline, new, target=1, display_label="osteosarcoma"
 )
-picture = Path(tempfile.mkdtemp()) / "gradients.png"
-display.plot().figure_.savefig(picture)
-print(f"written: {picture.name}")
+figure = Path(tempfile.mkdtemp()) / "gradients.png"
+display.plot().figure_.savefig(figure)
+print(f"written: {figure.name}")
 
 # %% Accuracy lost when a whole kind of input goes to another patient.
 importance = modality_importance(pipeline, new, labels, groups=patients, random_state=0)

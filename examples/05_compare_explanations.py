@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sklearn.base import clone
 
-from skosfusion import compare_explanations, make_fusion_pipeline
+from skosfusion import ComparisonDisplay, make_fusion_pipeline
 from skosfusion.datasets import make_osteosarcoma_cohort
 
 cohort = make_osteosarcoma_cohort(n_patients=60)
@@ -17,7 +17,7 @@ inputs = ("gender", "age", "alp", "ldh")
 baseline = clone(improved).set_params(**{f"clinical__{name}": "drop" for name in inputs})
 
 # %% Both are fitted on folds that keep patients together, and explain what they have not seen.
-comparison = compare_explanations(
+comparison = ComparisonDisplay.from_estimators(
     baseline,
     improved,
     cohort.data,

@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 # Each public name and the room it lives in. A room is opened when it is first asked for: whoever
 # normalises a table or draws images, in many processes perhaps, need not wait for torch to load.
 _ROOMS = {
-    "ABLATION_ROWS": "model_selection",
+    "ABLATIONS": "model_selection",
     "AblationDisplay": "inspection",
     "AgeScaler": "preprocessing",
     "ClinicalGradientsDisplay": "inspection",
@@ -20,16 +20,15 @@ _ROOMS = {
     "KitRangeScaler": "preprocessing",
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",
-    "boxes_on_heatmaps": "inspection",
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
-    "compare_explanations": "inspection",
     "load_pipeline": "pipeline",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
     "save_pipeline": "pipeline",
+    "scale_boxes": "inspection",
 }
 
 __all__ = sorted(_ROOMS)

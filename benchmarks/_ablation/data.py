@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from tqdm.auto import tqdm
 
-from skosfusion import ABLATION_ROWS, check_leakage, make_clinical_transformer
+from skosfusion import ABLATIONS, check_leakage, make_clinical_transformer
 from skosfusion.datasets import (
     ImageColumn,
     TargetColumn,
@@ -114,8 +114,8 @@ def choose_rows(requested, cohort):
     """Find the rows to run."""
     inputs = [name for name in ("gender", "age") if name in cohort.data] + list(cohort.kits)
     if requested is None:
-        if set(inputs) >= set(ABLATION_ROWS["All"]):
-            return ABLATION_ROWS
+        if set(inputs) >= set(ABLATIONS["All"]):
+            return ABLATIONS
         rows = {"Baseline": ()} | {name.capitalize(): (name,) for name in inputs}
         return rows if len(inputs) < 2 else rows | {"All": tuple(inputs)}
     rows = {}
@@ -123,11 +123,11 @@ def choose_rows(requested, cohort):
         name, separator, text = item.partition("=")
         if separator:
             rows[name] = tuple(part.strip() for part in text.split("+") if part.strip())
-        elif name in ABLATION_ROWS:
-            rows[name] = ABLATION_ROWS[name]
+        elif name in ABLATIONS:
+            rows[name] = ABLATIONS[name]
         else:
             raise SystemExit(
-                f"--rows {item!r} is neither NAME=input+input nor one of {', '.join(ABLATION_ROWS)}"
+                f"--rows {item!r} is neither NAME=input+input nor one of {', '.join(ABLATIONS)}"
             )
         unknown = [used for used in rows[name] if used not in inputs]
         if unknown:
@@ -181,8 +181,8 @@ def find_leaks(options, cohort, folds):
     print(textwrap.indent(found.DESCR, "    "))
     if found.n_leaking_images:
         print(
-            f"WARNING: pictures on both sides of a split: {found.n_leaking_images}; the scores are "
-            "too good. Leave one row of each in the table, or give its rows one patient",
+            f"WARNING: images in both the training and the test set: {found.n_leaking_images}; the "
+            "scores are too good. Leave one row of each in the table, or give its rows one patient",
             flush=True,
         )
     return found

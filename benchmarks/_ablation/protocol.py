@@ -41,8 +41,8 @@ def prepare(options):
     split = f"{options.folds} folds by patient"
     if options.image_wise:
         split = (
-            f"{options.folds} folds by image, LEAKING: {leakage.n_leaking_patients} patients stand "
-            "on both sides of a split, so the scores are too good"
+            f"{options.folds} folds by image, LEAKING: {leakage.n_leaking_patients} patients are "
+            "in both the training and the test set, so the scores are too good"
         )
     print(split, flush=True)
 

@@ -54,16 +54,15 @@ def format_table(table):
 
 def leakage(found):
     """Sum up what a check for leakage found, without the names of patients."""
-    columns = ["picture", "row", "several_names", "several_patients", "several_labels"]
+    columns = ["image_id", "row", "several_names", "several_patients", "several_labels"]
     return {
         "leaks": found.leaks,
         "leaking_patients_by_fold": [
-            int((found.patients_on_both_sides["fold"] == fold).sum())
-            for fold in range(found.n_folds)
+            int((found.patients_in_both["fold"] == fold).sum()) for fold in range(found.n_folds)
         ],
         "leaking_images": found.n_leaking_images,
         "patients_with_two_labels": found.patients_with_two_labels["patient"].nunique(),
-        "repeated_images": found.repeated_images[[*columns, "on_both_sides"]].to_dict("records"),
+        "repeated_images": found.repeated_images[[*columns, "in_both"]].to_dict("records"),
     }
 
 
@@ -87,7 +86,7 @@ def write(folder, table, cv_results, rows, record):
     record = record | {"folds": folds, "versions": versions(), "machine": machine.facts()}
     write_record(record_file, record)
     try:
-        display = AblationDisplay.from_cv_results(cv_results, rows=rows).plot()
+        display = AblationDisplay.from_cv_results(cv_results, ablations=rows).plot()
     except ImportError as error:
         print(f"no bar chart: {error}")
         return [csv, record_file]

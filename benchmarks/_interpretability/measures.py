@@ -10,10 +10,10 @@ from tqdm.auto import tqdm
 from skosfusion import (
     GradCAM,
     ablation_param_grid,
-    boxes_on_heatmaps,
     clinical_gradients,
     localization_scores,
     modality_importance,
+    scale_boxes,
 )
 
 # Leaves the weights as they were drawn: added to them, a step of this size is lost in rounding.
@@ -87,7 +87,7 @@ def _compare(model, cohort, rows, options):
     parts = []
     for part in np.array_split(rows, max(1, -(-len(rows) // _MAPS_AT_A_TIME))):
         table = cohort.data.iloc[part]
-        boxes = boxes_on_heatmaps(model, table, cohort.tumor_boxes[part])
+        boxes = scale_boxes(model, table, cohort.tumor_boxes[part])
         scores = localization_scores(explain.transform(table), boxes)
         parts.append(pd.DataFrame(dict(scores), index=part))
     return pd.concat(parts)

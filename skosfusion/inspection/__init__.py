@@ -2,9 +2,8 @@
 
 from .._utils.naming import publish
 from ._clinical_gradients import clinical_gradients
-from ._comparison import compare_explanations
 from ._gradcam import GradCAM
-from ._localization import boxes_on_heatmaps, localization_scores
+from ._localization import localization_scores, scale_boxes
 from ._modality_importance import modality_importance
 from ._plot._ablation import AblationDisplay
 from ._plot._comparison_display import ComparisonDisplay
@@ -17,11 +16,10 @@ __all__ = [
     "ComparisonDisplay",
     "GradCAM",
     "GradCAMDisplay",
-    "boxes_on_heatmaps",
     "clinical_gradients",
-    "compare_explanations",
     "localization_scores",
     "modality_importance",
+    "scale_boxes",
 ]
 
 publish(__name__, __all__)

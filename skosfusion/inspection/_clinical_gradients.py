@@ -16,7 +16,7 @@ from ._fitted import target_codes, unwrap
 def clinical_gradients(estimator, X, *, target=None):
     """Differentiate the score of a class with respect to each clinical value, row by row.
 
-    The values are those that the network reads: normalised. A gradient of 0.5 for ALP says that,
+    The values are those that the network reads: normalized. A gradient of 0.5 for ALP says that,
     at this row's image and values, the logit of the class grows by 0.5 for each width of the kit's
     normal range. Gender's unit is the step from male to female, that of age 100 years.
 

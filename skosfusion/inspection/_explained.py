@@ -14,22 +14,9 @@ _MAX_ABLATED_IMAGES = 16
 
 
 def copied_network(network, encoder=None):
-    """Copy a network for looking into it.
-
-    Parameters
-    ----------
-    network : FusionNetwork
-        The network; it is only read.
-    encoder : torch.nn.Module or None, default=None
-        Encoder of the copy, in the place of the network's own, and not copied. Not used
-        where the network is of a user's class: nothing is known of it, and all of it is copied.
-
-    Returns
-    -------
-    FusionNetwork
-        The copy, in evaluation mode and without parameters to train.
-    """
+    """Copy a network, in evaluation mode; `encoder` stands for the copy's own where it can."""
     is_plain = type(network) is FusionNetwork and network.encoder is not None
+    # Nothing is known of a user's class, so all of it is copied.
     known = {id(network.encoder): encoder} if is_plain and encoder is not None else {}
     return copy.deepcopy(network, known).eval().requires_grad_(False)
 
@@ -39,13 +26,6 @@ class ExplainedNetwork:
 
     The network itself is only read: its mode, gradients, hooks and weights are those of before
     whatever happens here. Nothing but what follows the layer is differentiated.
-
-    Parameters
-    ----------
-    network : FusionNetwork
-        The fitted network.
-    feature_map : FeatureMap
-        The layer, see `skosfusion.inspection._layers.find_feature_map`.
     """
 
     def __init__(self, network, feature_map):
@@ -53,7 +33,7 @@ class ExplainedNetwork:
         # What a user's class does is not known well enough for short cuts.
         self._is_known = type(network) is FusionNetwork and is_torchvision_model(network.encoder)
         encoder = None
-        # Folding changes what a convolution before batch normalisation puts out, and nothing else.
+        # Folding changes what a convolution before batch normalization puts out, and nothing else.
         if self._is_known and not isinstance(layer, nn.Conv2d):
             encoder = folded_encoder(network.encoder, network.encoder_dtype)
         self._network = copied_network(network, encoder)
@@ -84,22 +64,7 @@ class ExplainedNetwork:
             self._on_output = None
 
     def activations_and_gradients(self, inputs, codes):
-        """Compute the layer's output, and the gradient of each sample's score with respect to it.
-
-        Parameters
-        ----------
-        inputs : dict of str to Tensor
-            Arguments of the network.
-        codes : Tensor of shape (n_samples,) or None
-            Class of each sample, int64; None for the predicted one.
-
-        Returns
-        -------
-        activations : Tensor of shape (n_samples, n_channels, height, width)
-            The output, float32.
-        gradients : Tensor of shape (n_samples, n_channels, height, width)
-            Derivative of the class's logit, float32.
-        """
+        """Return the layer's output, and there the gradient of each score (no codes: predicted)."""
         leaves = []
 
         def begin_graph(output):
@@ -126,24 +91,8 @@ class ExplainedNetwork:
         return self._as_maps(leaves[-1].detach()), self._as_maps(gradients)
 
     def activations_and_score_drops(self, inputs, codes, n_samples):
-        """Compute the layer's output, and how much a score falls without each of its channels.
-
-        Parameters
-        ----------
-        inputs : dict of str to Tensor
-            Arguments of the network.
-        codes : Tensor of shape (n_samples,) or None
-            Class of each sample, int64; None for the predicted one.
-        n_samples : int
-            Samples to explain; the rest is padding.
-
-        Returns
-        -------
-        activations : Tensor of shape (n_samples, n_channels, height, width)
-            The output, float32.
-        drops : Tensor of shape (n_samples, n_channels)
-            Logit less the logit with the channel at zero, float32.
-        """
+        """Return the layer's output, and how much each score falls without each of its channels."""
+        # Rows from `n_samples` on are padding.
         outputs = []
 
         def record(output):
@@ -198,10 +147,8 @@ class ExplainedNetwork:
         return self._forward(inputs, leave_out)
 
     def _goes_on_with_more_rows(self, inputs, n_channels):
-        """Try whether one image may become many at the layer, so that it is encoded once.
-
-        Not where the layer's output is later joined to another one along the channels.
-        """
+        """Return whether one image may become many at the layer, so that it is encoded once."""
+        # It may not where the output is later joined to another one along the channels.
         if self._broadcasts is None:
             self._broadcasts = True
             kept = torch.ones(2, n_channels, dtype=torch.bool, device=inputs["clinical"].device)

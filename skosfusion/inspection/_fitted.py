@@ -23,22 +23,30 @@ class FittedFusion(NamedTuple):
         return X if self.steps is None else self.steps.transform(X)
 
     @property
+    def image_column(self):
+        """Name of the column with the image paths, None without images."""
+        return self.classifier.fitted_params_["image_column"]
+
+    @property
+    def image_size(self):
+        """Height and width of the images that the network sees."""
+        return self.classifier.fitted_params_["image_size"]
+
+    @property
+    def image_options(self):
+        """How images are read, beside their size."""
+        return self.classifier.fitted_params_["image_options"] or {}
+
+    @property
     def clinical_names(self):
         """Names of the clinical columns that the classifier reads, in order."""
-        classifier = self.classifier
-        names = getattr(classifier, "feature_names_in_", None)
+        names = getattr(self.classifier, "feature_names_in_", None)
         if names is None:
-            return [f"x{i}" for i in range(classifier.n_features_in_)]
-        return [name for name in names if name != classifier.image_column]
+            return [f"x{i}" for i in range(self.classifier.n_features_in_)]
+        return [name for name in names if name != self.image_column]
 
     def input_columns(self):
-        """Map each clinical input in use to the transformer and the columns that make it.
-
-        Returns
-        -------
-        dict of str to tuple of (transformer, list of str) or None
-            None where no ColumnTransformer before the classifier tells.
-        """
+        """Map each clinical input in use to its transformer and columns, None if not known."""
         first = None if self.steps is None else self.steps[0]
         if not isinstance(first, ColumnTransformer):
             return None
@@ -49,7 +57,7 @@ class FittedFusion(NamedTuple):
         for name, transformer, columns in first.transformers_:
             if isinstance(transformer, str) and transformer == "drop":
                 continue
-            used = [c for c in _named(columns, names) if c != self.classifier.image_column]
+            used = [c for c in _named(columns, names) if c != self.image_column]
             if used:
                 inputs[name] = transformer, used
         return inputs
@@ -70,54 +78,20 @@ def _named(columns, names):
 
 
 def is_made_by(transformer, *kinds):
-    """Tell whether an input's transformer, or a step of it, is one of these classes."""
+    """Return whether an input's transformer, or a step of it, is one of these classes."""
     steps = [step for _, step in getattr(transformer, "steps", [(None, transformer)])]
     return any(isinstance(step, kinds) for step in steps)
 
 
 def unwrap(estimator):
-    """Find the fitted classifier in what a user passes.
-
-    Parameters
-    ----------
-    estimator : FusionClassifier or Pipeline
-        Fitted; a Pipeline ends in a FusionClassifier.
-
-    Returns
-    -------
-    FittedFusion
-        The classifier, and the steps before it.
-
-    Raises
-    ------
-    TypeError
-        For another kind of estimator.
-    NotFittedError
-        If it is not fitted.
-    """
+    """Find the fitted classifier in what a user passes; NotFittedError where it is not fitted."""
     fusion = find_classifier(estimator)
     check_is_fitted(fusion.classifier)
     return fusion
 
 
 def find_classifier(estimator):
-    """Find the classifier in what a user passes, fitted or not.
-
-    Parameters
-    ----------
-    estimator : FusionClassifier or Pipeline
-        A Pipeline ends in a FusionClassifier; FrozenEstimator is looked through.
-
-    Returns
-    -------
-    FittedFusion
-        The classifier, and the steps before it.
-
-    Raises
-    ------
-    TypeError
-        For another kind of estimator.
-    """
+    """Find the classifier in what a user passes, fitted or not; TypeError where there is none."""
     inner, steps = _thawed(estimator), None
     if isinstance(inner, Pipeline) and inner.steps:
         steps = inner[:-1] if len(inner.steps) > 1 else None
@@ -125,8 +99,8 @@ def find_classifier(estimator):
     if not isinstance(inner, FusionClassifier):
         raise TypeError(
             f"estimator is a {type(estimator).__name__}; allowed: a fitted FusionClassifier, or a "
-            "Pipeline that ends in one. Of a search pass search.best_estimator_, of a "
-            "cross-validation one of its estimators"
+            "Pipeline that ends in one. For a search, pass search.best_estimator_; for a "
+            "cross-validation, pass one of its estimators"
         )
     return FittedFusion(inner, steps)
 
@@ -138,27 +112,9 @@ def _thawed(estimator):
 
 
 def unwrap_with_image(estimator):
-    """Find the fitted classifier, and refuse one that reads no image.
-
-    Parameters
-    ----------
-    estimator : FusionClassifier or Pipeline
-        As in `unwrap`.
-
-    Returns
-    -------
-    FittedFusion
-        The classifier, and the steps before it.
-
-    Raises
-    ------
-    TypeError, NotFittedError
-        As `unwrap` does.
-    ValueError
-        If the model has no image branch.
-    """
+    """Find the fitted classifier, and refuse one that reads no image."""
     fitted = unwrap(estimator)
-    if fitted.classifier.image_column is None:
+    if fitted.image_column is None:
         raise ValueError(
             "the model has no image branch (image_column=None), so there is no heatmap of it; "
             "clinical_gradients explains clinical inputs"
@@ -167,30 +123,7 @@ def unwrap_with_image(estimator):
 
 
 def target_codes(target, classes, n_samples, *, name="target"):
-    """Turn the parameter `target` into a position among the classes for each row.
-
-    Parameters
-    ----------
-    target : label, "predicted", array-like of shape (n_samples,) or None
-        The class to explain; ``"predicted"``, unless a class is called so, and None stand for the
-        predicted one.
-    classes : ndarray of shape (n_classes,)
-        The labels.
-    n_samples : int
-        Number of rows.
-    name : str, default="target"
-        What the labels are called in errors.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,) or None
-        Positions, int64; None for the predicted class.
-
-    Raises
-    ------
-    ValueError
-        For an unknown label, or another number of labels than rows.
-    """
+    """Turn `target` into a position among the classes for each row; None for the predicted one."""
     codes = {label: code for code, label in enumerate(classes.tolist())}
     if target is None or (isinstance(target, str) and target == "predicted" not in codes):
         return None
@@ -208,25 +141,7 @@ def target_codes(target, classes, n_samples, *, name="target"):
 
 
 def label_names(display_labels, classes):
-    """Check what to call the classes.
-
-    Parameters
-    ----------
-    display_labels : list of str or None
-        Names in the order of `classes`; None takes these.
-    classes : ndarray of shape (n_classes,)
-        The labels.
-
-    Returns
-    -------
-    ndarray of shape (n_classes,), dtype object
-        The names.
-
-    Raises
-    ------
-    ValueError
-        If it is no list of as many names.
-    """
+    """Return what to call the classes: `display_labels`, in their order, or themselves."""
     if display_labels is None:
         return classes.astype(object)
     names = np.asarray(display_labels, dtype=object)

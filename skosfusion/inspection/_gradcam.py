@@ -1,4 +1,4 @@
-"""Heatmaps of what in an image speaks for a class."""
+"""Heatmaps of where an image holds evidence for a class."""
 
 import contextlib
 
@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import _num_samples
 from torch.nn import functional
 
+from .._utils.validation import check_choice
 from ._explained import ExplainedNetwork
 from ._fitted import target_codes, unwrap_with_image
 from ._layers import find_feature_map
@@ -44,24 +45,12 @@ _METHODS = *_FROM_GRADIENTS, "ablationcam"
 
 
 def check_method(method):
-    """Refuse a method that there is not.
-
-    Parameters
-    ----------
-    method : str
-        The parameter of `GradCAM`.
-
-    Raises
-    ------
-    ValueError
-        With the methods there are.
-    """
-    if not isinstance(method, str) or method not in _METHODS:
-        raise ValueError(f"method={method!r} is unknown; allowed: {', '.join(_METHODS)}")
+    """Refuse a method that there is not."""
+    check_choice("method", method, _METHODS)
 
 
 class GradCAM(TransformerMixin, BaseEstimator):
-    """Heatmaps of what in each image speaks for a class, by Grad-CAM [1]_ and its kin.
+    """Heatmaps of where each image holds evidence for a class, by Grad-CAM [1]_ and its kin.
 
     A transformer over a model that is fitted already. The last feature map of the encoder is
     weighted by what each of its channels does for the score (logit) of the class, with the sample's
@@ -111,12 +100,12 @@ class GradCAM(TransformerMixin, BaseEstimator):
     -----
     Maps are scaled for each image alone: negative sums become 0, the map is enlarged (bilinear),
     its smallest value becomes 0 and its largest 1. A map says *where*, not how sure the model is,
-    and values of two images do not compare; `raw` values do. Where nothing speaks for the class,
-    or all places do alike, the map is 0 everywhere.
+    and values of two images do not compare; `raw` values do. Where no place holds evidence for the
+    class, or all hold the same, the map is 0 everywhere.
 
     Images are encoded 16 at a time (128 on an accelerator), the encoder as in prediction: batch
-    normalisation folded (but for single convolutions as `layer`), bf16 where the classifier uses
-    it, pictures taken from where they are kept. What follows the layer is differentiated, nothing
+    normalization folded (but for single convolutions as `layer`), bf16 where the classifier uses
+    it, images taken from where they are kept. What follows the layer is differentiated, nothing
     before it.
 
     Departures: Grad-CAM++ is computed without the small constants that implementations add to its
@@ -182,7 +171,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
     def _check(self):
         check_method(self.method)
         fitted = unwrap_with_image(self.estimator)
-        network, size = fitted.classifier.module_, fitted.classifier.image_size
+        network, size = fitted.classifier.module_, fitted.image_size
         feature_map = find_feature_map(network.encoder, size, self.layer)
         if np.ndim(self.target) == 0:
             target_codes(self.target, fitted.classifier.classes_, 0)
@@ -291,7 +280,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
 
 
 def _scaled(maps, size):
-    """Keep what speaks for the class, enlarge it, and scale each map to [0, 1]."""
+    """Keep the evidence for the class, enlarge it, and scale each map to [0, 1]."""
     maps = functional.interpolate(
         maps.clamp(min=0)[:, None], size=(size, size), mode="bilinear", align_corners=False
     )[:, 0]

@@ -1,13 +1,13 @@
 """The layers of an encoder that a heatmap can be made of."""
 
 import copy
-import difflib
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torchvision.models import SwinTransformer
 
+from .._utils.validation import did_you_mean
 from ..network import is_torchvision_model
 
 # What only passes on, or pools, what another layer has made.
@@ -36,28 +36,7 @@ class FeatureMap(NamedTuple):
 
 
 def find_feature_map(encoder, image_size, name=None):
-    """Find a layer by name, or the one that makes the encoder's last feature map.
-
-    Parameters
-    ----------
-    encoder : torch.nn.Module
-        The encoder; it is not touched.
-    image_size : int
-        Height and width of the images in pixels.
-    name : str or None, default=None
-        Name of the layer, as ``encoder.named_modules()`` has it, such as ``"layer4"``; None for the
-        last feature map.
-
-    Returns
-    -------
-    FeatureMap
-        The layer.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer, or its output has no spatial extent.
-    """
+    """Find a layer by name, or the one that makes the encoder's last feature map."""
     if is_torchvision_model(encoder):
         key = str(encoder), image_size
         shapes = _KNOWN_SHAPES.get(key)
@@ -82,9 +61,8 @@ def find_feature_map(encoder, image_size, name=None):
         elif isinstance(name, str) and name in known:
             problem = "gives no tensor, or does not run when the encoder predicts"
         else:
-            nearest = difflib.get_close_matches(str(name), maps, n=1)
-            problem = "is not a layer of the encoder"
-            problem += f"; did you mean {nearest[0]!r}?" if nearest else ""
+            nearest = did_you_mean(name, maps)
+            problem = "is not a layer of the encoder" + (f"; {nearest}" if nearest else "")
         raise ValueError(f"layer={name!r} {problem}. Layers with a feature map: {', '.join(maps)}")
     shape = shapes[name][1]
     is_ambiguous = shape[1] == shape[2] == shape[3]

@@ -27,7 +27,7 @@ def localization_scores(heatmaps, boxes):
             1.0 where the heatmap's largest value lies inside the box, else 0.0 [2]_; where several
             places share it, the share of them that does.
         chance : ndarray of shape (n_samples,)
-            Share of the picture that the box covers: what a heatmap would reach that knows nothing.
+            Share of the image that the box covers: what a heatmap would reach that knows nothing.
         is_flat : ndarray of shape (n_samples,), bool
             Whether the heatmap has one value everywhere. It points nowhere, and counts as chance.
 
@@ -89,7 +89,7 @@ def _cover(box, shape, row):
     if not is_inside:
         raise ValueError(
             f"box {row} is {box.tolist()} (left, top, right, bottom); it must have an area and lie "
-            f"within the heatmap of {height} x {width} (height x width). boxes_on_heatmaps turns "
+            f"within the heatmap of {height} x {width} (height x width). scale_boxes turns "
             "pixels of the file into those of the heatmap"
         )
     rows, columns = np.arange(height), np.arange(width)
@@ -101,7 +101,7 @@ def _cover(box, shape, row):
     return cover
 
 
-def boxes_on_heatmaps(estimator, X, boxes):
+def scale_boxes(estimator, X, boxes):
     """Turn boxes in pixels of the image files into pixels of the heatmaps.
 
     Parameters
@@ -129,26 +129,25 @@ def boxes_on_heatmaps(estimator, X, boxes):
     Examples
     --------
     >>> import tempfile
-    >>> from skosfusion import boxes_on_heatmaps, make_fusion_pipeline
+    >>> from skosfusion import scale_boxes, make_fusion_pipeline
     >>> from skosfusion.datasets import make_osteosarcoma_cohort
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     cohort = make_osteosarcoma_cohort(n_patients=4, image_size=64, data_home=folder)
     ...     pipeline = make_fusion_pipeline(
     ...         weights=None, image_size=32, max_epochs=1, frozen_epochs="all", random_state=0
     ...     ).fit(cohort.data, cohort.target)
-    ...     boxes = boxes_on_heatmaps(pipeline, cohort.data, cohort.tumor_boxes)
+    ...     boxes = scale_boxes(pipeline, cohort.data, cohort.tumor_boxes)
     >>> bool((2 * boxes == cohort.tumor_boxes)[cohort.target == 1].all())
     True
     """
     fitted = unwrap_with_image(estimator)
-    classifier = fitted.classifier
-    paths = fitted.transform(X)[classifier.image_column].tolist()
+    size, options = fitted.image_size, fitted.image_options
+    paths = fitted.transform(X)[fitted.image_column].tolist()
     boxes = np.array(boxes, float)
     if boxes.shape != (len(paths), 4):
         raise ValueError(
             f"boxes has shape {boxes.shape}; with {len(paths)} rows it must be ({len(paths)}, 4)"
         )
-    options = classifier.image_options or {}
     crop = options.get("crop_box")
     for row, path in enumerate(paths):
         if np.isnan(boxes[row]).any():
@@ -158,10 +157,10 @@ def boxes_on_heatmaps(estimator, X, boxes):
             raise ValueError(f"box {row} is {boxes[row].tolist()}; right > left and bottom > top")
         if crop is None:
             corner = 0, 0
-            size = open_image(path, row=row, frame=options.get("frame")).size
+            shape = open_image(path, row=row, frame=options.get("frame")).size
         else:
-            corner, size = crop[:2], (crop[2] - crop[0], crop[3] - crop[1])
-        scale = classifier.image_size / np.array([*size, *size])
-        box = np.clip((boxes[row] - [*corner, *corner]) * scale, 0, classifier.image_size)
+            corner, shape = crop[:2], (crop[2] - crop[0], crop[3] - crop[1])
+        scale = size / np.array([*shape, *shape])
+        box = np.clip((boxes[row] - [*corner, *corner]) * scale, 0, size)
         boxes[row] = box if (box[:2] < box[2:]).all() else np.nan
     return boxes

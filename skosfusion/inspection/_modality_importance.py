@@ -5,6 +5,7 @@ import pandas as pd
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_consistent_length, check_random_state
 
+from .._utils.validation import check_integer, did_you_mean
 from ..model_selection import patients_of
 from ..preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
 from ._fitted import is_made_by, unwrap
@@ -33,7 +34,7 @@ def modality_importance(
     estimator : FusionClassifier or Pipeline
         Fitted; a Pipeline ends in a FusionClassifier.
     X : DataFrame of shape (n_samples, n_features)
-        Rows that the estimator was not trained on; their own would measure what it memorised.
+        Rows that the estimator was not trained on; their own would measure what it memorized.
     y : array-like of shape (n_samples,)
         Labels.
     groups : array-like of shape (n_samples,) or None, default=None
@@ -69,7 +70,8 @@ def modality_importance(
     NotFittedError
         If `estimator` is not fitted.
     TypeError
-        If it is neither a FusionClassifier nor a Pipeline that ends in one, or `X` no DataFrame.
+        If it is neither a FusionClassifier nor a Pipeline that ends in one, or `X` is not a
+        DataFrame.
     ValueError
         For an unknown column, fewer than two patients, or a wrong `n_repeats`.
 
@@ -105,8 +107,7 @@ def modality_importance(
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"X is a {type(X).__name__}; it must be a pandas DataFrame, with names")
     check_consistent_length(X, y, groups)
-    if isinstance(n_repeats, bool) or not isinstance(n_repeats, int | np.integer) or n_repeats < 1:
-        raise ValueError(f"n_repeats={n_repeats!r} is not allowed; allowed: an integer from 1 on")
+    check_integer("n_repeats", n_repeats, minimum=1)
     modalities = _default_modalities(fitted, X) if modalities is None else dict(modalities)
     _check_columns(modalities, X)
     modalities = {name: list(columns) for name, columns in modalities.items()}
@@ -133,7 +134,7 @@ def modality_importance(
 
 
 def _default_modalities(fitted, X):
-    image = fitted.classifier.image_column
+    image = fitted.image_column
     modalities = {} if image is None else {"image": [image]}
     inputs = fitted.input_columns()
     if inputs is None:
@@ -146,7 +147,7 @@ def _default_modalities(fitted, X):
 
 
 def _modality_of(transformer):
-    """Tell a laboratory value from gender and age by what normalises it."""
+    """Name the kind of a clinical input by what normalizes it."""
     if is_made_by(transformer, KitRangeScaler):
         return "laboratory"
     if is_made_by(transformer, GenderEncoder, AgeScaler):
@@ -162,7 +163,8 @@ def _check_columns(modalities, X):
         if unknown:
             raise ValueError(
                 f"modalities[{name!r}] names {unknown[0]!r}, which is not a column of X; its "
-                f"columns are {', '.join(map(repr, X.columns))}"
+                f"columns are {', '.join(map(repr, X.columns))}; "
+                f"{did_you_mean(unknown[0], X.columns)}".rstrip("; ")
             )
 
 

@@ -7,26 +7,11 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_validate
 
-from ..model_selection import on_both_sides, row_numbers, split_rows
+from ..model_selection import in_both_sets, row_numbers, split_rows
 
 
 class OutOfFold:
-    """For each row the model of the fold in which it was held out.
-
-    Parameters
-    ----------
-    estimators : list of estimator
-        Fitted, one a fold.
-    indices : dict of str to list of ndarray
-        ``"train"`` and ``"test"``, row numbers of each fold.
-    n_samples : int
-        Number of rows.
-
-    Attributes
-    ----------
-    fold : ndarray of shape (n_samples,)
-        Fold in which each row was held out, the first one if there are several; -1 for none.
-    """
+    """For each row the model of the first fold in which it was held out; `fold` is -1 for none."""
 
     def __init__(self, estimators, indices, n_samples):
         self.estimators = estimators
@@ -40,7 +25,7 @@ class OutOfFold:
             if len(shared):
                 raise ValueError(
                     f"row {shared[0]} is both trained on and held out in fold {number}; a model "
-                    "explains nothing about rows that it has memorised"
+                    "explains nothing about rows that it has memorized"
                 )
             free = test[self.fold[test] == -1]
             self.fold[free] = number
@@ -51,40 +36,14 @@ class OutOfFold:
         return list(zip(self.indices["train"], self.indices["test"], strict=True))
 
     def by_fold(self, rows):
-        """Yield each fold's model with those of the rows that it may explain.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Row numbers.
-
-        Yields
-        ------
-        estimator : estimator
-            The fold's model.
-        places : ndarray of int
-            Positions in `rows`.
-        """
+        """Yield each fold's model with the positions in `rows` of those that it may explain."""
         for number, estimator in enumerate(self.estimators):
             places = np.flatnonzero(self.fold[rows] == number)
             if len(places):
                 yield estimator, places
 
     def predict_proba(self, X, classes):
-        """Predict each row by the model that has not seen it.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_features)
-            All rows.
-        classes : ndarray of shape (n_classes,)
-            Labels that each model must know.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities; NaN where a row was never held out.
-        """
+        """Predict each row by the model that has not seen it; NaN where there is none."""
         probabilities = np.full((len(X), len(classes)), np.nan)
         for estimator, rows in self.by_fold(np.arange(len(X))):
             if not np.array_equal(estimator.classes_, classes):
@@ -96,40 +55,30 @@ class OutOfFold:
         return probabilities
 
     def count_leaking(self, patients):
-        """Count the patients who stand on both sides of a split.
-
-        Parameters
-        ----------
-        patients : ndarray of shape (n_samples,)
-            Patient of each row.
-
-        Returns
-        -------
-        int
-            Number of patients.
-        """
-        return on_both_sides(pd.factorize(patients)[0], self.folds)["code"].nunique()
+        """Count the patients who are in both the training and the test set of a fold."""
+        return in_both_sets(pd.factorize(patients)[0], self.folds)["code"].nunique()
 
 
-def make_folds(cv, X, y, patients):
-    """Split the rows; by default in five folds that keep patients together.
+def fit_both(models, X, y, patients, *, cv, params):
+    """Fit two models on the same folds, or take what ``cross_validate`` fitted."""
+    fitted = [_from_results(model, X) if isinstance(model, Mapping) else None for model in models]
+    given = next((model for model in fitted if model is not None), None)
+    # Only models of the same folds can be compared.
+    folds = _make_folds(cv, X, y, patients) if given is None else given.folds
+    first, second = (
+        done or _from_results(_cross_validate(model, X, y, folds, params), X)
+        for done, model in zip(fitted, models, strict=True)
+    )
+    if not np.array_equal(first.fold, second.fold):
+        raise ValueError(
+            "the two cross-validations held out other rows in their folds, so that their models "
+            "have not learned from the same rows; use the same cv for both"
+        )
+    return first, second
 
-    Parameters
-    ----------
-    cv : int, splitter, iterable or None
-        As in scikit-learn, but that a number of folds keeps patients together.
-    X : DataFrame of shape (n_samples, n_features)
-        The table.
-    y : ndarray of shape (n_samples,)
-        Labels.
-    patients : ndarray of shape (n_samples,)
-        Patient of each row.
 
-    Returns
-    -------
-    list of tuple of ndarray
-        Training and test rows.
-    """
+def _make_folds(cv, X, y, patients):
+    """Split the rows; a number of folds, and None for 5, keeps patients together."""
     if cv is None or isinstance(cv, Integral):
         n_folds = 5 if cv is None else cv
         is_grouped = len(set(patients)) < len(patients)
@@ -138,42 +87,27 @@ def make_folds(cv, X, y, patients):
     return split_rows(cv, X, y, patients)
 
 
-def fit_out_of_fold(model, X, y, folds, *, params, n_jobs):
-    """Fit a copy of an estimator on each fold, or take those that ``cross_validate`` fitted.
+def _cross_validate(model, X, y, folds, params):
+    return cross_validate(
+        model, X, y, cv=folds, params=params, scoring=_no_score,
+        return_estimator=True, return_indices=True, error_score="raise",
+    )  # fmt: skip
 
-    Parameters
-    ----------
-    model : estimator or dict
-        An estimator, or what ``cross_validate(..., return_estimator=True, return_indices=True)``
-        returned for these rows.
-    X : DataFrame of shape (n_samples, n_features)
-        The table.
-    y : ndarray of shape (n_samples,)
-        Labels.
-    folds : list of tuple of ndarray or None
-        Training and test rows; not used for a dict.
-    params : dict or None
-        Further arguments of ``fit``.
-    n_jobs : int or None
-        Fits at a time.
 
-    Returns
-    -------
-    OutOfFold
-        The models.
-    """
-    if not isinstance(model, Mapping):
-        model = cross_validate(
-            model, X, y, cv=folds, params=params, n_jobs=n_jobs, scoring=_no_score,
-            return_estimator=True, return_indices=True, error_score="raise",
-        )  # fmt: skip
-    missing = {"estimator", "indices"} - set(model)
+def _no_score(estimator, X, y):
+    """Score nothing: predictions are made later, once."""
+    return 0.0
+
+
+def _from_results(results, X):
+    """Take the models that ``cross_validate`` fitted on these rows."""
+    missing = {"estimator", "indices"} - set(results)
     if missing:
         raise ValueError(
             f"the results of the cross-validation lack {' and '.join(sorted(missing))}; call "
             "cross_validate with return_estimator=True and return_indices=True"
         )
-    estimators, indices = list(model["estimator"]), model["indices"]
+    estimators, indices = list(results["estimator"]), results["indices"]
     if not estimators or {len(indices[part]) for part in ("train", "test")} != {len(estimators)}:
         raise ValueError(
             f"the results of the cross-validation hold {len(estimators)} estimators; they must "
@@ -186,8 +120,3 @@ def fit_out_of_fold(model, X, y, folds, *, params, n_jobs):
             f"the cross-validation was not made on these {len(X)} rows ({error}); pass the X that "
             "it was given"
         ) from error
-
-
-def _no_score(estimator, X, y):
-    """Score nothing: predictions are made later, once."""
-    return 0.0

@@ -1,10 +1,10 @@
 """Splits that do not leak, and the paper's ablation as plain model selection."""
 
 from .._utils.naming import publish
-from ._ablation import ABLATION_ROWS, ablation_param_grid, ablation_table
-from ._folds import on_both_sides, patients_of, row_numbers, split_rows
+from ._ablation import ABLATIONS, ablation_param_grid, ablation_table
+from ._folds import in_both_sets, patients_of, row_numbers, split_rows
 from ._leakage import check_leakage
 
-__all__ = ["ABLATION_ROWS", "ablation_param_grid", "ablation_table", "check_leakage"]
+__all__ = ["ABLATIONS", "ablation_param_grid", "ablation_table", "check_leakage"]
 
 publish(__name__, __all__)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-#: The eight rows of the paper's Table 1: row name to the clinical inputs beside the image.
-ABLATION_ROWS = {
+#: The eight ablations of the paper's Table 1: name to the clinical inputs beside the image.
+ABLATIONS = {
     "Baseline": (),
     "Gender": ("gender",),
     "Age": ("age",),
@@ -17,31 +17,31 @@ ABLATION_ROWS = {
 }
 
 
-def ablation_param_grid(rows=None, *, step="clinical", inputs=None):
+def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
     """Write an ablation as a parameter grid for ``GridSearchCV``.
 
-    Each row becomes one grid point that sets the inputs it does without to
+    Each ablation becomes one grid point that sets the inputs it does without to
     "drop", which is how a ColumnTransformer switches a column off.
 
     Parameters
     ----------
-    rows : dict of str to tuple of str or None, default=None
-        Row name to the clinical inputs that it uses; None takes `ABLATION_ROWS`.
+    ablations : dict of str to tuple of str or None, default=None
+        Name to the clinical inputs that it uses; None takes `ABLATIONS`.
     step : str or None, default="clinical"
         Name of the ColumnTransformer in the pipeline; None if it is searched itself.
     inputs : list of str or None, default=None
-        All clinical inputs of the transformer; None takes those that `rows` name. An
-        input that is in neither stays on in every row.
+        All clinical inputs of the transformer; None takes those that `ablations`
+        name. An input that is in neither stays on in every one.
 
     Returns
     -------
     list of dict
-        One grid a row, in the order of `rows`.
+        One grid an ablation, in their order.
 
     Raises
     ------
     ValueError
-        If `rows` is empty, or two rows use the same inputs.
+        If `ablations` is empty, or two of them use the same inputs.
 
     References
     ----------
@@ -54,31 +54,31 @@ def ablation_param_grid(rows=None, *, step="clinical", inputs=None):
     >>> ablation_param_grid({"Image": (), "Age": ("age",)})
     [{'clinical__age': ['drop']}, {}]
     """
-    rows = _check_rows(rows)
+    ablations = _check_ablations(ablations)
     prefix = "" if step is None else f"{step}__"
-    inputs = list(dict.fromkeys([*_all_inputs(rows), *(inputs or ())]))
+    inputs = list(dict.fromkeys([*_all_inputs(ablations), *(inputs or ())]))
     return [
         {f"{prefix}{name}": ["drop"] for name in inputs if name not in used}
-        for used in rows.values()
+        for used in ablations.values()
     ]
 
 
-def ablation_table(search, rows=None, *, step="clinical"):
-    """Arrange a searched ablation as a table, one line a row of the paper's Table 1.
+def ablation_table(search, ablations=None, *, step="clinical"):
+    """Arrange a searched ablation as a table, one row an ablation, as the paper's Table 1.
 
     Parameters
     ----------
     search : GridSearchCV or dict
         A fitted search over `ablation_param_grid`, or its ``cv_results_``.
-    rows : dict of str to tuple of str or None, default=None
-        The rows that were searched; None takes `ABLATION_ROWS`.
+    ablations : dict of str to tuple of str or None, default=None
+        Those that were searched; None takes `ABLATIONS`.
     step : str or None, default="clinical"
         As in `ablation_param_grid`.
 
     Returns
     -------
     DataFrame
-        Indexed by row name ("row"), in the order searched. Column "inputs" lists the
+        Indexed by their names ("row"), in the order searched. Column "inputs" lists the
         clinical inputs beside the image; for each metric, a column of its mean
         over the folds and, with the ending "_std", of its standard deviation
         (population formula, as in ``cv_results_``).
@@ -86,7 +86,7 @@ def ablation_table(search, rows=None, *, step="clinical"):
     Raises
     ------
     ValueError
-        If a grid point is none of the `rows`, or two are the same one.
+        If a grid point is none of the `ablations`, or two are the same one.
 
     Examples
     --------
@@ -100,25 +100,26 @@ def ablation_table(search, rows=None, *, step="clinical"):
     >>> table["inputs"].tolist(), table["accuracy"].tolist()
     (['none', 'age'], [0.9, 0.95])
     """
-    rows = _check_rows(rows)
+    ablations = _check_ablations(ablations)
     results = search if isinstance(search, Mapping) else search.cv_results_
     prefix = "" if step is None else f"{step}__"
-    inputs = _all_inputs(rows)
-    names = {frozenset(used): name for name, used in rows.items()}
+    inputs = _all_inputs(ablations)
+    names = {frozenset(used): name for name, used in ablations.items()}
     lines = []
     for params in results["params"]:
         used = [name for name in inputs if not _is_drop(params.get(f"{prefix}{name}"))]
         if frozenset(used) not in names:
             raise ValueError(
-                f"the search holds a grid point with the inputs {used}, which is none of the rows "
-                f"{dict(rows)}; pass the rows that ablation_param_grid was given"
+                f"the search holds a grid point with the inputs {used}, which is none of the "
+                f"ablations {dict(ablations)}; pass those that ablation_param_grid was given"
             )
         name = names[frozenset(used)]
         if any(line["row"] == name for line in lines):
             raise ValueError(
-                f"the search holds row {name!r} more than once; search over nothing but the inputs"
+                f"the search holds ablation {name!r} more than once; search over nothing but the "
+                "inputs"
             )
-        lines.append({"row": name, "inputs": ", ".join(rows[name]) or "none"})
+        lines.append({"row": name, "inputs": ", ".join(ablations[name]) or "none"})
     table = pd.DataFrame(lines).set_index("row")
     for key in results:
         if key.startswith("mean_test_"):
@@ -132,19 +133,21 @@ def _is_drop(value):
     return isinstance(value, str) and value == "drop"
 
 
-def _check_rows(rows):
-    rows = ABLATION_ROWS if rows is None else rows
-    if not rows:
-        raise ValueError("rows is empty; name at least one, such as {'Baseline': ()}")
+def _check_ablations(ablations):
+    ablations = ABLATIONS if ablations is None else ablations
+    if not ablations:
+        raise ValueError("ablations is empty; name at least one, such as {'Baseline': ()}")
     seen = {}
-    for name, used in rows.items():
+    for name, used in ablations.items():
         if isinstance(used, str):
-            raise ValueError(f"row {name!r} names its inputs as the text {used!r}; use a tuple")
+            raise ValueError(
+                f"ablation {name!r} names its inputs as the text {used!r}; use a tuple"
+            )
         twin = seen.setdefault(frozenset(used), name)
         if twin != name:
-            raise ValueError(f"rows {twin!r} and {name!r} use the same inputs {tuple(used)}")
-    return rows
+            raise ValueError(f"ablations {twin!r} and {name!r} use the same inputs {tuple(used)}")
+    return ablations
 
 
-def _all_inputs(rows):
-    return list(dict.fromkeys(name for used in rows.values() for name in used))
+def _all_inputs(ablations):
+    return list(dict.fromkeys(name for used in ablations.values() for name in used))

@@ -1,28 +1,26 @@
 """Whether a model is about to be tested on what it has been trained on."""
 
-import difflib
 import warnings
 from collections.abc import Hashable
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, check_consistent_length
 
-from .._utils.validation import check_choice, check_integer, check_parameter
+from .._utils.groups import codes_of, complete_column
+from .._utils.validation import check_choice, check_integer, check_parameter, did_you_mean
 from ..exceptions import LeakageWarning
 from ..images import ReadOptions, read_options
 from ._folds import (
     PATIENT_COLUMN,
-    codes_of,
-    complete_column,
-    on_both_sides,
+    in_both_sets,
     patients_of,
     row_numbers,
     split_rows,
 )
 from ._leakage_report import NOT_CHECKED, describe, leak_text
-from ._pixels import image_names, picture_codes
+from ._pixels import image_codes, image_names
 
 _TARGET = "diagnosis"
 _IMAGE = "image"
@@ -41,12 +39,12 @@ def check_leakage(
     n_threads=None,
     verbose=1,
 ):
-    """Find patients and pictures that stand on both sides of a split, before anything is trained.
+    """Find patients and images in both the training and the test set, before anything is trained.
 
-    A model that is tested on patients or pictures it has been trained on gets scores that are too
-    good. Found are patients on both sides of a split; pictures that are in the table more than
-    once, under other names, labels or patients perhaps, and those on both sides of a split; and
-    patients with two labels.
+    A model that is tested on patients or images it has been trained on gets scores that are too
+    good. Found are patients in both sets of a fold; images that are in the table more than once,
+    under other names, labels or patients perhaps, and those in both sets of a fold; and patients
+    with two labels.
 
     Parameters
     ----------
@@ -79,21 +77,22 @@ def check_leakage(
     -------
     sklearn.utils.Bunch
         leaks : bool
-            Whether a patient or a picture stands on both sides of a split. Without a split: whether
-            rows of several patients show one picture, which a split by patient tears apart.
+            Whether a patient or an image is in both the training and the test set of a fold.
+            Without a split: whether rows of several patients show one image, which a split by
+            patient tears apart.
         n_folds : int
             Folds that were checked.
         n_leaking_patients, n_leaking_images : int
-            Patients and pictures on both sides of any split.
-        patients_on_both_sides : DataFrame
+            Patients and images in both the training and the test set of any fold.
+        patients_in_both : DataFrame
             "fold" (counted from 0) and "patient".
-        images_on_both_sides : DataFrame
-            "fold" and "picture".
+        images_in_both : DataFrame
+            "fold" and "image_id".
         repeated_images : DataFrame
-            One line a row of `frame` whose picture is in other rows, too: "picture" (a number),
-            "row" (position in `frame`), "image", "patient" and "label" of that row; then what holds
-            for the picture: "several_names", "several_patients", "several_labels" and
-            "on_both_sides".
+            One line a row of `frame` whose image is in other rows, too: "image_id" (a number, the
+            same for equal images), "row" (position in `frame`), "image" (path), "patient" and
+            "label" of that row; then what holds for the image: "several_names",
+            "several_patients", "several_labels" and "in_both".
         patients_with_two_labels : DataFrame
             "patient", "label" and "n_rows", one line a label of a patient who has several.
         DESCR : str
@@ -117,8 +116,8 @@ def check_leakage(
 
     Notes
     -----
-    A picture is known by its decoded pixels at full size. One that was saved again without loss,
-    with other metadata, or grey as RGB, is the same; one that was resized, cropped, or saved as
+    An image is known by its decoded pixels at full size. One that was saved again without loss,
+    with other metadata, or gray as RGB, is the same; one that was resized, cropped, or saved as
     JPEG again is another and is not found. All files are read and decoded once; rows without a path
     are passed over.
 
@@ -135,7 +134,7 @@ def check_leakage(
     >>> check_leakage(frame, cv=GroupKFold(2)).leaks
     False
     >>> found = check_leakage(frame, cv=2, on_leak="ignore")
-    >>> found.patients_on_both_sides["patient"].unique().tolist()
+    >>> found.patients_in_both["patient"].unique().tolist()
     ['a', 'b']
     """
     _check(frame, image_options, on_leak, n_threads)
@@ -145,23 +144,23 @@ def check_leakage(
     paths = None if image is None else _column(frame, image, "image", _IMAGE)
     names = None if paths is None else image_names(paths)
     folds = _folds(cv, frame, labels, patients if is_known else None)
-    pictures = np.full(len(frame), -1)
+    images = np.full(len(frame), -1)
     if names is not None:
         options = read_options(image_size=None, **(image_options or {}))
-        pictures = picture_codes(names, options, n_threads=n_threads, verbose=verbose)
+        images = image_codes(names, options, n_threads=n_threads, verbose=verbose)
 
     codes, known = codes_of(patients, "patient")
-    shared = on_both_sides(codes, folds)
+    shared = in_both_sets(codes, folds)
     shared["patient"] = known[shared.pop("code")]
-    pictures = _only_repeated(pictures)
-    shared_pictures = on_both_sides(pictures, folds).rename(columns={"code": "picture"})
+    images = _only_repeated(images)
+    shared_images = in_both_sets(images, folds).rename(columns={"code": "image_id"})
     found = Bunch(
         n_folds=len(folds),
         n_leaking_patients=shared["patient"].nunique(),
-        n_leaking_images=shared_pictures["picture"].nunique(),
-        patients_on_both_sides=shared,
-        images_on_both_sides=shared_pictures,
-        repeated_images=_repeated(pictures, names, patients, labels, shared_pictures),
+        n_leaking_images=shared_images["image_id"].nunique(),
+        patients_in_both=shared,
+        images_in_both=shared_images,
+        repeated_images=_repeated(images, names, patients, labels, shared_images),
         patients_with_two_labels=_two_labels(patients, labels),
     )
     found.leaks = bool(
@@ -218,11 +217,10 @@ def _column(frame, name, parameter, default):
         if name == default:
             return None
         columns = [str(column) for column in frame.columns]
-        near = difflib.get_close_matches(str(name), columns, n=1)
         raise ValueError(
-            f"no column {name!r} in frame, for {parameter}; the columns are {columns}"
-            + (f", the nearest is {near[0]!r}" if near else "")
-            + f"; name one of them, or give {parameter}=None to leave this out"
+            f"there is no column {name!r} in frame, for {parameter}; the columns are {columns}; "
+            f"name one of them, or give {parameter}=None to leave this out; "
+            f"{did_you_mean(name, columns)}".rstrip("; ")
         )
     if isinstance(frame[name], pd.DataFrame):
         raise ValueError(f"frame has more than one column named {name!r}; rename one of them")
@@ -232,7 +230,8 @@ def _column(frame, name, parameter, default):
 def _labels(frame, target):
     if target is not None and pd.api.types.is_scalar(target):
         target = _column(frame, target, "target", _TARGET)
-    return None if target is None else complete_column(frame, target, "label")
+    check_consistent_length(frame, target)
+    return None if target is None else complete_column(target, "label")
 
 
 def _folds(cv, frame, labels, patients):
@@ -260,23 +259,23 @@ def _folds(cv, frame, labels, patients):
     return folds
 
 
-def _only_repeated(pictures):
-    """Give new numbers to the pictures of several rows, and -1 to the others."""
-    counts = np.bincount(pictures[pictures >= 0])
+def _only_repeated(images):
+    """Give new numbers to the images of several rows, and -1 to the others."""
+    counts = np.bincount(images[images >= 0])
     repeated = np.flatnonzero(counts > 1)
     numbers = np.full(len(counts) + 1, -1)
     numbers[repeated] = np.arange(len(repeated))
-    return numbers[pictures]
+    return numbers[images]
 
 
-def _repeated(pictures, names, patients, labels, shared):
-    """Tell for each row with a repeated picture what else its picture goes by."""
-    rows = np.flatnonzero(pictures >= 0)
-    rows = rows[np.argsort(pictures[rows], kind="stable")]
-    pictures = pictures[rows]
+def _repeated(images, names, patients, labels, shared):
+    """List each row with a repeated image, and what else its image goes by."""
+    rows = np.flatnonzero(images >= 0)
+    rows = rows[np.argsort(images[rows], kind="stable")]
+    images = images[rows]
     table = pd.DataFrame(
         {
-            "picture": pictures,
+            "image_id": images,
             "row": rows,
             "image": None if names is None else names[rows],
             "patient": patients[rows],
@@ -285,10 +284,10 @@ def _repeated(pictures, names, patients, labels, shared):
     )
     for column in ("names", "patients", "labels"):
         values = pd.factorize(table["image" if column == "names" else column[:-1]])[0]
-        pairs = _pairs(pictures, values)
+        pairs = _pairs(images, values)
         several = pairs.loc[pairs["n_others"] > 1, "code"]
-        table[f"several_{column}"] = np.isin(pictures, several)
-    table["on_both_sides"] = np.isin(pictures, shared["picture"])
+        table[f"several_{column}"] = np.isin(images, several)
+    table["in_both"] = np.isin(images, shared["image_id"])
     return table
 
 

@@ -8,25 +8,10 @@ NOT_CHECKED = "not checked"
 
 
 def describe(found, checked, who):
-    """Tell what was checked and what was found.
-
-    Parameters
-    ----------
-    found : Bunch
-        The findings.
-    checked : dict of str to str
-        What the check covered.
-    who : {"patient", "row"}
-        Whom the splits must keep on one side.
-
-    Returns
-    -------
-    str
-        Some lines.
-    """
+    """Say in some lines what was checked and what was found; splits are by `who`."""
     conflicts = found.patients_with_two_labels["patient"].unique()
     results = {
-        "on both sides of a split": ("folds", _both_sides(found, who) or "nothing"),
+        "in both the training and the test set": ("folds", _in_both(found, who) or "nothing"),
         "repeated images": ("images", _repeated(found.repeated_images)),
         "patients with two labels": (
             "labels",
@@ -42,53 +27,40 @@ def describe(found, checked, who):
 
 
 def leak_text(found, who):
-    """Name the leaks, and the remedy.
-
-    Parameters
-    ----------
-    found : Bunch
-        The findings, with a leak.
-    who : {"patient", "row"}
-        Whom the splits must keep on one side.
-
-    Returns
-    -------
-    str
-        The text of a warning or an error.
-    """
+    """Name the leaks, and the remedy."""
     if not found.n_folds:
         table = found.repeated_images
-        pictures = _pictures(table[table["several_patients"]])
-        text = f"{pictures} stand in rows of several {who}s, which a split by {who} tears apart"
+        images = _images(table[table["several_patients"]])
+        text = f"{images} are in rows of several {who}s, which a split by {who} tears apart"
     else:
         text = (
-            f"the split leaks, so that scores will be too good: {_both_sides(found, who)} on both "
-            "sides"
+            f"the split leaks, so that scores will be too good: {_in_both(found, who)} in both the "
+            "training and the test set"
         )
     remedies = []
     if found.n_leaking_patients:
         remedies.append(
             "keep patients together with groups and a splitter such as StratifiedGroupKFold"
             if who == "patient"
-            else "take each row on one side of a fold only"
+            else "take each row into the training or the test set of a fold, not into both"
         )
     if found.n_leaking_images or not found.n_folds:
-        remedies.append("leave one row of each picture, or give all its rows one patient in groups")
+        remedies.append("leave one row of each image, or give all its rows one patient in groups")
     return f"{text}; {', and '.join(remedies)}"
 
 
-def _both_sides(found, who):
-    patients = found.patients_on_both_sides["patient"].unique()
+def _in_both(found, who):
+    patients = found.patients_in_both["patient"].unique()
     table = found.repeated_images
-    pictures = table[table["on_both_sides"]]
+    images = table[table["in_both"]]
     parts = [shown(patients, who, _one_line)] if len(patients) else []
-    return " and ".join(parts + ([_pictures(pictures)] if len(pictures) else []))
+    return " and ".join(parts + ([_images(images)] if len(images) else []))
 
 
 def _repeated(table):
     if not len(table):
         return "none"
-    counts = table.groupby("picture")[["several_names", "several_patients", "several_labels"]]
+    counts = table.groupby("image_id")[["several_names", "several_patients", "several_labels"]]
     counts = counts.first()
     kinds = {
         "listed again under the same name": _has_repeated_names(table),
@@ -97,25 +69,25 @@ def _repeated(table):
         "with several labels": counts["several_labels"].sum(),
     }
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
-    return f"{_pictures(table)}: {listed}"
+    return f"{_images(table)}: {listed}"
 
 
 def _has_repeated_names(table):
-    """Count the pictures of which one file is listed more than once."""
-    return table.loc[table.duplicated(["picture", "image"]), "picture"].nunique()
+    """Count the images of which one file is listed more than once."""
+    return table.loc[table.duplicated(["image_id", "image"]), "image_id"].nunique()
 
 
-def _pictures(table):
-    """Count pictures and tell where the first ones are."""
+def _images(table):
+    """Count images and say where the first ones are."""
 
-    def text(picture):
-        rows = table[table["picture"] == picture]
+    def text(image_id):
+        rows = table[table["image_id"] == image_id]
         names = dict.fromkeys(_one_line(os.path.basename(name)) for name in rows["image"][:2])
         places = " and ".join(rows["row"][:2].astype(str))
         more = f" and {len(rows) - 2} more" if len(rows) > 2 else ""
         return f"{' = '.join(names)} in rows {places}{more}"
 
-    return shown(table["picture"].unique(), "picture", text)
+    return shown(table["image_id"].unique(), "image", text)
 
 
 def _one_line(name):

@@ -1,4 +1,4 @@
-"""Which rows of a table show the same picture, whatever its file is called."""
+"""Which rows of a table show the same image, whatever its file is called."""
 
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
@@ -6,8 +6,8 @@ from hashlib import blake2b
 import joblib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from .._utils.progress import progress_bar
 from ..images import path_text, read_file, read_pixels
 
 _DIGEST_BYTES = 16
@@ -16,18 +16,7 @@ _BLOCK = 1024
 
 
 def image_names(paths):
-    """Write each path as text.
-
-    Parameters
-    ----------
-    paths : Series of str or os.PathLike, length n_samples
-        One a row; missing values are passed over.
-
-    Returns
-    -------
-    ndarray of object, shape (n_samples,)
-        The texts; None where there is no path.
-    """
+    """Write each path as text, None where there is none; an array of object."""
     is_missing = paths.isna().to_numpy()
     names = np.full(len(paths), None, object)
     for row, path in enumerate(paths.to_numpy(object)):
@@ -36,27 +25,8 @@ def image_names(paths):
     return names
 
 
-def picture_codes(names, options, *, n_threads, verbose):
-    """Give each row the number of its picture.
-
-    Two rows have the same number if their files decode to the same pixels.
-
-    Parameters
-    ----------
-    names : ndarray of object, shape (n_samples,)
-        Paths of the image files as text; None is passed over.
-    options : ReadOptions
-        How the pictures are read.
-    n_threads : int or None
-        Threads that decode; None for as many as there are cores.
-    verbose : int
-        0 shows no progress.
-
-    Returns
-    -------
-    ndarray of int, shape (n_samples,)
-        Numbers from 0, in the order of the rows; -1 where there is no path.
-    """
+def image_codes(names, options, *, n_threads, verbose):
+    """Give the images numbers from 0, one for the same pixels, and -1 where there is no path."""
     codes, files = pd.factorize(names)
     first_rows = np.zeros(len(files), int)
     there = np.flatnonzero(codes >= 0)[::-1]
@@ -75,10 +45,7 @@ def picture_codes(names, options, *, n_threads, verbose):
         return known[content]
 
     digests = np.empty(len(files), object)
-    bar = tqdm(
-        total=len(files), desc="comparing images", unit="image", delay=3, leave=False,
-        disable=not verbose,
-    )  # fmt: skip
+    bar = progress_bar(total=len(files), shown=verbose, desc="comparing images", unit="image")
     # Reading, hashing and decoding leave Python's lock to others for most of their time.
     with bar, ThreadPoolExecutor(n_threads or joblib.cpu_count()) as pool:
         for start in range(0, len(files), _BLOCK):
@@ -86,5 +53,5 @@ def picture_codes(names, options, *, n_threads, verbose):
             for place, found in enumerate(pool.map(digest, files[block], rows[block]), start):
                 digests[place] = found
                 bar.update()
-    pictures = np.append(pd.factorize(digests)[0], -1)
-    return pictures[codes]
+    images = np.append(pd.factorize(digests)[0], -1)
+    return images[codes]

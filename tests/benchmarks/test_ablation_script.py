@@ -9,7 +9,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 
-from skosfusion import ABLATION_ROWS, ablation_param_grid, ablation_table
+from skosfusion import ABLATIONS, ablation_param_grid, ablation_table
 
 from .._helpers.scripts import ablation, data, parse, report, units
 
@@ -30,7 +30,7 @@ def first_run(home, tmp_path_factory):
 
 def test_the_embedded_cohort_gives_eight_rows_and_three_files(first_run):
     out, _, table = first_run
-    assert list(table.index) == list(ABLATION_ROWS)
+    assert list(table.index) == list(ABLATIONS)
     assert (table["n_patients"] == 20).all()
     assert {path.name for path in out.glob("ablation.*")} == {
         "ablation.csv", "ablation.json", "ablation.png"
@@ -107,7 +107,10 @@ def test_an_image_wise_split_is_called_leaking(first_run, capsys):
     assert "LEAKING" in record["title"]
     printed = capsys.readouterr().out
     assert "LEAKING" in printed
-    assert f"on both sides of a split: {record['leaking_patients']} patients (P00" in printed
+    assert (
+        f"in both the training and the test set: {record['leaking_patients']} patients (P00"
+        in printed
+    )
 
 
 def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
@@ -223,15 +226,15 @@ def test_a_picture_of_two_patients_is_a_warning_and_the_run_goes_on(
     table.to_csv(path, index=False)
     ablation.main([*options, "--data-home", home])
     printed = capsys.readouterr().out
-    assert "WARNING: pictures on both sides of a split: 1;" in printed
+    assert "WARNING: images in both the training and the test set: 1;" in printed
     assert printed.index("WARNING") < printed.index("encoding the images")
     record = json.loads((tmp_path / "out" / "ablation.json").read_text())
     assert (record["leaking_patients"], record["leakage"]["leaking_images"]) == (0, 1)
     rows = [line["row"] for line in record["leakage"]["repeated_images"]]
     assert rows == list(range(0, len(table), 4))
     assert record["leakage"]["repeated_images"][1] == {
-        "picture": 0, "row": 4, "several_names": True, "several_patients": True,
-        "several_labels": False, "on_both_sides": True,
+        "image_id": 0, "row": 4, "several_names": True, "several_patients": True,
+        "several_labels": False, "in_both": True,
     }  # fmt: skip
 
 
@@ -284,13 +287,13 @@ def test_unknown_rows_and_inputs_are_named(arguments, message, bunch):
 
 
 def test_default_rows_follow_the_inputs_there_are(bunch):
-    assert data.choose_rows(None, bunch) is ABLATION_ROWS
+    assert data.choose_rows(None, bunch) is ABLATIONS
     bunch.kits = {"saturation": ()}
     rows = data.choose_rows(None, bunch)
     assert list(rows) == ["Baseline", "Gender", "Age", "Saturation", "All"]
 
 
 def test_the_papers_table_is_copied_right():
-    assert report.PAPER.keys() == ABLATION_ROWS.keys()
+    assert report.PAPER.keys() == ABLATIONS.keys()
     assert report.PAPER["All"] == (0.9719, 0.9826, 0.9549, 0.9685)
     assert report.PAPER["Baseline"] == (0.9435, 0.9588, 0.9144, 0.9357)

@@ -66,12 +66,12 @@ def test_case_24_some_images_missing_in_the_classifier(trained):
 # 39, 40, 47: patients and weights
 
 
-def test_case_39_patient_on_both_sides_of_a_split(cohort):
-    """A patient on both sides of a split: LeakageWarning with the record numbers, or ValueError."""
+def test_case_39_patient_in_both_sets(cohort):
+    """A patient in training and test set: LeakageWarning with the record numbers, or ValueError."""
     folds = StratifiedKFold(4, shuffle=True, random_state=0)
     with pytest.warns(LeakageWarning, match=r"p0\d\d"):
         found = check_leakage(cohort, cohort["patient_id"], folds)
-    assert set(found.patients_on_both_sides["patient"]) <= set(cohort["patient_id"])
+    assert set(found.patients_in_both["patient"]) <= set(cohort["patient_id"])
     with pytest.raises(ValueError, match=r"p0\d\d"):
         check_leakage(cohort, cohort["patient_id"], folds, on_leak="error")
 

@@ -126,7 +126,7 @@ def test_an_input_without_influence_makes_an_infinite_ratio_and_no_warning(linea
     assert np.isnan(ratios.loc["alp", "alp"])
 
 
-def test_a_pipeline_is_differentiated_by_its_normalised_values(pipeline, cohort):
+def test_a_pipeline_is_differentiated_by_its_normalized_values(pipeline, cohort):
     pipeline.fit(cohort, cohort.diagnosis)
     result = clinical_gradients(pipeline, cohort)
     assert result.feature_names == ["gender", "age", "alp", "ldh"]
@@ -208,10 +208,10 @@ def test_the_display_shows_one_box_an_input(linear):
 
 def test_the_display_draws_where_it_is_told(linear):
     figure, ax = plt.subplots()
-    display = ClinicalGradientsDisplay.from_estimator(*linear, display_label="tumour").plot(ax)
+    display = ClinicalGradientsDisplay.from_estimator(*linear, display_label="tumor").plot(ax)
     assert display.ax_ is ax
     assert display.figure_ is figure
-    assert "logit of tumour" in ax.get_xlabel()
+    assert "logit of tumor" in ax.get_xlabel()
     plt.close(figure)
 
 

@@ -16,7 +16,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 
-from skosfusion import FusionClassifier, GradCAM, compare_explanations
+from skosfusion import ComparisonDisplay, FusionClassifier, GradCAM
 
 from .._helpers import tiny
 
@@ -33,7 +33,7 @@ def close_figures():
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    """ALP tells the class, the picture tells it for two thirds of the patients."""
+    """ALP tells the class, the image tells it for two thirds of the patients."""
     frame = tiny.make_cohort(tmp_path_factory.mktemp("images"))
     patient = np.arange(len(frame)) // 2
     label = np.where(patient % 6 < 2, 1 - frame.diagnosis, frame.diagnosis)
@@ -50,7 +50,7 @@ def models(pipeline):
 
 @pytest.fixture
 def comparison(models, cohort):
-    return compare_explanations(*models, cohort, cohort.diagnosis, cv=3, n_images=4)
+    return ComparisonDisplay.from_estimators(*models, cohort, cohort.diagnosis, cv=3, n_images=4)
 
 
 def test_groups_follow_from_predictions_and_labels(comparison, cohort):
@@ -75,7 +75,9 @@ def test_groups_follow_from_predictions_and_labels(comparison, cohort):
 
 
 def test_rows_are_predicted_by_models_that_have_not_seen_their_patient(models, cohort):
-    comparison = compare_explanations(*models, cohort, cohort.diagnosis, cv=3, n_images=1)
+    comparison = ComparisonDisplay.from_estimators(
+        *models, cohort, cohort.diagnosis, cv=3, n_images=1
+    )
     frame = comparison.frame()
     assert comparison.leaking_patients == 0
     assert len(frame[["patient", "fold"]].drop_duplicates()) == len(set(cohort.patient_id))
@@ -95,7 +97,7 @@ def test_galleries_show_the_maps_of_the_model_that_has_not_seen_the_row(models, 
         )
         for model in models
     ]  # fmt: skip
-    comparison = compare_explanations(*results, cohort, cohort.diagnosis, n_images=4)
+    comparison = ComparisonDisplay.from_estimators(*results, cohort, cohort.diagnosis, n_images=4)
     gallery = comparison.galleries["right"]
     assert len(gallery.rows) == 4
     for place, row in enumerate(gallery.rows):
@@ -115,7 +117,7 @@ def test_results_of_a_cross_validation_are_not_fitted_again(models, cohort, monk
         for model in models
     ]  # fmt: skip
     monkeypatch.setattr(FusionClassifier, "fit", None)
-    compare_explanations(*results, cohort, cohort.diagnosis, n_images=1)
+    ComparisonDisplay.from_estimators(*results, cohort, cohort.diagnosis, n_images=1)
 
 
 def test_the_estimators_are_not_fitted_themselves(models, cohort, comparison):
@@ -133,7 +135,7 @@ def test_examples_are_of_many_patients_and_both_classes(comparison, cohort):
 
 def test_the_seed_decides_which_examples_are_shown(models, cohort):
     shown = [
-        compare_explanations(
+        ComparisonDisplay.from_estimators(
             *models, cohort, cohort.diagnosis, cv=2, n_images=3, random_state=seed
         ).galleries["right"].rows.tolist()
         for seed in (0, 0, 1)
@@ -143,27 +145,31 @@ def test_the_seed_decides_which_examples_are_shown(models, cohort):
 
 def test_without_patients_each_row_is_one(models, cohort):
     table = cohort.drop(columns="patient_id")
-    comparison = compare_explanations(*models, table, table.diagnosis, cv=2, n_images=1)
+    comparison = ComparisonDisplay.from_estimators(
+        *models, table, table.diagnosis, cv=2, n_images=1
+    )
     assert comparison.frame()["patient"].nunique() == len(table)
 
 
 def test_a_split_that_leaks_is_named_in_the_figure(models, cohort):
     splitter = StratifiedKFold(2, shuffle=True, random_state=0)
-    comparison = compare_explanations(*models, cohort, cohort.diagnosis, cv=splitter, n_images=1)
+    comparison = ComparisonDisplay.from_estimators(
+        *models, cohort, cohort.diagnosis, cv=splitter, n_images=1
+    )
     folds = list(splitter.split(cohort, cohort.diagnosis))
     patients = cohort.patient_id.to_numpy()
     leaking = set().union(*(set(patients[a]) & set(patients[b]) for a, b in folds))
     assert comparison.leaking_patients == len(leaking) > 0
     title = comparison.plot("right").figure_.get_suptitle()
-    assert f"LEAKS: {len(leaking)} patients are on both sides" in title
+    assert f"LEAKS: {len(leaking)} patients are in both the training and the test set" in title
     # In a user's own axes there is no title.
     _, ax = plt.subplots()
     caption = comparison.plot("right", ax).axes_[0].get_xlabel()
-    assert f"LEAKS: {len(leaking)} patients are on both sides" in caption
+    assert f"LEAKS: {len(leaking)} patients are in both the training and the test set" in caption
 
 
 def test_groups_may_be_given(models, cohort):
-    comparison = compare_explanations(
+    comparison = ComparisonDisplay.from_estimators(
         *models, cohort, cohort.diagnosis, groups=cohort.age // 20, cv=LeaveOneGroupOut(),
         n_images=1,
     )  # fmt: skip
@@ -174,7 +180,9 @@ def test_groups_may_be_given(models, cohort):
 def test_rows_that_are_never_held_out_belong_to_no_gallery(models, cohort):
     splitter = ShuffleSplit(1, test_size=0.5, random_state=0)
     with_patients = cohort.assign(patient_id=[f"p{i}" for i in range(len(cohort))])
-    comparison = compare_explanations(*models, with_patients, cohort.diagnosis, cv=splitter)
+    comparison = ComparisonDisplay.from_estimators(
+        *models, with_patients, cohort.diagnosis, cv=splitter
+    )
     frame = comparison.frame()
     unseen = frame["fold"] == -1
     assert unseen.sum() == len(cohort) // 2
@@ -185,10 +193,10 @@ def test_rows_that_are_never_held_out_belong_to_no_gallery(models, cohort):
 
 
 def test_any_labels_and_another_positive_class(models, cohort):
-    y = np.where(cohort.diagnosis == 1, "tumour", "none")
+    y = np.where(cohort.diagnosis == 1, "tumor", "none")
     options = {"cv": 2, "n_images": 1, "display_labels": ["healthy", "osteosarcoma"]}
-    usual = compare_explanations(*models, cohort, y, **options)
-    turned = compare_explanations(*models, cohort, y, pos_label="none", **options)
+    usual = ComparisonDisplay.from_estimators(*models, cohort, y, **options)
+    turned = ComparisonDisplay.from_estimators(*models, cohort, y, pos_label="none", **options)
     assert usual.explained == "osteosarcoma"
     assert turned.explained == "healthy"
     assert set(usual.frame()["label"]) == {"healthy", "osteosarcoma"}
@@ -227,7 +235,7 @@ def test_both_models_are_drawn_side_by_side(comparison, cohort):
 def test_boxes_are_drawn_where_they_are_known(models, cohort):
     boxes = np.full((len(cohort), 4), np.nan)
     boxes[cohort.diagnosis == 1] = [4, 4, 20, 20]
-    comparison = compare_explanations(
+    comparison = ComparisonDisplay.from_estimators(
         *models, cohort, cohort.diagnosis, cv=2, n_images=4, boxes=boxes
     )
     comparison.plot("right")
@@ -236,59 +244,84 @@ def test_boxes_are_drawn_where_they_are_known(models, cohort):
     assert drawn == [3 if label == 1 else 0 for label in labels]
 
 
+def test_the_explainer_says_how_heatmaps_are_made(models, cohort):
+    result = cross_validate(
+        models[1], cohort, cohort.diagnosis, groups=cohort.patient_id, cv=GroupKFold(2),
+        return_estimator=True, return_indices=True,
+    )  # fmt: skip
+    explainer = GradCAM(None, layer="conv", method="hirescam", target="predicted")
+    display = ComparisonDisplay.from_estimators(
+        result, result, cohort, cohort.diagnosis, n_images=2, explainer=explainer
+    )
+    assert display.explained == "the predicted class"
+    gallery = display.galleries["right"]
+    for row, heatmap in zip(gallery.rows, gallery.heatmaps[0], strict=True):
+        model = result["estimator"][display.frame()["fold"].iloc[row]]
+        expected = GradCAM(model, layer="conv", method="hirescam").transform(cohort.iloc[[row]])
+        np.testing.assert_array_equal(heatmap, expected[0])
+
+
 def test_an_empty_or_unknown_gallery_is_refused(models, cohort):
     # A model compared with itself corrects nothing.
-    comparison = compare_explanations(models[1], models[1], cohort, cohort.diagnosis, cv=2)
+    comparison = ComparisonDisplay.from_estimators(
+        models[1], models[1], cohort, cohort.diagnosis, cv=2
+    )
     with pytest.raises(ValueError, match=r"gallery 'corrected' .* is empty"):
         comparison.plot()
-    with pytest.raises(ValueError, match=r"gallery='wrong' is unknown; allowed: right, false"):
+    with pytest.raises(
+        ValueError, match=r"gallery='wrong' is not allowed; allowed: 'right' or 'false"
+    ):
         comparison.plot("wrong")
 
 
 def test_bad_input_is_refused(models, cohort):
     y = cohort.diagnosis
     with pytest.raises(TypeError, match="ndarray; it must be a pandas DataFrame"):
-        compare_explanations(*models, cohort.to_numpy(), y)
+        ComparisonDisplay.from_estimators(*models, cohort.to_numpy(), y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        compare_explanations(*models, cohort, y[1:])
+        ComparisonDisplay.from_estimators(*models, cohort, y[1:])
     with pytest.raises(ValueError, match=r"labels \[0, 1, 2\]"):
-        compare_explanations(*models, cohort, np.arange(len(y)) % 3)
+        ComparisonDisplay.from_estimators(*models, cohort, np.arange(len(y)) % 3)
     for n_images in (0, 41, 1.5, True):
         with pytest.raises(ValueError, match=f"n_images={n_images} is not allowed"):
-            compare_explanations(*models, cohort, y, n_images=n_images)
+            ComparisonDisplay.from_estimators(*models, cohort, y, n_images=n_images)
     for names in ("ab", ("A", "A"), ("A",), None):
         with pytest.raises(ValueError, match="two different names"):
-            compare_explanations(*models, cohort, y, names=names)
-    with pytest.raises(ValueError, match=r"pos_label='tumour' is not a class"):
-        compare_explanations(*models, cohort, y, pos_label="tumour")
-    with pytest.raises(ValueError, match="row 2 has no patient"):
-        compare_explanations(*models, cohort, y, groups=["p", "q", None] * 16)
+            ComparisonDisplay.from_estimators(*models, cohort, y, names=names)
+    with pytest.raises(ValueError, match=r"pos_label='tumor' is not a class"):
+        ComparisonDisplay.from_estimators(*models, cohort, y, pos_label="tumor")
+    with pytest.raises(ValueError, match="no patient in 16 of 48 rows, the first is row 2"):
+        ComparisonDisplay.from_estimators(*models, cohort, y, groups=["p", "q", None] * 16)
     with pytest.raises(ValueError, match="lack indices"):
-        compare_explanations({"estimator": []}, models[1], cohort, y)
+        ComparisonDisplay.from_estimators({"estimator": []}, models[1], cohort, y)
     empty = {"estimator": [], "indices": {"train": [], "test": []}}
     with pytest.raises(ValueError, match="hold 0 estimators"):
-        compare_explanations(empty, models[1], cohort, y)
+        ComparisonDisplay.from_estimators(empty, models[1], cohort, y)
     with pytest.raises(ValueError, match=r"display_labels=.* list of 2 names"):
-        compare_explanations(*models, cohort, y, display_labels={0: "a", 1: "b"})
+        ComparisonDisplay.from_estimators(*models, cohort, y, display_labels={0: "a", 1: "b"})
 
 
 def test_a_model_without_image_branch_is_refused(cohort):
     classifier = FusionClassifier(max_epochs=1, verbose=0)
     with pytest.raises(ValueError, match="no image branch"):
-        compare_explanations(classifier, classifier, cohort[["age"]], cohort.diagnosis, cv=2)
+        ComparisonDisplay.from_estimators(
+            classifier, classifier, cohort[["age"]], cohort.diagnosis, cv=2
+        )
 
 
 def test_folds_that_hold_out_what_they_trained_on_are_refused(models, cohort):
     rows = np.arange(len(cohort))
     with pytest.raises(ValueError, match="row 0 is both trained on and held out in fold 0"):
-        compare_explanations(*models, cohort, cohort.diagnosis, cv=[(rows, rows[:10])])
+        ComparisonDisplay.from_estimators(*models, cohort, cohort.diagnosis, cv=[(rows, rows[:10])])
     with pytest.raises(ValueError, match="row 38 is both trained on and held out in fold 0"):
-        compare_explanations(*models, cohort, cohort.diagnosis, cv=[(rows, rows[:10] - 10)])
+        ComparisonDisplay.from_estimators(
+            *models, cohort, cohort.diagnosis, cv=[(rows, rows[:10] - 10)]
+        )
 
 
 def test_a_number_of_folds_of_any_kind_keeps_patients_together(models, cohort):
     shuffled = cohort.sample(frac=1, random_state=1)
-    comparison = compare_explanations(
+    comparison = ComparisonDisplay.from_estimators(
         *models, shuffled, shuffled.diagnosis, cv=np.int64(3), n_images=1
     )
     assert comparison.leaking_patients == 0
@@ -297,7 +330,9 @@ def test_a_number_of_folds_of_any_kind_keeps_patients_together(models, cohort):
 def test_rows_of_a_fold_may_be_a_mask(models, cohort):
     first = np.arange(len(cohort)) < 24
     cv = [(first, ~first), (~first, first)]
-    comparison = compare_explanations(*models, cohort, cohort.diagnosis, cv=cv, n_images=1)
+    comparison = ComparisonDisplay.from_estimators(
+        *models, cohort, cohort.diagnosis, cv=cv, n_images=1
+    )
     assert comparison.frame()["fold"].tolist() == [1] * 24 + [0] * 24
 
 
@@ -307,7 +342,7 @@ def test_results_for_other_rows_are_refused(models, cohort):
     )
     part = cohort.iloc[:20]
     with pytest.raises(ValueError, match="was not made on these 20 rows"):
-        compare_explanations(result, models[1], part, part.diagnosis)
+        ComparisonDisplay.from_estimators(result, models[1], part, part.diagnosis)
 
 
 def test_the_inner_split_gets_the_patients(models, cohort, monkeypatch):
@@ -320,7 +355,9 @@ def test_the_inner_split_gets_the_patients(models, cohort, monkeypatch):
 
     monkeypatch.setattr(FusionClassifier, "fit", remember)
     params = {"classifier__groups": cohort.patient_id}
-    compare_explanations(*models, cohort, cohort.diagnosis, cv=2, n_images=1, params=params)
+    ComparisonDisplay.from_estimators(
+        *models, cohort, cohort.diagnosis, cv=2, n_images=1, params=params
+    )
     assert len(seen) == 4
     assert all(isinstance(groups, pd.Series) and len(groups) < len(cohort) for groups in seen)
 
@@ -330,7 +367,7 @@ def test_a_frozen_estimator_would_explain_its_training_rows_and_is_refused(model
     last_step = make_pipeline(fitted[0], FrozenEstimator(fitted[1]))
     for frozen in (FrozenEstimator(fitted), last_step):
         with pytest.raises(ValueError, match="FrozenEstimator is not fitted again on each fold"):
-            compare_explanations(models[0], frozen, cohort, cohort.diagnosis, cv=2)
+            ComparisonDisplay.from_estimators(models[0], frozen, cohort, cohort.diagnosis, cv=2)
 
 
 def test_models_of_different_folds_are_refused(models, cohort):
@@ -342,7 +379,7 @@ def test_models_of_different_folds_are_refused(models, cohort):
         for model, n_folds in zip(models, (2, 3), strict=True)
     ]  # fmt: skip
     with pytest.raises(ValueError, match="held out other rows in their folds"):
-        compare_explanations(*results, cohort, cohort.diagnosis)
+        ComparisonDisplay.from_estimators(*results, cohort, cohort.diagnosis)
 
 
 def test_an_estimator_gets_the_folds_of_the_other_models_cross_validation(models, cohort):
@@ -350,7 +387,9 @@ def test_an_estimator_gets_the_folds_of_the_other_models_cross_validation(models
         models[0], cohort, cohort.diagnosis, groups=cohort.patient_id, cv=GroupKFold(4),
         return_estimator=True, return_indices=True,
     )  # fmt: skip
-    comparison = compare_explanations(result, models[1], cohort, cohort.diagnosis, n_images=1)
+    comparison = ComparisonDisplay.from_estimators(
+        result, models[1], cohort, cohort.diagnosis, n_images=1
+    )
     for fold, test in enumerate(result["indices"]["test"]):
         assert (comparison.frame()["fold"].iloc[test] == fold).all()
 
@@ -359,23 +398,26 @@ def test_parameters_are_checked_before_anything_is_fitted(models, cohort, monkey
     monkeypatch.setattr(FusionClassifier, "fit", None)
     y = cohort.diagnosis
     for options, message in [
-        ({"method": "gradcm"}, "method='gradcm'"),
+        ({"explainer": GradCAM(None, method="gradcm")}, "method='gradcm'"),
         ({"boxes": np.zeros((len(y), 3))}, r"boxes has shape \(48, 3\)"),
         ({"random_state": "a"}, "'a' cannot be used to seed"),
-        ({"target": y}, "must be one label"),
+        ({"explainer": GradCAM(None, target=y)}, "must be one label"),
+        ({"explainer": GradCAM(None, raw=True)}, "raw=True is not allowed"),
         ({"pos_label": "predicted"}, "pos_label='predicted' is not one of the labels"),
         ({"pos_label": [0, 1]}, "is not one of the labels"),
     ]:
         with pytest.raises(ValueError, match=message):
-            compare_explanations(*models, cohort, y, **options)
+            ComparisonDisplay.from_estimators(*models, cohort, y, **options)
+    with pytest.raises(TypeError, match="explainer is a str; allowed: a GradCAM"):
+        ComparisonDisplay.from_estimators(*models, cohort, y, explainer="gradcam")
     with pytest.raises(TypeError, match="is a str; allowed"):
-        compare_explanations("model", models[1], cohort, y)
+        ComparisonDisplay.from_estimators("model", models[1], cohort, y)
 
 
 def test_boxes_are_turned_into_pixels_of_the_heatmaps(models, cohort):
     models = [model.set_params(classifier__image_size=16) for model in models]
     boxes = np.tile([4.0, 8.0, 20.0, 24.0], (len(cohort), 1))
-    comparison = compare_explanations(
+    comparison = ComparisonDisplay.from_estimators(
         *models, cohort, cohort.diagnosis, cv=2, n_images=1, boxes=boxes
     )
     np.testing.assert_allclose(comparison.galleries["right"].boxes, [[2, 4, 10, 12]])

@@ -115,7 +115,7 @@ def test_the_smallest_positive_value_becomes_zero(by_hand):
     np.testing.assert_allclose(heatmap, FIRST / 15, atol=1e-5)
 
 
-def test_a_map_without_a_place_that_speaks_for_the_class_is_zero(by_hand):
+def test_a_map_without_a_place_with_evidence_for_the_class_is_zero(by_hand):
     classifier, table = by_hand
     with torch.no_grad():
         # Both maps count alike, and their sum is the same everywhere.
@@ -186,9 +186,9 @@ def test_any_batch_size_and_company_give_the_same_maps(fitted, batch_size):
 
 
 @pytest.mark.parametrize(("pixels", "size"), [(True, 16), (False, 7)])
-def test_all_batches_have_one_size(fitted, pixels, size):
+def test_all_batches_have_one_size(fitted, cohort, pixels, size):
     classifier, table = fitted
-    classifier.set_params(batch_size=7)
+    classifier.set_params(batch_size=7).fit(table, cohort.diagnosis)
     for n_rows in (1, 20):
         seen = []
         for inputs, rows in classifier.input_batches(table.iloc[:n_rows], pixels=pixels):
@@ -224,10 +224,10 @@ def test_of_a_layer_that_runs_twice_the_last_time_counts(image_options, cohort):
     classifier = FusionClassifier(**options).fit(table, cohort.diagnosis.iloc[:4])
     network = classifier.module_
     pixels = np.stack([np.asarray(Image.open(path))[None] for path in table["image"]])
-    normalised = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
+    normalized = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
     encoder = network.encoder
     with torch.no_grad():
-        last = encoder.next(encoder.conv(normalised).relu()).relu()
+        last = encoder.next(encoder.conv(normalized).relu()).relu()
     features = last.mean((2, 3)).requires_grad_()
     score = network.head(features)[:, 1]
     (gradients,) = torch.autograd.grad(score.sum(), features)
@@ -256,9 +256,9 @@ def test_ablation_needs_no_broadcasting(image_options, cohort, monkeypatch):
     np.testing.assert_allclose(explain.transform(table), expected, rtol=1e-3, atol=1e-6)
     network = classifier.module_.eval()
     pixels = np.stack([np.asarray(Image.open(path))[None] for path in table["image"]])
-    normalised = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
+    normalized = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
     with torch.no_grad():
-        first = network.encoder.conv(normalised)
+        first = network.encoder.conv(normalized)
         maps = network.encoder.next(first)
         scores = []
         for channel in [None, *range(4)]:
@@ -369,7 +369,7 @@ def test_heatmaps_stay_arrays_under_pandas_output(fitted):
         assert isinstance(GradCAM(classifier).fit_transform(table), np.ndarray)
 
 
-def test_pictures_at_hand_are_not_decoded_again(fitted):
+def test_images_at_hand_are_not_decoded_again(fitted):
     from skosfusion.images import shared_image_store
 
     classifier, table = fitted
@@ -381,7 +381,7 @@ def test_pictures_at_hand_are_not_decoded_again(fitted):
     assert after.hits == before.hits + len(table)
 
 
-def test_pictures_of_the_folder_are_not_decoded_again(classifier, cohort, tmp_path):
+def test_images_of_the_folder_are_not_decoded_again(classifier, cohort, tmp_path):
     from skosfusion.images import shared_image_store
 
     table = cohort[["image"]]
@@ -392,7 +392,7 @@ def test_pictures_of_the_folder_are_not_decoded_again(classifier, cohort, tmp_pa
     assert shared_image_store().info().misses == 0
 
 
-def test_grey_and_coloured_pictures_go_together(fitted, tmp_path):
+def test_gray_and_colored_images_go_together(fitted, tmp_path):
     classifier, table = fitted
     grey = np.asarray(Image.open(table["image"][0]))
     Image.fromarray(np.stack([grey, grey, np.minimum(grey + 1, 255).astype(np.uint8)], -1)).save(

@@ -23,7 +23,7 @@ def fitted(pipeline, cohort):
     return pipeline.fit(cohort, cohort.diagnosis)
 
 
-def picture_of(image, ax):
+def image_of(image, ax):
     """The array and the place of an image drawn on an Axes."""
     left, right, bottom, top = image.get_extent()
     return np.asarray(image.get_array()), (left, top, right, bottom)
@@ -32,14 +32,14 @@ def picture_of(image, ax):
 def test_the_frame_says_what_the_model_says(fitted, cohort):
     part = cohort.iloc[5:9]
     display = GradCAMDisplay.from_estimator(
-        fitted, part, part.diagnosis, target=1, display_labels=["healthy", "tumour"]
+        fitted, part, part.diagnosis, target=1, display_labels=["healthy", "tumor"]
     )
     frame = display.frame()
     probabilities = fitted.predict_proba(part)
     assert list(frame.index) == list(part.index)
-    assert list(frame["target"]) == ["tumour"] * 4
+    assert list(frame["target"]) == ["tumor"] * 4
     np.testing.assert_array_equal(frame["probability"], probabilities[:, 1])
-    expected = np.array(["healthy", "tumour"])
+    expected = np.array(["healthy", "tumor"])
     assert list(frame["label"]) == list(expected[part.diagnosis])
     assert list(frame["predicted"]) == list(expected[probabilities.argmax(1)])
     np.testing.assert_array_equal(display.heatmaps, GradCAM(fitted, target=1).transform(part))
@@ -85,9 +85,9 @@ def test_radiograph_and_overlay_lie_in_line(fitted, cohort):
     part = cohort.iloc[:1]
     display = GradCAMDisplay.from_estimator(fitted, part, boxes=[[4, 8, 20, 24]]).plot()
     ax = display.axes_[0]
-    plain, (left, *rest) = picture_of(ax.images[0], ax)
-    below, place_below = picture_of(ax.images[1], ax)
-    heatmap, place = picture_of(ax.images[2], ax)
+    plain, (left, *rest) = image_of(ax.images[0], ax)
+    below, place_below = image_of(ax.images[1], ax)
+    heatmap, place = image_of(ax.images[2], ax)
     pixels = np.asarray(Image.open(part["image"].iloc[0]))
     np.testing.assert_array_equal(plain, pixels)
     np.testing.assert_array_equal(below, pixels)
@@ -160,7 +160,7 @@ def test_it_draws_where_it_is_told(fitted, cohort):
         display.plot([left, right])
 
 
-def test_colour_pictures_keep_their_colours(image_options, tmp_path):
+def test_color_images_keep_their_colors(image_options, tmp_path):
     from skosfusion import FusionClassifier
 
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
@@ -232,7 +232,7 @@ def test_three_columns_are_a_range_only_for_kits(image_options, cohort):
     assert display.frame()["clinical"].iloc[0] == expected
 
 
-def test_the_users_settings_do_not_part_picture_and_box(fitted, cohort):
+def test_the_users_settings_do_not_part_image_and_box(fitted, cohort):
     display = GradCAMDisplay.from_estimator(fitted, cohort.iloc[:1])
     with plt.rc_context({"image.origin": "lower", "image.aspect": "auto"}):
         ax = display.plot().axes_[0]

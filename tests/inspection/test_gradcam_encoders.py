@@ -79,9 +79,9 @@ def test_a_users_network_is_not_folded(image_options, cohort):
     classifier.fit(table, cohort.diagnosis.iloc[:4])
     network = classifier.module_
     pixels = np.stack([np.asarray(Image.open(path))[None] for path in table["image"]])
-    normalised = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
+    normalized = (torch.from_numpy(pixels).float() - network.pixel_mean) / network.pixel_std
     with torch.no_grad():
-        maps = network.encoder.conv1(normalised.expand(-1, 3, -1, -1))
+        maps = network.encoder.conv1(normalized.expand(-1, 3, -1, -1))
     maps.requires_grad_()
     score = network.head(maps.relu().mean((2, 3)).repeat(1, 8))[:, 1].sum()
     (gradients,) = torch.autograd.grad(score, maps)

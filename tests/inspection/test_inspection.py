@@ -2,7 +2,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from skosfusion import ABLATION_ROWS, AblationDisplay, ablation_param_grid
+from skosfusion import ABLATIONS, AblationDisplay, ablation_param_grid
 
 mpl.use("Agg")
 
@@ -20,7 +20,7 @@ def results():
 
 def test_the_frame_holds_the_numbers(results):
     frame = AblationDisplay.from_cv_results(results).frame()
-    assert list(frame.index) == list(ABLATION_ROWS)
+    assert list(frame.index) == list(ABLATIONS)
     np.testing.assert_array_equal(frame["f1"], results["mean_test_f1"])
 
 
@@ -32,7 +32,7 @@ def test_each_row_has_its_bars_at_the_height_of_the_means(results):
     mpl.pyplot.close(display.figure_)
 
 
-def test_the_lowest_bar_with_its_spread_is_in_the_picture(results):
+def test_the_lowest_bar_with_its_spread_is_in_the_image(results):
     display = AblationDisplay.from_cv_results(results).plot()
     bottom, top = display.ax_.get_ylim()
     lowest = (results["mean_test_f1"] - results["std_test_f1"]).min()
@@ -61,7 +61,7 @@ def test_it_draws_where_it_is_told(results):
 def test_the_baseline_is_told_apart_by_more_than_colour(results):
     display = AblationDisplay.from_cv_results(results, baseline="ALP").plot()
     hatched = [bars[0].get_hatch() is not None for bars in display.bars_]
-    assert hatched == [name == "ALP" for name in ABLATION_ROWS]
+    assert hatched == [name == "ALP" for name in ABLATIONS]
     mpl.pyplot.close(display.figure_)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from skosfusion import boxes_on_heatmaps, localization_scores
+from skosfusion import localization_scores, scale_boxes
 
 
 def test_energy_hit_and_chance_are_those_computed_by_hand():
@@ -71,7 +71,7 @@ def test_random_heatmaps_come_out_at_chance(seed):
         (np.zeros((4, 4)), [[0, 0, 1, 1]], "heatmaps has shape"),
         (np.zeros((2, 4, 4)), [[0, 0, 1, 1]], r"boxes \(1, 4\)"),
         (np.zeros((1, 4, 4)), [[2, 0, 2, 1]], r"box 0 is \[2.0, 0.0, 2.0, 1.0\]"),
-        (np.zeros((1, 4, 4)), [[0, 0, 200, 100]], "boxes_on_heatmaps"),
+        (np.zeros((1, 4, 4)), [[0, 0, 200, 100]], "scale_boxes"),
         (np.zeros((1, 4, 4)), [[0, 3, 1, 1]], "must have an area"),
         (np.zeros((1, 4, 4)), [[-0.5, 0, -0.1, 4]], "outside of the heatmap"),
         (np.full((1, 4, 4), -1.0), [[0, 0, 1, 1]], "heatmap 0 holds values that are negative"),
@@ -85,7 +85,7 @@ def test_bad_input_is_refused(heatmaps, boxes, message):
 
 @pytest.fixture
 def table(tmp_path):
-    """A picture of 64 x 32 pixels and one of 100 x 100."""
+    """An image of 64 x 32 pixels and one of 100 x 100."""
     for name, size in (("wide", (64, 32)), ("square", (100, 100))):
         pixels = np.random.default_rng(0).integers(0, 255, size[::-1], np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
@@ -94,17 +94,17 @@ def table(tmp_path):
 
 def test_boxes_follow_the_resizing(classifier, table):
     classifier.fit(table, [0, 1])
-    boxes = boxes_on_heatmaps(classifier, table, [[16, 8, 32, 32], [np.nan] * 4])
+    boxes = scale_boxes(classifier, table, [[16, 8, 32, 32], [np.nan] * 4])
     np.testing.assert_allclose(boxes, [[8, 8, 16, 32], [np.nan] * 4])
 
 
 def test_boxes_follow_the_crop(classifier, table):
     classifier.set_params(image_options={"crop_box": (10, 0, 26, 32)}).fit(table, [0, 1])
-    boxes = boxes_on_heatmaps(classifier, table, [[12, 8, 40, 16], [50, 40, 60, 60]])
+    boxes = scale_boxes(classifier, table, [[12, 8, 40, 16], [50, 40, 60, 60]])
     np.testing.assert_allclose(boxes, [[4, 8, 32, 16], [np.nan] * 4])
 
 
-def test_boxes_follow_a_picture_that_is_turned_upright(classifier, table, tmp_path):
+def test_boxes_follow_an_image_that_is_turned_upright(classifier, table, tmp_path):
     image = Image.open(table["image"][0])
     exif = image.getexif()
     exif[0x0112] = 6
@@ -112,21 +112,21 @@ def test_boxes_follow_a_picture_that_is_turned_upright(classifier, table, tmp_pa
     table.loc[0, "image"] = str(tmp_path / "turned.jpg")
     classifier.fit(table, [0, 1])
     # Upright it is 32 wide and 64 high.
-    boxes = boxes_on_heatmaps(classifier, table, [[16, 8, 32, 32], [0, 0, 100, 100]])
+    boxes = scale_boxes(classifier, table, [[16, 8, 32, 32], [0, 0, 100, 100]])
     np.testing.assert_allclose(boxes, [[16, 4, 32, 16], [0, 0, 32, 32]])
 
 
 def test_a_bright_square_lies_in_its_box(classifier, tmp_path):
     """What is known of the file and what the network sees lie in one place."""
     from skosfusion.inspection._fitted import unwrap
-    from skosfusion.inspection._plot._gradcam_display import read_images
+    from skosfusion.inspection._samples import read_images
 
     pixels = np.zeros((90, 120), np.uint8)
     pixels[30:60, 20:50] = 255
     Image.fromarray(pixels).save(tmp_path / "square.png")
     table = pd.DataFrame({"image": [str(tmp_path / "square.png")] * 2})
     classifier.fit(table, [0, 1])
-    boxes = boxes_on_heatmaps(classifier, table, [[20, 30, 50, 60]] * 2)
+    boxes = scale_boxes(classifier, table, [[20, 30, 50, 60]] * 2)
     seen = read_images(unwrap(classifier), table)[0]
     result = localization_scores(seen[None].astype(float), boxes[:1])
     assert result.energy_share[0] > 0.9
@@ -136,6 +136,6 @@ def test_a_bright_square_lies_in_its_box(classifier, tmp_path):
 def test_other_boxes_than_rows_are_refused(classifier, table):
     classifier.fit(table, [0, 1])
     with pytest.raises(ValueError, match=r"shape \(1, 4\); with 2 rows"):
-        boxes_on_heatmaps(classifier, table, [[0, 0, 1, 1]])
+        scale_boxes(classifier, table, [[0, 0, 1, 1]])
     with pytest.raises(ValueError, match=r"box 1 is \[3.0"):
-        boxes_on_heatmaps(classifier, table, [[0, 0, 1, 1], [3, 0, 1, 1]])
+        scale_boxes(classifier, table, [[0, 0, 1, 1], [3, 0, 1, 1]])

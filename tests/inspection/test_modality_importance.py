@@ -170,7 +170,7 @@ def test_bad_input_is_refused(decisive, classifier, cohort):
             modality_importance(fitted, X, y, modalities={"m": columns})
     with pytest.raises(ValueError, match="at least two"):
         modality_importance(fitted, X, y, groups=["p1"] * len(X))
-    with pytest.raises(ValueError, match="row 3 has no patient"):
+    with pytest.raises(ValueError, match="no patient in 50 of 200 rows, the first is row 3"):
         modality_importance(fitted, X, y, groups=[1, 2, 3, None] * 50)
 
 

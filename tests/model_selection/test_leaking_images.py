@@ -21,50 +21,50 @@ from .._helpers.leakage import quiet, replace
 
 class TestImages:
     @pytest.mark.parametrize("saved_as", ["bytes", "compression", "metadata", "RGB", "BMP"])
-    def test_a_picture_is_known_whatever_it_is_saved_as(self, table, saved_as):
+    def test_an_image_is_known_whatever_it_is_saved_as(self, table, saved_as):
         source, path = table.loc[0, "image"], table.loc[9, "image"]
         with Image.open(source) as opened:
-            picture = opened.copy()
+            image = opened.copy()
         options = {"compression": {"compress_level": 0}}.get(saved_as, {})
         if saved_as == "metadata":
             options["pnginfo"] = PngInfo()
             options["pnginfo"].add_text("Station", "X-ray 2")
         if saved_as == "RGB":
-            picture = picture.convert("RGB")
+            image = image.convert("RGB")
         if saved_as == "BMP":
             options["format"] = "BMP"
         if saved_as == "bytes":
             shutil.copy(source, path)
         else:
-            picture.save(path, **options)
+            image.save(path, **options)
         digests = {hashlib.sha256(Path(name).read_bytes()).digest() for name in (source, path)}
         assert len(digests) == (1 if saved_as == "bytes" else 2)
         assert quiet(table).repeated_images["row"].tolist() == [0, 9]
 
-    def test_one_pixel_makes_another_picture(self, table):
+    def test_one_pixel_makes_another_image(self, table):
         pixels = np.array(Image.open(table.loc[0, "image"]))
         pixels[3, 5] ^= 1
         Image.fromarray(pixels).save(table.loc[9, "image"])
         assert quiet(table).repeated_images.empty
 
-    def test_the_same_values_in_another_shape_are_another_picture(self, table):
+    def test_the_same_values_in_another_shape_are_another_image(self, table):
         for row, shape in ((0, (16, 64)), (9, (64, 16))):
             Image.fromarray(np.full(shape, 9, np.uint8)).save(table.loc[row, "image"])
         assert quiet(table).repeated_images.empty
 
-    def test_pictures_are_compared_at_full_size(self, table):
+    def test_images_are_compared_at_full_size(self, table):
         pixels = np.zeros((600, 600), np.uint8)
         for row in (0, 9):
             pixels[300, 300] = row
             Image.fromarray(pixels).save(table.loc[row, "image"])
         assert quiet(table).repeated_images.empty
 
-    def test_a_repeated_picture_has_a_line_a_row(self, table):
+    def test_a_repeated_image_has_a_line_a_row(self, table):
         replace(table, 9, like=0)
         replace(table, 12, like=0)
         replace(table, 21, like=4)
         lines = quiet(table).repeated_images
-        assert lines["picture"].tolist() == [0, 0, 0, 1, 1]
+        assert lines["image_id"].tolist() == [0, 0, 0, 1, 1]
         assert lines["row"].tolist() == [0, 9, 12, 4, 21]
         for column, name in (("image", "image"), ("patient", "patient_id"), ("label", "diagnosis")):
             assert lines[column].tolist() == table.loc[lines["row"], name].tolist()
@@ -73,43 +73,43 @@ class TestImages:
         ("row", "several"),
         [(1, ["names"]), (8, ["names", "patients"]), (9, ["names", "patients"])],
     )
-    def test_other_names_and_patients_of_a_picture_are_told(self, table, row, several):
+    def test_other_names_and_patients_of_an_image_are_told(self, table, row, several):
         replace(table, row, like=0)
         lines = quiet(table).repeated_images
         for kind in ("names", "patients", "labels"):
             assert (lines[f"several_{kind}"] == (kind in several)).all(), kind
 
-    def test_two_labels_of_a_picture_are_told(self, table):
+    def test_two_labels_of_an_image_are_told(self, table):
         replace(table, 1, like=0, diagnosis=1)
         lines = quiet(table).repeated_images
         assert lines["several_labels"].all()
         assert not lines["several_patients"].any()
 
-    def test_a_file_that_is_listed_twice_is_a_repeated_picture_of_one_name(self, table):
+    def test_a_file_that_is_listed_twice_is_a_repeated_image_of_one_name(self, table):
         table.loc[1, "image"] = table.loc[0, "image"]
         found = quiet(table)
         assert found.repeated_images["row"].tolist() == [0, 1]
         assert not found.repeated_images["several_names"].any()
         assert "1 listed again under the same name" in found.DESCR
 
-    def test_a_picture_of_two_patients_leaks_through_folds_by_patient(self, table):
+    def test_an_image_of_two_patients_leaks_through_folds_by_patient(self, table):
         replace(table, 8, like=0)
         train = np.delete(np.arange(24), [0, 1])
         found = quiet(table, cv=[(train, [0, 1]), ([2, 3], [4, 5])])
         assert found.leaks
         assert found.n_leaking_patients == 0
-        assert found.images_on_both_sides.to_numpy().tolist() == [[0, 0]]
+        assert found.images_in_both.to_numpy().tolist() == [[0, 0]]
         assert found.n_leaking_images == 1
-        assert found.repeated_images["on_both_sides"].all()
+        assert found.repeated_images["in_both"].all()
 
-    def test_a_picture_on_one_side_does_not_leak(self, table):
+    def test_an_image_in_one_set_does_not_leak(self, table):
         replace(table, 8, like=0)
         found = quiet(table, cv=[(range(12), range(12, 24))])
         assert not found.leaks
         assert len(found.repeated_images) == 2
-        assert not found.repeated_images["on_both_sides"].any()
+        assert not found.repeated_images["in_both"].any()
 
-    def test_without_a_split_a_picture_of_two_patients_is_a_leak_to_come(self, table):
+    def test_without_a_split_an_image_of_two_patients_is_a_leak_to_come(self, table):
         replace(table, 1, like=0)
         assert not quiet(table).leaks
         replace(table, 8, like=0)
@@ -138,14 +138,14 @@ class TestImages:
         assert not lines["several_names"].any()
 
     def test_a_damaged_image_is_an_error_with_its_row(self, table, tmp_path):
-        (tmp_path / "004_1.png").write_bytes(b"no picture")
+        (tmp_path / "004_1.png").write_bytes(b"no image")
         with pytest.raises(ImageError, match=r"004_1.png' \(row 9\)") as caught:
             quiet(table)
         assert type(caught.value.row) is int
 
     def test_of_several_damaged_images_the_first_is_named(self, table, tmp_path):
         for name in ("004_1.png", "002_0.png", "009_1.png"):
-            (tmp_path / name).write_bytes(b"no picture")
+            (tmp_path / name).write_bytes(b"no image")
         for _ in range(5):
             with pytest.raises(ImageError, match="row 4"):
                 quiet(table, n_threads=4)
@@ -154,7 +154,7 @@ class TestImages:
         self, table, tmp_path
     ):
         table.loc[15, "image"] = table.loc[9, "image"]
-        (tmp_path / "004_1.png").write_bytes(b"no picture")
+        (tmp_path / "004_1.png").write_bytes(b"no image")
         with pytest.raises(ImageError, match="row 9"):
             quiet(table)
 
@@ -170,9 +170,9 @@ class TestImages:
             quiet(table)
 
     def test_image_options_decide_what_is_compared(self, table):
-        picture = Image.open(table.loc[0, "image"])
-        picture.putpixel((31, 31), 255 - picture.getpixel((31, 31)))
-        picture.save(table.loc[9, "image"])
+        image = Image.open(table.loc[0, "image"])
+        image.putpixel((31, 31), 255 - image.getpixel((31, 31)))
+        image.save(table.loc[9, "image"])
         assert quiet(table).repeated_images.empty
         options = {"crop_box": (0, 0, 30, 30)}
         assert quiet(table, image_options=options).repeated_images["row"].tolist() == [0, 9]
@@ -196,7 +196,7 @@ class TestImages:
         monkeypatch.setattr(_pixels, "_BLOCK", 5)
         pd.testing.assert_frame_equal(quiet(table).repeated_images, expected)
 
-    def test_rows_of_a_picture_are_in_their_order(self, table):
+    def test_rows_of_an_image_are_in_their_order(self, table):
         for row in range(2, 24):
             replace(table, row, like=row % 2)
         rows = quiet(table).repeated_images["row"].tolist()

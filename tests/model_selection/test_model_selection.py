@@ -14,7 +14,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 
 from skosfusion import (
-    ABLATION_ROWS,
+    ABLATIONS,
     FusionClassifier,
     ablation_param_grid,
     ablation_table,
@@ -42,8 +42,8 @@ def scores(search):
     }
 
 
-def test_the_rows_are_those_of_table_1():
-    assert list(ABLATION_ROWS) == [
+def test_the_ablations_are_those_of_table_1():
+    assert list(ABLATIONS) == [
         "Baseline",
         "Gender",
         "Age",
@@ -53,12 +53,12 @@ def test_the_rows_are_those_of_table_1():
         "ALP & LDH",
         "All",
     ]
-    assert ABLATION_ROWS["Baseline"] == ()
-    assert set(ABLATION_ROWS["All"]) == {"gender", "age", "alp", "ldh"}
+    assert ABLATIONS["Baseline"] == ()
+    assert set(ABLATIONS["All"]) == {"gender", "age", "alp", "ldh"}
 
 
 def test_each_row_drops_what_it_does_without():
-    grid = dict(zip(ABLATION_ROWS, ablation_param_grid(), strict=True))
+    grid = dict(zip(ABLATIONS, ablation_param_grid(), strict=True))
     assert grid["All"] == {}
     assert grid["ALP"] == {f"clinical__{name}": ["drop"] for name in ("gender", "age", "ldh")}
     assert len(grid["Baseline"]) == 4
@@ -69,7 +69,7 @@ def test_the_prefix_follows_the_step():
 
 
 def test_each_row_reaches_the_network_with_its_own_width(pipeline, cohort, labels):
-    for row, point in zip(ABLATION_ROWS.values(), ablation_param_grid(), strict=True):
+    for row, point in zip(ABLATIONS.values(), ablation_param_grid(), strict=True):
         fitted = clone(pipeline).set_params(**{k: v[0] for k, v in point.items()})
         classifier = fitted.fit(cohort, labels)["classifier"]
         assert list(classifier.feature_names_in_[1:]) == [
@@ -83,33 +83,33 @@ def test_the_table_has_one_line_a_row_and_the_means_over_folds(pipeline, cohort,
         pipeline, ablation_param_grid(), cv=folds, scoring=["accuracy", "f1"], refit=False
     ).fit(cohort, labels)
     table = ablation_table(search)
-    assert list(table.index) == list(ABLATION_ROWS)
+    assert list(table.index) == list(ABLATIONS)
     splits = [search.cv_results_[f"split{i}_test_f1"] for i in range(3)]
     np.testing.assert_allclose(table["f1"], np.mean(splits, axis=0))
     np.testing.assert_allclose(table["f1_std"], np.std(splits, axis=0))
     assert table.loc["Gender & age", "inputs"] == "gender, age"
 
 
-def test_rows_of_ones_own(cohort, labels, pipeline, folds):
-    rows = {"Image": (), "Laboratory": ("alp", "ldh")}
-    search = GridSearchCV(pipeline, ablation_param_grid(rows), cv=folds, refit=False)
-    table = ablation_table(search.fit(cohort, labels), rows)
+def test_ablations_of_ones_own(cohort, labels, pipeline, folds):
+    ablations = {"Image": (), "Laboratory": ("alp", "ldh")}
+    search = GridSearchCV(pipeline, ablation_param_grid(ablations), cv=folds, refit=False)
+    table = ablation_table(search.fit(cohort, labels), ablations)
     assert list(table.index) == ["Image", "Laboratory"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("ablations", "message"),
     [
-        ({}, "rows is empty"),
-        ({"A": ("age",), "B": ("age",)}, "rows 'A' and 'B' use the same inputs"),
+        ({}, "ablations is empty"),
+        ({"A": ("age",), "B": ("age",)}, "ablations 'A' and 'B' use the same inputs"),
         ({"A": "age"}, "use a tuple"),
     ],
 )
-def test_senseless_rows_are_refused(rows, message):
+def test_senseless_ablations_are_refused(ablations, message):
     with pytest.raises(ValueError, match=message):
-        ablation_param_grid(rows)
+        ablation_param_grid(ablations)
     with pytest.raises(ValueError, match=message):
-        ablation_table({"params": []}, rows)
+        ablation_table({"params": []}, ablations)
 
 
 def test_inputs_that_no_row_names_are_dropped_when_they_are_listed():
@@ -117,9 +117,9 @@ def test_inputs_that_no_row_names_are_dropped_when_they_are_listed():
     assert grid == [{"clinical__age": ["drop"], "clinical__alp": ["drop"]}]
 
 
-def test_a_row_that_was_searched_twice_is_refused():
+def test_an_ablation_that_was_searched_twice_is_refused():
     results = {"params": [{"lr": 1}, {"lr": 2}]}
-    with pytest.raises(ValueError, match="row 'All' more than once"):
+    with pytest.raises(ValueError, match="ablation 'All' more than once"):
         ablation_table(results)
 
 
@@ -180,8 +180,8 @@ class TestPipeline:
         pipeline.fit(train, labels[:40])
         test["alp"] = np.nan
         imputed = pipeline["clinical"].transform(test)["alp"]
-        normalised = (train["alp"] - 40) / 90
-        np.testing.assert_allclose(imputed, normalised.median(), rtol=1e-6)
+        normalized = (train["alp"] - 40) / 90
+        np.testing.assert_allclose(imputed, normalized.median(), rtol=1e-6)
 
     def test_calibration(self, pipeline, cohort, labels):
         calibrated = CalibratedClassifierCV(pipeline, cv=2).fit(cohort, labels)

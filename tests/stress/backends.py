@@ -26,7 +26,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from skosfusion import (
-    ABLATION_ROWS,
+    ABLATIONS,
     ablation_param_grid,
     make_clinical_transformer,
     make_fusion_pipeline,
@@ -43,7 +43,7 @@ _N_JOBS = 2
 _N_FOLDS = 5
 _SIDE = 32
 _DIGEST_NUMBERS = 3
-_USUAL = {"rows": ABLATION_ROWS, "n_threads": None, "must_be_all": True}
+_USUAL = {"rows": ABLATIONS, "n_threads": None, "must_be_all": True}
 
 
 def main(arguments=None):
@@ -88,7 +88,7 @@ def _lines(chosen):
     dropout = make_fusion_pipeline(backbone=tiny.DropoutEncoder, **common)
     resnet = make_fusion_pipeline(**(common | {"max_epochs": 1}))
     # A network needs some input.
-    clinical_rows = {"Age & ALP": ("age", "alp")} | ABLATION_ROWS
+    clinical_rows = {"Age & ALP": ("age", "alp")} | ABLATIONS
     del clinical_rows["Baseline"]
     skorch = _skorch_pipeline(common["max_epochs"])
     free = {"n_threads": None, "must_be_all": False}
@@ -136,7 +136,7 @@ def _compare(report, chosen, cohort, name, *, pipeline, rows, n_threads, must_be
         n_folds = 2
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=chosen.seed)
     folds = list(splitter.split(cohort, cohort["diagnosis"], cohort["patient_id"]))
-    grid = ablation_param_grid(rows, inputs=ABLATION_ROWS["All"])
+    grid = ablation_param_grid(rows, inputs=ABLATIONS["All"])
     with _threads(n_threads):
         progress.show(f"{name}: serial", always=True)
         expected = _fit_all(pipeline, grid, cohort, folds)

@@ -5,7 +5,7 @@ from ._drawing import import_pyplot
 
 
 class AblationDisplay:
-    """Bars of every ablation row in every metric, against the Baseline [1]_.
+    """Bars of every ablation in every metric, against the Baseline [1]_.
 
     Make it with `from_cv_results`.
 
@@ -38,7 +38,7 @@ class AblationDisplay:
     ...     "mean_test_accuracy": [0.90, 0.95],
     ...     "std_test_accuracy": [0.02, 0.01],
     ... }
-    >>> display = AblationDisplay.from_cv_results(results, rows={"Image": (), "Age": ("age",)})
+    >>> display = AblationDisplay.from_cv_results(results, ablations={"Image": (), "Age": ("age",)})
     >>> display.frame()["accuracy"].tolist()
     [0.9, 0.95]
     """
@@ -48,15 +48,15 @@ class AblationDisplay:
         self.baseline = baseline
 
     @classmethod
-    def from_cv_results(cls, search, *, rows=None, step="clinical", baseline=None):
+    def from_cv_results(cls, search, *, ablations=None, step="clinical", baseline=None):
         """Take the results of a search over `skosfusion.ablation_param_grid`.
 
         Parameters
         ----------
         search : GridSearchCV or dict
             The fitted search, or its ``cv_results_``.
-        rows : dict of str to tuple of str or None, default=None
-            The rows searched; None takes `skosfusion.ABLATION_ROWS`.
+        ablations : dict of str to tuple of str or None, default=None
+            Those searched; None takes `skosfusion.ABLATIONS`.
         step : str or None, default="clinical"
             Name of the ColumnTransformer in the pipeline.
         baseline : str or None, default=None
@@ -67,7 +67,7 @@ class AblationDisplay:
         AblationDisplay
             Not drawn yet.
         """
-        return cls(ablation_table(search, rows, step=step), baseline=baseline)
+        return cls(ablation_table(search, ablations, step=step), baseline=baseline)
 
     def frame(self):
         """Return the numbers behind the chart.
@@ -110,7 +110,7 @@ class AblationDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(2.2 + 2.1 * len(metrics), 4.4), layout="constrained")
         width = 0.86 / len(rows)
-        # One hue from light to dark tells the rows apart without relying on colour vision.
+        # One hue from light to dark tells the rows apart without relying on color vision.
         shades = plt.get_cmap("viridis_r")(
             [0.12 + 0.8 * i / max(len(rows) - 1, 1) for i in range(len(rows))]
         )

@@ -1,26 +1,21 @@
 """Radiographs with their heatmaps."""
 
-import contextlib
-
-import numpy as np
-import pandas as pd
 from sklearn.utils import check_consistent_length
 
-from .._fitted import label_names, target_codes, unwrap_with_image
+from .._fitted import unwrap_with_image
 from .._gradcam import GradCAM
-from .._localization import boxes_on_heatmaps
+from .._localization import scale_boxes
+from .._samples import describe_samples, read_images, shorten
 from ._drawing import (
     check_number_of_images,
-    describe_clinical,
-    draw_colour_bar,
+    draw_color_bar,
     draw_sample,
     import_pyplot,
     make_axes,
-    shorten,
     wrap,
 )
 
-_N_PICTURES = 2
+_N_PANELS = 2
 
 
 class GradCAMDisplay:
@@ -51,7 +46,7 @@ class GradCAMDisplay:
     See Also
     --------
     GradCAM : The heatmaps as arrays.
-    compare_explanations : Two models side by side.
+    ComparisonDisplay : Two models side by side.
 
     Examples
     --------
@@ -127,7 +122,7 @@ class GradCAMDisplay:
         check_consistent_length(X, y, boxes)
         check_number_of_images(len(X))
         heatmaps = GradCAM(estimator, layer=layer, target=target, method=method).transform(X)
-        boxes = None if boxes is None else boxes_on_heatmaps(estimator, X, boxes)
+        boxes = None if boxes is None else scale_boxes(estimator, X, boxes)
         samples = describe_samples(fitted, X, y, target, display_labels)
         return cls(read_images(fitted, X), heatmaps, samples, boxes=boxes)
 
@@ -165,7 +160,7 @@ class GradCAMDisplay:
         samples = self.samples.to_dict("records")
         captions = [_caption(*pair) for pair in zip(samples, self.heatmaps, strict=True)]
         n_lines = max(caption.count("\n") + 1 for caption in captions)
-        axes = make_axes(plt, ax, len(captions), _N_PICTURES, n_lines)
+        axes = make_axes(plt, ax, len(captions), _N_PANELS, n_lines)
         for number, caption in enumerate(captions):
             draw_sample(
                 axes[number],
@@ -175,7 +170,7 @@ class GradCAMDisplay:
                 caption=caption,
             )
         if ax is None:
-            draw_colour_bar(plt, axes)
+            draw_color_bar(plt, axes)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
 
@@ -186,69 +181,4 @@ def _caption(sample, heatmap):
         says[0] += f" (true: {shorten(sample['label'])})"
     if not heatmap.any():
         says.append("no place stands out")
-    return "\n".join(filter(None, [wrap(says, _N_PICTURES), wrap(sample["clinical"], _N_PICTURES)]))
-
-
-def read_images(fitted, X):
-    """Read the pixels that the network sees, for drawing.
-
-    Parameters
-    ----------
-    fitted : FittedFusion
-        The model.
-    X : DataFrame
-        The user's table.
-
-    Returns
-    -------
-    list of ndarray of shape (height, width) or (height, width, 3)
-        Pixels, uint8.
-    """
-    images = []
-    batches = fitted.classifier.input_batches(fitted.transform(X), pixels=True)
-    with contextlib.closing(batches):
-        for inputs, rows in batches:
-            pixels = inputs["image"][: len(rows)].cpu().numpy()
-            images += [
-                image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in pixels
-            ]
-    return images
-
-
-def describe_samples(fitted, X, y, target, display_labels):
-    """Collect what a model says of each row, and what is known of it.
-
-    Parameters
-    ----------
-    fitted : FittedFusion
-        The model.
-    X : DataFrame
-        The user's table.
-    y : array-like or None
-        True labels.
-    target : label, "predicted", array-like or None
-        The class explained.
-    display_labels : list of str or None
-        What to call the classes.
-
-    Returns
-    -------
-    DataFrame
-        As the parameter `samples` of `GradCAMDisplay`.
-    """
-    classes = fitted.classifier.classes_
-    names = label_names(display_labels, classes)
-    table = fitted.transform(X)
-    probabilities = fitted.classifier.predict_proba(table)
-    predicted = probabilities.argmax(axis=1)
-    codes = target_codes(target, classes, len(table))
-    codes = predicted if codes is None else codes
-    columns = {
-        "target": names[codes],
-        "probability": probabilities[np.arange(len(table)), codes],
-        "predicted": names[predicted],
-        "clinical": describe_clinical(fitted, X, table),
-    }
-    if y is not None:
-        columns["label"] = names[target_codes(np.asarray(y), classes, len(table), name="y")]
-    return pd.DataFrame(columns, index=X.index)
+    return "\n".join(filter(None, [wrap(says, _N_PANELS), wrap(sample["clinical"], _N_PANELS)]))

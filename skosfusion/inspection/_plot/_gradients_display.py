@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from .._clinical_gradients import clinical_gradients
-from ._drawing import import_pyplot, shorten
+from .._samples import shorten
+from ._drawing import import_pyplot
 
 
 class ClinicalGradientsDisplay:
@@ -72,7 +73,7 @@ class ClinicalGradientsDisplay:
         return cls(result, target=display_label)
 
     def frame(self):
-        """Return the numbers behind the picture.
+        """Return the numbers behind the figure.
 
         Returns
         -------
@@ -122,7 +123,7 @@ class ClinicalGradientsDisplay:
         ax.set_yticks(list(places), labels, parse_math=False)
         of = "the class" if self.target is None else shorten(self.target)
         ax.set_xlabel(
-            f"change of the logit of {of}\nfor each unit of the normalised value", parse_math=False
+            f"change of the logit of {of}\nfor each unit of the normalized value", parse_math=False
         )
         ax.legend(frameon=False, loc="best")
         ax.spines[["top", "right"]].set_visible(False)
