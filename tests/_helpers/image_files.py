@@ -13,7 +13,7 @@ EXIF_ORIENTATION = 274
 
 
 def ramp(height=24, width=40):
-    """Grey values that differ along both axes."""
+    """Gray values that differ along both axes."""
     return (np.arange(height)[:, None] * 4 + np.arange(width) * 3).astype(np.uint8)
 
 

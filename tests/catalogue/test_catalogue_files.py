@@ -17,7 +17,7 @@ from skosfusion.images import ImageStore
 
 from .._helpers import tiny
 from .._helpers.caches import forget
-from .._helpers.model_files import Executed
+from .._helpers.executed import Executed
 from .._helpers.scripts import units
 from .killed import MOMENTS, run_killed
 from .refusals import no_epoch_begins

@@ -15,7 +15,8 @@ from skosfusion import FusionClassifier, load_pipeline, make_clinical_transforme
 from skosfusion.exceptions import ModelFileError
 
 from .._helpers import tiny
-from .._helpers.model_files import Executed, rewrite
+from .._helpers.executed import Executed
+from .._helpers.model_files import rewrite
 
 
 class TestPipeline:
