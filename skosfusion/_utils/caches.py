@@ -6,13 +6,15 @@ import numpy as np
 class BoundedMap:
     """Values by key, whose costs add up to a limit at most.
 
-    What does not fit beside the others makes them leave, one by one: random ones, which keeps a
-    part of a data set that is larger than the map, or the least recently used.
+    What does not fit beside the others makes them leave, one by one: with `evict` "random" any,
+    which keeps a part of a data set that is larger than the map; with "least recent" the one that
+    was asked for longest ago.
     """
 
     def __init__(self, max_cost, *, evict):
         self.max_cost = max_cost
-        self._victim = {"random": self._random_key, "least recent": self._least_recent_key}[evict]
+        self._by_use = evict == "least recent"
+        self._victim = self._least_recent_key if self._by_use else self._random_key
         self.clear()
 
     def __len__(self):
@@ -31,10 +33,11 @@ class BoundedMap:
 
     def get(self, key):
         """Return a value, or None where there is none."""
-        entry = self._entries.pop(key, None)
+        entry = self._entries.get(key)
         if entry is None:
             return None
-        self._entries[key] = entry  # now the most recently used
+        if self._by_use:
+            self._entries[key] = self._entries.pop(key)
         return entry[0]
 
     def put(self, key, value, cost=1):

@@ -132,12 +132,14 @@ class EncoderFeatures:
     def _features(self, paths, rows, progress, *, keep_few):
         rows = range(len(paths)) if rows is None else rows
         fingerprints = self._fingerprints(paths, rows)
-        images = _last_of_each(fingerprints, paths, rows)
-        found = self._cache._get(self.key, images)
-        n_stored = self._add_stored(found, images)
+        wanted = set(fingerprints)
+        found = self._cache._get(self.key, wanted)
+        n_stored = self._add_stored(found, wanted)
         unsaved = self._not_in_files(found)
         n_encoded = 0
-        batches = self._batches(images, found)
+        missing = wanted - found.keys()
+        images = map(_Image, fingerprints, paths, rows) if missing else ()
+        batches = self._batches(image for image in images if image.fingerprint in missing)
         for batch, encoded in self._encoded(self._left(progress(batches), found)):
             found |= encoded
             n_encoded += len(encoded)
@@ -147,7 +149,7 @@ class EncoderFeatures:
             if self._files is not None and len(unsaved) >= _IMAGES_PER_FILE:
                 self._save(unsaved, found)
                 unsaved = set()
-                n_stored += self._add_stored(found, images)
+                n_stored += self._add_stored(found, wanted)
         if keep_few:
             self._save(unsaved, found)
         n_hits = len(paths) - n_encoded - n_stored
@@ -163,9 +165,9 @@ class EncoderFeatures:
         if self._files is None or all(f in found and f in self._files for f in wanted):
             return 0
         n_before = len(found)
-        stored = self._files.get_many(wanted.keys() - found.keys())
+        stored = self._files.get_many(wanted - found.keys())
         self._cache._put(self.key, stored)
-        found |= {fingerprint: stored[fingerprint] for fingerprint in wanted.keys() & stored.keys()}
+        found |= {fingerprint: stored[fingerprint] for fingerprint in wanted & stored.keys()}
         return len(found) - n_before
 
     def _not_in_files(self, found):
@@ -173,11 +175,14 @@ class EncoderFeatures:
             return set()
         return {fingerprint for fingerprint in found if fingerprint not in self._files}
 
-    def _batches(self, images, found):
-        """Divide the images that are still to be encoded into batches."""
-        missing = [image for fingerprint, image in images.items() if fingerprint not in found]
-        size = encoding_batch_size(self.network)
-        batches = [missing[start : start + size] for start in range(0, len(missing), size)]
+    def _batches(self, images):
+        """Divide images into batches; the last one counts where files have the same content."""
+        last = {}
+        for image in images:
+            last.pop(image.fingerprint, None)
+            last[image.fingerprint] = image
+        images, size = list(last.values()), encoding_batch_size(self.network)
+        batches = [images[start : start + size] for start in range(0, len(images), size)]
         if _is_worker():
             # Workers that start together take different images first.
             np.random.default_rng(_worker_number()).shuffle(batches)
@@ -224,15 +229,6 @@ def _finished(batch, features):
     """Fetch computed features; copied row by row, as a view would keep the whole batch alive."""
     vectors = [row.copy() for row in features.cpu().numpy()]
     return batch, dict(zip((image.fingerprint for image in batch), vectors, strict=True))
-
-
-def _last_of_each(fingerprints, paths, rows):
-    """Return images by fingerprint, ordered by the last place of each."""
-    images = {}
-    for image in map(_Image, fingerprints, paths, rows):
-        images.pop(image.fingerprint, None)
-        images[image.fingerprint] = image
-    return images
 
 
 def _is_worker():

@@ -15,7 +15,10 @@ MOMENTS = {
     "    def __exit__(self, *error): self.file.close()\n"
     "    def write(self, content):\n"
     "        self.file.write(content[: len(content) // 2]); self.file.flush(); die()\n"
-    "files.open = lambda path, mode: Half(builtins.open(path, mode))\n",
+    "def half(path, mode, **options):\n"
+    "    file = builtins.open(path, mode, **options)\n"
+    "    return file if mode == 'rb' else Half(file)\n"
+    "files.open = half\n",
     "replacing": "os.replace = lambda *paths: die()\n",
 }
 _START = """

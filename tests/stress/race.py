@@ -37,8 +37,8 @@ _FEATURE_SHARE = 0.25
 _LIMIT_SECONDS = 2400
 # What the documentation announces for a folder that is being damaged.
 _ANNOUNCED = {
-    "kept (pictures|images) in": "images passed over",
-    "(pictures|images) cannot be kept": "images not kept",
+    "kept pixels in": "images passed over",
+    "pixels cannot be kept": "images not kept",
     "feature file": "feature files passed over",
     "features cannot be kept": "features not kept",
 }
