@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 
 
@@ -280,16 +281,7 @@ def classes_in_use(codes, classes, sample_weight):
 
 def check_groups(groups):
     """Return the patient of each sample; a sample without one is an error."""
-    if groups is None:
-        return None
-    groups = column_or_1d(groups)
-    missing = np.flatnonzero(pd.isna(groups))
-    if len(missing):
-        raise ValueError(
-            f"groups has no patient in {len(missing)} of {len(groups)} rows, the first is row "
-            f"{missing[0]}; name the patient, or leave these rows out"
-        )
-    return groups
+    return None if groups is None else complete_column(groups, "patient")
 
 
 def weigh_classes(class_weight, codes, classes, sample_weight):

@@ -8,7 +8,7 @@ import torch
 
 from .._utils.progress import progress_bar
 from ..images import shared_image_store
-from ..network import encoder_key, encoding_batch_size, shared_feature_cache
+from ..network import EncoderFeatures, encoding_batch_size
 from ._device import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
@@ -52,40 +52,17 @@ class ImageInputs:
         dataset.load_images = load(dataset.paths)
         dataset.encoder_is_fixed = fixed
 
-    def features(self, paths, rows=None, *, key=None):
-        """Return the features of some rows, all by default: float32, (n_rows, n_features)."""
-        rows = range(len(paths)) if rows is None else rows
-        there = _with_image(paths, rows)
-        if not there:
-            return np.zeros((len(rows), self.network.n_features), np.float32)
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            features = shared_feature_cache().features(
-                self.network,
-                [paths[row] for row in there],
-                self.read_options,
-                key=key,
-                rows=there,
-                folder=self.memory,
-                # What a trained encoder gives is of no use to any later run.
-                keep_on_disk=not self.network.encoder_has_trained,
-                # A key comes from `predict`, which may be called for one image at a time.
-                keep_few=key is None,
-                progress=partial(
-                    progress_bar, shown=self.verbose, desc="encoding images", unit="batch"
-                ),
-            )
-        finally:
-            self.network.train(was_training)
-        return _spread(features, rows, there)
+    def features(self, paths):
+        """Return the features of all images: float32, (n_rows, n_features)."""
+        return self._features(self._source().for_training, paths, range(len(paths)))
 
     def load_features(self, paths):
         """Return a function from row numbers to features, which are encoded when asked for."""
-        key = encoder_key(self.network, self.read_options)
+        encode = self._source().for_prediction
 
         def load(rows):
-            return {"features": torch.from_numpy(self.features(paths, rows.tolist(), key=key))}
+            features = self._features(encode, paths, rows.tolist())
+            return {"features": torch.from_numpy(features)}
 
         return load
 
@@ -97,6 +74,17 @@ class ImageInputs:
     def pixels_at_once(self):
         """Number of images in a batch of pixels to look into."""
         return encoding_batch_size(self.network)
+
+    def _source(self):
+        return EncoderFeatures(self.network, self.read_options, folder=self.memory)
+
+    def _features(self, encode, paths, rows):
+        there = _with_image(paths, rows)
+        if not there:
+            return np.zeros((len(rows), self.network.n_features), np.float32)
+        progress = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
+        features = encode([paths[row] for row in there], rows=there, progress=progress)
+        return _spread(features, rows, there)
 
     def _load_known_features(self, paths):
         """Encode every image before training starts, so that a bad one is found in time."""

@@ -33,7 +33,7 @@ class EncoderFeatures:
     Parameters
     ----------
     network : FusionNetwork
-        Its encoder computes; the network must be in evaluation mode.
+        Its encoder computes, in evaluation mode.
     image_options : dict
         How image files are read, see `skosfusion.images.read_image`.
     folder : str, os.PathLike or None, default=None
@@ -105,7 +105,7 @@ class EncoderFeatures:
         UserWarning
             If the folder cannot be written, or holds damaged files; they are computed again.
         """
-        return self._features(paths, rows, progress, keep_few=True)
+        return self._in_evaluation_mode(paths, rows, progress, keep_few=True)
 
     def for_prediction(self, paths, *, rows=None, progress=iter):
         """Return the features of some images; a folder keeps new ones only by the 128.
@@ -127,7 +127,16 @@ class EncoderFeatures:
         ndarray of shape (n_images, n_features)
             Features, float32.
         """
-        return self._features(paths, rows, progress, keep_few=False)
+        return self._in_evaluation_mode(paths, rows, progress, keep_few=False)
+
+    def _in_evaluation_mode(self, *arguments, keep_few):
+        """Find or compute features, and put the network's mode back."""
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            return self._features(*arguments, keep_few=keep_few)
+        finally:
+            self.network.train(was_training)
 
     def _features(self, paths, rows, progress, *, keep_few):
         rows = range(len(paths)) if rows is None else rows
