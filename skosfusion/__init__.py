@@ -23,12 +23,12 @@ _ROOMS = {
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
     "compare_explanations": "inspection",
-    "load_pipeline": "pipeline",
+    "load_model": "persistence",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
-    "save_pipeline": "pipeline",
+    "save_model": "persistence",
 }
 
 __all__ = sorted(_ROOMS)
