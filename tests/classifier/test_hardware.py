@@ -12,13 +12,15 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
+from skosfusion.classifier import _device as _hardware
+from skosfusion.classifier import _images
 from skosfusion.classifier._device import (
     free_accelerator_bytes,
     kept_memory,
     one_thread_in_thread_workers,
 )
 from skosfusion.images import ImageStore, shared_image_store
-from skosfusion.network import _features, _hardware, _images, shared_feature_cache
+from skosfusion.network import _features, shared_feature_cache
 
 from .._helpers import tiny
 

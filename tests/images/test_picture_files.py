@@ -12,7 +12,7 @@ import safetensors.numpy
 from PIL import Image
 
 from skosfusion.exceptions import ImageError
-from skosfusion.images import ImageStore, _picture_files, _store
+from skosfusion.images import ImageStore, _pixel_files, _store
 
 SIZE = 16
 
@@ -93,9 +93,9 @@ def test_other_options_and_versions_do_not_meet(paths, folder, monkeypatch):
     _read(paths, folder)
     _read(paths, folder, contrast="stretch")
     ImageStore().read(paths, folder=folder, image_size=8)
-    monkeypatch.setattr(_picture_files, "pillow_version", "0.0")
+    monkeypatch.setattr(_pixel_files, "pillow_version", "0.0")
     _read(paths, folder)
-    monkeypatch.setattr(_picture_files, "__version__", "0.0")
+    monkeypatch.setattr(_pixel_files, "__version__", "0.0")
     _read(paths, folder)
     assert len(list((folder / "images").iterdir())) == 5
     assert len(_kept(folder)) == 30
@@ -209,7 +209,7 @@ def test_pictures_from_the_folder_cannot_be_written_to(paths, folder):
 def test_histogram_equalisation_of_another_version_does_not_meet(paths, folder, monkeypatch):
     pytest.importorskip("skimage")
     _read(paths, folder, contrast="clahe")
-    monkeypatch.setattr(_picture_files, "version", lambda name: "0.0")
+    monkeypatch.setattr(_pixel_files, "version", lambda name: "0.0")
     _read(paths, folder, contrast="clahe")
     _read(paths, folder)
     assert len(list((folder / "images").iterdir())) == 3
