@@ -1,15 +1,62 @@
-"""Files that are there whole or not at all, whatever happens to the process that writes them."""
+"""Files: read only where they are regular, written whole or not at all."""
 
+import errno
 import glob
 import logging
 import os
+import stat
 import time
 import uuid
+from contextlib import contextmanager
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
 _ORPHAN_SECONDS = 3600.0
 _NAME_LENGTH = 100  # of 255 bytes that a name may have
+
+
+class NotRegularError(OSError):
+    """A folder, pipe, socket or device stands where a file is wanted."""
+
+
+class FileTooLargeError(OSError):
+    """A file has more bytes than may be read."""
+
+
+def check_regular(path):
+    """Raise NotRegularError for what is not a regular file, and the system's error for nothing."""
+    _check_kind(os.stat(path), path)
+
+
+@contextmanager
+def open_regular_file(path, max_bytes):
+    """Open a regular file of at most so many bytes, and yield it with its status."""
+    check_regular(path)
+    # A pipe may have taken the file's place since: without O_NONBLOCK, opening it would hang.
+    with open(path, "rb", opener=_open_nonblocking) as file:
+        status = os.fstat(file.fileno())
+        _check_kind(status, path)
+        if status.st_size > max_bytes:
+            message = f"the file holds {status.st_size} bytes, more than the {max_bytes} allowed"
+            raise FileTooLargeError(errno.EFBIG, message, os.fspath(path))
+        yield file, status
+
+
+def read_regular_file(path, max_bytes):
+    """Read a regular file: its bytes, and its status from before it was read."""
+    with open_regular_file(path, max_bytes) as (file, status):
+        return file.read(status.st_size), status
+
+
+def _open_nonblocking(path, flags):
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+
+
+def _check_kind(status, path):
+    if stat.S_ISREG(status.st_mode):
+        return
+    kind = "folder" if stat.S_ISDIR(status.st_mode) else "socket, a pipe or a device"
+    raise NotRegularError(errno.EINVAL, f"this is a {kind}, not a file", os.fspath(path))
 
 
 def write_atomically(path, content, *, temporary_folder=None, durable=False, mode=None):

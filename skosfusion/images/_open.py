@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import stat
 import struct
 import zlib
 from contextlib import contextmanager
@@ -12,6 +11,12 @@ from typing import NamedTuple
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
+from .._utils.files import (
+    FileTooLargeError,
+    NotRegularError,
+    check_regular,
+    read_regular_file,
+)
 from .._utils.validation import check_integer
 from ..exceptions import ImageError, UnusableError
 from ._verify import reduce_container
@@ -113,21 +118,16 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
 def read_file(path, *, row=None):
     """Read a regular file: its bytes, and its status from before it was read."""
     with _file_errors(path, row) as text:
-        _check_kind(os.stat(text), path, row)
-        # A pipe may have taken the file's place since: without O_NONBLOCK, opening it would hang.
-        with open(text, "rb", opener=_open_nonblocking) as file:
-            status = os.fstat(file.fileno())
-            _check_kind(status, path, row)
-            _check_length(status.st_size, path, row)
-            data = file.read(status.st_size)
-    _check_length(len(data), path, row)
+        data, status = read_regular_file(text, MAX_FILE_BYTES)
+    if not data:
+        raise ImageError("the file is empty; export it again", path=path, row=row)
     return data, status
 
 
 def check_file(path, *, row=None):
-    """Refuse what is not there or no regular file; its content is for whoever reads it."""
+    """Refuse what is not there or not a regular file; its content is for whoever reads it."""
     with _file_errors(path, row) as text:
-        _check_kind(os.stat(text), path, row)
+        check_regular(text)
 
 
 @contextmanager
@@ -136,8 +136,12 @@ def _file_errors(path, row):
     text = path_text(path, row)
     try:
         yield text
-    except ImageError:
-        raise
+    except NotRegularError as error:
+        message = f"{error.strerror}; correct the path or drop the row"
+        raise ImageError(message, path=path, row=row) from error
+    except FileTooLargeError as error:
+        message = f"{error.strerror}; export a smaller image"
+        raise ImageError(message, path=path, row=row) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_found(text, path, row) from error
     except ValueError as error:
@@ -175,34 +179,6 @@ def _not_found(text, path, row):
         return ImageError("the link leads to no file; restore its target", path=path, row=row)
     message = f"no such image file{_in_row(row)}; correct the path or drop the row"
     return FileNotFoundError(errno.ENOENT, message, text)
-
-
-def _open_nonblocking(path, flags):
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-
-
-def _check_kind(status, path, row):
-    if stat.S_ISDIR(status.st_mode):
-        kind = "folder"
-    elif not stat.S_ISREG(status.st_mode):
-        kind = "socket, a pipe or a device"
-    else:
-        return
-    raise ImageError(
-        f"this is a {kind}, not a file; correct the path or drop the row", path=path, row=row
-    )
-
-
-def _check_length(length, path, row):
-    if length == 0:
-        raise ImageError("the file is empty; export it again", path=path, row=row)
-    if length > MAX_FILE_BYTES:
-        raise ImageError(
-            f"the file holds {length} bytes, more than the {MAX_FILE_BYTES} allowed; "
-            "export a smaller picture",
-            path=path,
-            row=row,
-        )
 
 
 @contextmanager

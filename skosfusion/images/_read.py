@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops
 
-from .._utils.validation import check_integer
+from .._utils.validation import check_choice, check_integer, check_parameter
 from ..exceptions import ImageError, UnusableError
 from ._open import decode, decoder_errors, read_file
 
@@ -131,8 +131,8 @@ def read_options(
     check_integer("image_size", image_size, minimum=1, optional=True)
     check_integer("minimum_side", minimum_side, minimum=1)
     check_integer("frame", frame, minimum=0, optional=True)
-    if not (contrast is None or isinstance(contrast, str)) or contrast not in _CONTRASTS:
-        raise ValueError(f"contrast must be one of {_CONTRASTS}, got {contrast!r}")
+    if contrast is not None:
+        check_choice("contrast", contrast, _CONTRASTS)
     return ReadOptions(
         None if image_size is None else int(image_size),
         None if crop_box is None else _checked_box(crop_box),
@@ -145,21 +145,20 @@ def read_options(
 
 def _checked_box(crop_box):
     box = _numbers(crop_box, Integral)
-    if box is None or len(box) != 4 or not (0 <= box[0] < box[2] and 0 <= box[1] < box[3]):
-        raise ValueError(
-            "crop_box must be None or four integers (left, top, right, bottom) with "
-            f"0 <= left < right and 0 <= top < bottom, got {crop_box!r}"
-        )
+    valid = box and len(box) == 4 and 0 <= box[0] < box[2] and 0 <= box[1] < box[3]
+    allowed = (
+        "None or four integers (left, top, right, bottom) with 0 <= left < right and "
+        "0 <= top < bottom"
+    )
+    check_parameter("crop_box", crop_box, valid, allowed)
     return tuple(map(int, box))
 
 
 def _checked_percentiles(percentiles):
     limits = _numbers(percentiles, Real)
-    if limits is None or len(limits) != 2 or not 0 <= limits[0] < limits[1] <= 100:
-        raise ValueError(
-            "percentiles must be two numbers (lower, upper) with 0 <= lower < upper <= 100, "
-            f"got {percentiles!r}"
-        )
+    valid = limits and len(limits) == 2 and 0 <= limits[0] < limits[1] <= 100
+    allowed = "two numbers (lower, upper) with 0 <= lower < upper <= 100"
+    check_parameter("percentiles", percentiles, valid, allowed)
     return tuple(map(float, limits))
 
 

@@ -262,8 +262,8 @@ class ImageStore:
             As `read` does.
         """
         size = read_options(**options).image_size
-        if size is None:
-            raise ValueError("image_size must be an integer >= 1 in a batch, got None")
+        # A batch has one size.
+        check_integer("image_size", size, minimum=1)
         images = self.read(paths, rows=rows, folder=folder, n_threads=n_threads, **options)
         n_channels = max((len(image) for image in images), default=1)
         batch = np.empty((len(images), n_channels, size, size), np.uint8)

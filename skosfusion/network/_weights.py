@@ -1,6 +1,5 @@
 """Initial weights of an encoder: torchvision's by name, or a local file. No pickled code is run."""
 
-import difflib
 import os
 import pickle
 import zipfile
@@ -12,11 +11,14 @@ import safetensors.torch
 import torch
 from torchvision import models
 
+from .._utils.files import NotRegularError, open_regular_file
+from .._utils.validation import did_you_mean
 from ..exceptions import WeightsError
 from ._encoders import backbone_names, build_empty_encoder
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
+_MAX_FILE_BYTES = 16 * 2**30
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -96,10 +98,9 @@ def torchvision_weights(backbone, name):
         )
     known = models.get_model_weights(backbone).__members__
     if name not in known:
-        nearest = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        hint = did_you_mean(name, known)
         raise ValueError(
-            f"weights={name!r} is not known for backbone {backbone!r}; {hint}allowed: "
+            f"weights={name!r} is not known for backbone {backbone!r}; {hint}{hint and ' '}allowed: "
             f"{', '.join(map(repr, known))}, None (random weights), or the path of a "
             f"{', '.join(_FILE_SUFFIXES)} file"
         )
@@ -124,17 +125,21 @@ def _torchvision_state(backbone, name):
 
 def _read_state_file(path):
     """Read a state dict without running anything that it may hold."""
-    if not path.is_file():
-        raise WeightsError(
-            f"weights file {str(path)!r} does not exist; place a state dict there, or pass a "
-            "torchvision weights name, or None for random weights"
-        )
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not the archive that torch.save writes")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular_file(path, _MAX_FILE_BYTES) as (file, _):
+            if path.suffix == ".safetensors":
+                return safetensors.torch.load(file.read())
+            if not zipfile.is_zipfile(file):
+                raise ValueError("not the archive that torch.save writes")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, NotADirectoryError, NotRegularError) as error:
+        is_there = isinstance(error, NotRegularError)
+        wrong = "is not a file but a folder, pipe or device" if is_there else "does not exist"
+        raise WeightsError(
+            f"weights file {str(path)!r} {wrong}; place a state dict there, or pass a "
+            "torchvision weights name, or None for random weights"
+        ) from error
     except (
         OSError,
         RuntimeError,

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, PngImagePlugin
 
+from skosfusion._utils import files
 from skosfusion.exceptions import ImageError
 from skosfusion.images import _open, _verify, open_image, read_image
 
@@ -93,14 +94,14 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_refused_at_once(
     status = os.stat(regular)
     os.mkfifo(tmp_path / "pipe.png")
     with monkeypatch.context() as patch:
-        patch.setattr(_open.os, "stat", lambda path: status)
+        patch.setattr(files.os, "stat", lambda path: status)
         error = raised_within(5, lambda: open_image(str(tmp_path / "pipe.png")))
     assert "pipe or a device" in str(error)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_a_device_is_refused_unopened(monkeypatch):  # fault 18
-    monkeypatch.setattr(_open, "_open_nonblocking", None)
+    monkeypatch.setattr(files, "_open_nonblocking", None)
     with pytest.raises(ImageError, match="device"):
         open_image("/dev/zero")
 

@@ -372,14 +372,14 @@ def test_clahe_without_scikit_image_names_the_extra(put, monkeypatch):
     ],
 )
 def test_an_option_out_of_range_is_named_with_its_value(put, name, value):
-    with pytest.raises(ValueError, match=rf"{name} must be .* got") as caught:
+    with pytest.raises(ValueError, match=rf"{name}=.* is not allowed; allowed: ") as caught:
         read_image(put(encoded(ramp(), "PNG")), **{name: value})
     assert repr(value) in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "value"), [("frame", -1), ("frame", "0"), ("max_pixels", 0)])
 def test_an_option_of_open_image_out_of_range_is_named(put, name, value):
-    with pytest.raises(ValueError, match=f"{name} must be"):
+    with pytest.raises(ValueError, match=f"{name}=.* is not allowed; allowed: "):
         open_image(put(encoded(ramp(), "PNG")), **{name: value})
 
 
