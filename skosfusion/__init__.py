@@ -11,6 +11,7 @@ _ROOMS = {
     "AblationDisplay": "inspection",
     "AgeScaler": "preprocessing",
     "ClinicalGradientsDisplay": "inspection",
+    "ClinicalTransformer": "preprocessing",
     "ComparisonDisplay": "inspection",
     "FusionClassifier": "classifier",
     "GenderEncoder": "preprocessing",

@@ -42,12 +42,12 @@ def shown_number(value):
 
 
 def is_bool(value):
-    """Tell whether a value is a Python or NumPy boolean."""
+    """Return whether a value is a Python or NumPy boolean."""
     return isinstance(value, bool | np.bool_)
 
 
 def is_number(value):
-    """Tell whether a value is a finite real number, booleans aside."""
+    """Return whether a value is a finite real number, booleans aside."""
     return isinstance(value, numbers.Real) and not is_bool(value) and math.isfinite(as_float(value))
 
 
@@ -62,12 +62,12 @@ def as_float(value):
 
 
 def is_number_text(text):
-    """Tell whether a text is a decimal number, such as "3.5" or "-1e3"."""
+    """Return whether a text is a decimal number, such as "3.5" or "-1e3"."""
     return bool(_NUMBER.fullmatch(text.strip()))
 
 
 def is_missing(cell, missing=MISSING):
-    """Tell whether a cell is None, NaN, NA or spelled as one of `missing`."""
+    """Return whether a cell is None, NaN, NA or spelled as one of `missing`."""
     if isinstance(cell, decimal.Decimal) and cell.is_nan():
         return True
     return pd.api.types.is_scalar(cell) and bool(pd.isna(cell) or spelling(cell) in missing)

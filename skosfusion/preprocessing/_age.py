@@ -37,7 +37,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    make_clinical_transformer : Normalise all clinical columns of a table.
+    make_clinical_transformer : Normalize all clinical columns of a table.
 
     Notes
     -----
@@ -78,7 +78,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             For a parameter out of its set, an age outside `valid_range`, an infinite age, text
-            that is no number, and a column without any value.
+            that is not a number, and a column without any value.
         TypeError
             For a cell that is neither text nor number.
         """
@@ -102,7 +102,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For an age outside `valid_range`, an infinite age, and text that is no number.
+            For an age outside `valid_range`, an infinite age, and text that is not a number.
         TypeError
             For a cell that is neither text nor number.
         """
@@ -126,7 +126,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For an infinite value, and text that is no number.
+            For an infinite value, and text that is not a number.
         TypeError
             For a cell that is neither text nor number.
         """
@@ -157,7 +157,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 def _is_range(limits):
-    """Tell whether limits are two finite numbers, the first below the second."""
+    """Return whether limits are two finite numbers, the first below the second."""
     return (
         isinstance(limits, tuple | list)
         and len(limits) == 2

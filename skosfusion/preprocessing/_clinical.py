@@ -1,29 +1,25 @@
-"""The normalisation of a whole clinical table."""
+"""The normalization of a whole clinical table."""
 
-import difflib
 from contextlib import contextmanager
 
-import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number
-from .._utils.validation import check_choice, check_parameter
+from .._utils.validation import check_choice, check_parameter, did_you_mean
 from ._age import AgeScaler
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
-
-PAPER_KITS = {"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}
+from ._kits import PAPER_KITS, check_kits, has_fixed_limits
+from ._missing_values import POLICIES, MissingValues
 
 
 def make_clinical_transformer(
     *, image="image", gender="gender", age="age", kits=None, missing="impute"
 ):
-    """Make the transformer that normalises the clinical columns and lets image paths through.
+    """Make the transformer that normalizes the clinical columns and lets image paths through.
 
     Its steps, which are also the names of its output columns, are ``gender``, ``age`` and one for
     each kit; the step ``image`` comes first and leaves its column and the column's name as they
@@ -45,14 +41,14 @@ def make_clinical_transformer(
         "ldh_high")}``; ``{}`` takes none.
     missing : {"impute", "indicator", "error"}, default="impute"
         What becomes of missing clinical values. "impute": they are filled in with the most frequent
-        gender (male where both are as frequent) or the median of the other normalised values, both
+        gender (male where both are as frequent) or the median of the other normalized values, both
         from the rows given to `fit`. "indicator": they are filled in, and each input gets a second
         column such as ``alp_missing``, 1.0 where the value was missing, else 0.0. "error": a
         ValueError. Missing image paths are left to the classifier.
 
     Returns
     -------
-    transformer : ColumnTransformer
+    transformer : ClinicalTransformer
         Unfitted; takes a DataFrame and gives a DataFrame, in float32 but for the image paths. How
         many values were missing in `fit` is kept in
         ``transformer.named_transformers_["alp"]["scale"].n_missing_``.
@@ -63,15 +59,17 @@ def make_clinical_transformer(
         For an argument out of its set. The transformer raises it for a missing or repeated column,
         a table without rows, a column without any value in `fit`, and whatever its steps refuse.
     TypeError
-        The transformer raises it for what is no DataFrame, and for column names that are not str.
+        The transformer raises it for what is not a DataFrame, and for column names that are not
+        str.
 
     See Also
     --------
+    ClinicalTransformer : What this makes.
     skosfusion.datasets.load_cohort : Load a table that this takes.
 
     Notes
     -----
-    The normalisations are those of the paper, Eq. 2 and section "Integration of basic information".
+    The normalizations are those of the paper, Eq. 2 and section "Integration of basic information".
 
     Examples
     --------
@@ -87,7 +85,7 @@ def make_clinical_transformer(
     0  a.png     0.5  0.14  1.0
     1  b.png    -0.5  0.14  2.0
     """
-    check_choice("missing", missing, ("impute", "indicator", "error"))
+    check_choice("missing", missing, POLICIES)
     for name, column in (("image", image), ("gender", gender), ("age", age)):
         valid = column is None or isinstance(column, str)
         check_parameter(name, column, valid, "the name of a column, or None")
@@ -96,30 +94,147 @@ def make_clinical_transformer(
     if image is not None:
         steps.append(("image", "passthrough", [image]))
     if gender is not None:
-        finish = _MissingPolicy(name="gender", strategy="most_frequent", missing=missing)
+        finish = MissingValues(name="gender", strategy="most_frequent", missing=missing)
         steps.append(("gender", _chain(GenderEncoder(), finish), [gender]))
     if age is not None:
-        finish = _MissingPolicy(name="age", missing=missing)
+        finish = MissingValues(name="age", missing=missing)
         steps.append(("age", _chain(AgeScaler(), finish), [age]))
     for name, kit in check_kits(PAPER_KITS if kits is None else kits).items():
-        finish = _MissingPolicy(name=name, missing=missing)
+        finish = MissingValues(name=name, missing=missing)
         steps.append((name, _chain(_kit_scaler(kit), finish), _kit_columns(kit)))
     if not steps:
         raise ValueError("image, gender, age and kits are all left out; give at least one of them")
 
-    transformer = _ClinicalTransformer(steps, remainder="drop", verbose_feature_names_out=False)
+    transformer = ClinicalTransformer(steps)
     return transformer.set_output(transform="pandas")
 
 
-class _ClinicalTransformer(ColumnTransformer):
-    """A ColumnTransformer that says what is wrong with a table, and the remedy."""
+class ClinicalTransformer(ColumnTransformer):
+    """A ColumnTransformer that says what is wrong with a table, and the remedy.
+
+    It is what :func:`make_clinical_transformer` makes, and differs from scikit-learn's in three
+    things: a table is checked before any step sees it; where a table is refused, an earlier fit is
+    kept; and output columns carry the names that the steps give them, without a prefix.
+
+    Parameters
+    ----------
+    transformers : list of tuple
+        Steps as ``(name, transformer, columns)``; a transformer may be "passthrough" or "drop".
+    remainder : {"drop", "passthrough"} or estimator, default="drop"
+        What becomes of columns that no step names.
+    sparse_threshold : float, default=0.3
+        As in ColumnTransformer; clinical tables are dense.
+    n_jobs : int or None, default=None
+        Number of jobs that fit and apply the steps, as in joblib.
+    transformer_weights : dict or None, default=None
+        Factors for the output of steps, by name.
+    verbose : bool, default=False
+        Whether the time of each step is printed.
+    verbose_feature_names_out : bool, default=False
+        Whether the names of output columns start with the name of their step.
+
+    Attributes
+    ----------
+    transformers_ : list of tuple
+        The fitted steps as ``(name, fitted transformer, columns)``.
+    named_transformers_ : Bunch
+        The fitted steps by name.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns seen in `fit`.
+
+    See Also
+    --------
+    make_clinical_transformer : Make one for gender, age and laboratory values.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skosfusion.preprocessing import AgeScaler, ClinicalTransformer
+    >>> steps = [("image", "passthrough", ["image"]), ("age", AgeScaler(), ["years"])]
+    >>> transformer = ClinicalTransformer(steps).set_output(transform="pandas")
+    >>> transformer.fit_transform(pd.DataFrame({"years": [4, 81], "image": ["a.png", "b.png"]}))
+       image  years
+    0  a.png   0.04
+    1  b.png   0.81
+    >>> transformer.transform(pd.DataFrame({"year": [4], "image": ["a.png"]}))
+    Traceback (most recent call last):
+        ...
+    ValueError: X has no column 'years', which 'age' is made of; ...
+    """
+
+    def __init__(
+        self,
+        transformers,
+        *,
+        remainder="drop",
+        sparse_threshold=0.3,
+        n_jobs=None,
+        transformer_weights=None,
+        verbose=False,
+        verbose_feature_names_out=False,
+    ):
+        super().__init__(
+            transformers,
+            remainder=remainder,
+            sparse_threshold=sparse_threshold,
+            n_jobs=n_jobs,
+            transformer_weights=transformer_weights,
+            verbose=verbose,
+            verbose_feature_names_out=verbose_feature_names_out,
+        )
 
     def fit_transform(self, X, y=None, **params):
+        """Check a table, fit all steps and return their output.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            The table; its columns are found by name.
+        y : array-like of shape (n_samples,) or None, default=None
+            Passed on to the steps; those of this package ignore it.
+        **params
+            Routed to the steps, as in ColumnTransformer.
+
+        Returns
+        -------
+        output : DataFrame of shape (n_samples, n_outputs)
+            The columns of the steps, side by side.
+
+        Raises
+        ------
+        TypeError
+            For what is not a DataFrame, and for column names that are not str.
+        ValueError
+            For a table without rows, a missing or repeated column, and whatever the steps refuse.
+        """
         self._check_table(X, self.transformers)
         with earlier_fit_kept(self):
             return super().fit_transform(X, y, **params)
 
     def transform(self, X, **params):
+        """Check a table and return the output of the fitted steps.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n_samples, n_columns)
+            A table with the columns that the steps take; their order is free.
+        **params
+            Routed to the steps, as in ColumnTransformer.
+
+        Returns
+        -------
+        output : DataFrame of shape (n_samples, n_outputs)
+            The columns of the steps, side by side.
+
+        Raises
+        ------
+        TypeError
+            For what is not a DataFrame, and for column names that are not str.
+        ValueError
+            For a table without rows, a missing or repeated column, and whatever the steps refuse.
+        """
         check_is_fitted(self)
         steps = [step for step in self.transformers_ if isinstance(step[1], BaseEstimator)]
         self._check_table(X, steps)
@@ -169,41 +284,13 @@ def _check_column(column, columns, step):
     if count > 1:
         raise ValueError(f"X has {count} columns named {column!r}; rename or drop all but one")
     if count == 0:
-        near = difflib.get_close_matches(str(column), map(str, columns), n=1)
         name = step if step in ("image", "gender", "age") else "kits"
+        hint = did_you_mean(column, columns)
         raise ValueError(
-            f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}"
-            + (f", the nearest is {near[0]!r}" if near else "")
-            + f"; name the columns of your table with make_clinical_transformer({name}=...)"
+            f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}; "
+            f"{hint + ' ' if hint else ''}name the columns of your table with "
+            f"make_clinical_transformer({name}=...)"
         )
-
-
-def check_kits(kits):
-    """Return kits if each is (value, low, high), else raise ValueError."""
-    check_parameter("kits", kits, isinstance(kits, dict), "a dict of name: (value, low, high)")
-    for name, kit in kits.items():
-        valid = isinstance(name, str) and name not in ("", "image", "gender", "age")
-        allowed = "names of str other than image, gender and age, without '__'"
-        check_parameter("name of a kit", name, valid and "__" not in name, allowed)
-        valid = (
-            isinstance(kit, tuple | list)
-            and len(kit) == 3
-            and isinstance(kit[0], str)
-            and (_has_limit_columns(kit) or (has_fixed_limits(kit) and kit[1] < kit[2]))
-        )
-        allowed = "(value, low, high): a column, and two other columns or two numbers, low < high"
-        check_parameter(f"kits[{name!r}]", kit, valid, allowed)
-    return kits
-
-
-def has_fixed_limits(kit):
-    """Tell whether the limits of a kit are numbers, not columns."""
-    return all(is_number(limit) for limit in kit[1:])
-
-
-def _has_limit_columns(kit):
-    """Tell whether value and limits of a kit are three columns."""
-    return all(isinstance(part, str) for part in kit) and len(set(kit)) == 3
 
 
 def _kit_scaler(kit):
@@ -216,41 +303,3 @@ def _kit_columns(kit):
 
 def _chain(scaler, finish):
     return Pipeline([("scale", scaler), ("missing", finish)])
-
-
-class _MissingPolicy(TransformerMixin, BaseEstimator):
-    """Fill in, mark or refuse the missing values of one column, and give the column its name."""
-
-    def __init__(self, *, name, strategy="median", missing="impute"):
-        self.name = name
-        self.strategy = strategy
-        self.missing = missing
-
-    def fit(self, X, y=None):
-        self.imputer_ = SimpleImputer(strategy=self.strategy).fit(self._read(X, reset=True))
-        return self
-
-    def transform(self, X):
-        check_is_fitted(self)
-        values = self._read(X, reset=False)
-        filled = self.imputer_.transform(values)
-        if self.missing != "indicator":
-            return filled
-        return np.hstack([filled, np.isnan(values).astype(values.dtype)])
-
-    def get_feature_names_out(self, input_features=None):
-        names = [self.name, f"{self.name}_missing"]
-        return np.array(names if self.missing == "indicator" else names[:1], dtype=object)
-
-    def _read(self, X, *, reset):
-        values = validate_data(
-            self, X, dtype=np.float32, ensure_all_finite="allow-nan", reset=reset
-        )
-        absent = np.flatnonzero(np.isnan(values).any(axis=1))
-        if self.missing == "error" and absent.size:
-            raise ValueError(
-                f"column {self.feature_names_in_[0]!r} is missing in {absent.size} of "
-                f"{len(values)} rows, first in row {absent[0]}; fill the values in, or use "
-                "missing='impute' or 'indicator'"
-            )
-        return values

@@ -42,7 +42,7 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    make_clinical_transformer : Normalise all clinical columns of a table.
+    make_clinical_transformer : Normalize all clinical columns of a table.
 
     Notes
     -----

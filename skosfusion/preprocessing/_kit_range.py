@@ -15,11 +15,11 @@ _SUSPECT_RATIO = 6.0
 
 
 class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Normalise a laboratory value by the normal range of the kit that measured it.
+    """Normalize a laboratory value by the normal range of the kit that measured it.
 
-    The normalised value is ``(y - L) / (H - L)`` for a value y and the limits L and H of the normal
+    The normalized value is ``(y - L) / (H - L)`` for a value y and the limits L and H of the normal
     range: 0 at L, 1 at H, above 1 for a raised and below 0 for a lowered value. Kits differ in
-    method and unit; the normalised values of all kits can be compared. Missing values stay NaN.
+    method and unit; the normalized values of all kits can be compared. Missing values stay NaN.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         columns: value, lower limit, upper limit.
     high : float or None, default=None
         Upper limit H where all rows share one range. X then has any number of columns, which are
-        all normalised by this range.
+        all normalized by this range.
     allow_negative : bool, default=False
         Whether values below 0 are taken, as for a base excess.
 
@@ -49,7 +49,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    make_clinical_transformer : Normalise all clinical columns of a table.
+    make_clinical_transformer : Normalize all clinical columns of a table.
 
     Notes
     -----
@@ -95,7 +95,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             For a parameter out of its set, another number of columns than three without `low` and
             `high`, H <= L, a value without its limits, a negative value unless allowed, an infinite
-            value, text that is no number, and a value column without any value.
+            value, text that is not a number, and a value column without any value.
         TypeError
             For a cell that is neither text nor number.
         """
@@ -107,7 +107,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Normalise the values.
+        """Normalize the values.
 
         Parameters
         ----------
@@ -116,14 +116,14 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        normalised : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
+        normalized : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
             ``(y - L) / (H - L)``; NaN where the value is missing.
 
         Raises
         ------
         ValueError
             For H <= L, a value without its limits, a negative value unless allowed, an infinite
-            value, and text that is no number.
+            value, and text that is not a number.
         TypeError
             For a cell that is neither text nor number.
         """
@@ -131,8 +131,8 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         values, low, high = self._read(X, reset=False)
         self._refuse_negative(values)
         with np.errstate(over="ignore"):  # what overflows is refused
-            normalised = (values - low) / (high - low)
-        return to_float32(normalised, self._value_columns())
+            normalized = (values - low) / (high - low)
+        return to_float32(normalized, self._value_columns())
 
     def inverse_transform(self, X):
         """Return values in the unit of their limits.
@@ -140,24 +140,25 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, 3) or (n_samples, n_features)
-            Normalised value, lower limit and upper limit; with `low` and `high` given, normalised
+            Normalized value, lower limit and upper limit; with `low` and `high` given, normalized
             values.
 
         Returns
         -------
         values : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
-            ``L + normalised * (H - L)``; NaN where the normalised value is missing.
+            ``L + normalized * (H - L)``; NaN where the normalized value is missing.
 
         Raises
         ------
         ValueError
-            For H <= L, a value without its limits, an infinite value, and text that is no number.
+            For H <= L, a value without its limits, an infinite value, and text that is not a
+            number.
         TypeError
             For a cell that is neither text nor number.
         """
         check_is_fitted(self)
-        normalised, low, high = self._read(X, reset=False)
-        return to_float32(low + normalised * (high - low), self._value_columns())
+        normalized, low, high = self._read(X, reset=False)
+        return to_float32(low + normalized * (high - low), self._value_columns())
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the value columns.

@@ -4,11 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from skosfusion.preprocessing import make_clinical_transformer
+from skosfusion.preprocessing import (
+    ClinicalTransformer,
+    KitRangeScaler,
+    MissingValues,
+    make_clinical_transformer,
+)
 
 LAB = {"alp": ("alp", "alp_low", "alp_high")}
 
@@ -211,3 +217,51 @@ def test_fitted_transformer_survives_a_pickle(X):
 def test_argument_out_of_its_set_is_refused(params, message):
     with pytest.raises(ValueError, match=message):
         make_clinical_transformer(**params)
+
+
+class TestClinicalTransformer:
+    def test_the_factory_makes_the_public_class(self):
+        made = make_clinical_transformer()
+        assert type(made) is ClinicalTransformer
+        assert repr(clone(made)).startswith("ClinicalTransformer(transformers=[('image'")
+
+    def test_its_signature_is_that_of_a_column_transformer(self):
+        theirs = {*ColumnTransformer([]).get_params()} - {"force_int_remainder_cols"}
+        assert {*ClinicalTransformer([]).get_params()} == theirs
+
+    def test_an_earlier_fit_is_kept_where_a_table_is_refused(self, X):
+        transformer = make_clinical_transformer().fit(X)
+        expected = transformer.transform(X)
+        with pytest.raises(ValueError, match="age 300 in column 'age', row 0"):
+            transformer.fit(X.assign(age=300.0))
+        pd.testing.assert_frame_equal(transformer.transform(X), expected)
+
+    def test_steps_of_ones_own_are_taken(self, X):
+        steps = [("lab", KitRangeScaler(100, 300), ["ldh"]), ("off", "drop", ["age"])]
+        out = ClinicalTransformer(steps).set_output(transform="pandas").fit_transform(X)
+        assert out.columns.tolist() == ["ldh"]
+
+    def test_a_table_that_is_not_a_frame_is_refused(self, X):
+        with pytest.raises(TypeError, match="X must be a pandas DataFrame"):
+            make_clinical_transformer().fit(X.to_numpy())
+
+
+class TestMissingValues:
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"missing": "drop"}, "missing='drop' is not allowed"),
+            ({"strategy": "mean"}, "strategy='mean' is not allowed"),
+        ],
+    )
+    def test_parameter_out_of_its_set_is_refused(self, params, message):
+        with pytest.raises(ValueError, match=message):
+            MissingValues(name="age", **params).fit([[1.0]])
+
+    def test_it_takes_one_column(self):
+        with pytest.raises(ValueError, match=r"exactly one column, got 2: \[0, 1\]"):
+            MissingValues(name="age").fit([[1.0, 2.0]])
+
+    def test_missing_value_in_an_array_is_refused_with_position(self):
+        with pytest.raises(ValueError, match=r"column 0 is missing in 1 of 2 rows, first in row 1"):
+            MissingValues(name="age", missing="error").fit([[1.0], [np.nan]])
