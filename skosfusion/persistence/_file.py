@@ -10,7 +10,12 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from .._utils.files import sweep_temporary_files, write_atomically
+from .._utils.files import (
+    NotRegularError,
+    read_regular_file,
+    sweep_temporary_files,
+    write_atomically,
+)
 from ..exceptions import ModelFileError
 
 MAX_FILE_BYTES = 16 * 2**30
@@ -78,21 +83,14 @@ def read_model_file(path):
 def _read(path):
     name = os.fspath(path)
     try:
-        # A pipe would keep the reader waiting for ever.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(name, flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError(f"{name!r} is a folder, pipe or device; name a model file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ModelFileError(
-                    f"{name!r} has {status.st_size} bytes, more than the {MAX_FILE_BYTES} allowed"
-                )
-            return file.read(status.st_size)
-    except (ModelFileError, FileNotFoundError):
+        content, _ = read_regular_file(name, MAX_FILE_BYTES)
+    except FileNotFoundError:
         raise
+    except NotRegularError as error:
+        raise ModelFileError(f"{name!r} is a folder, pipe or device; name a model file") from error
     except (OSError, ValueError) as error:
         raise ModelFileError(f"model file {name!r} cannot be read: {error}") from error
+    return content
 
 
 def _digest(text, tensors):

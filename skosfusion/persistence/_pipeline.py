@@ -106,6 +106,8 @@ def unpack_steps(archive, trusted):
             "the file comes from, pass it: trusted=[...]"
         )
     steps = skops.io.loads(archive, trusted=sorted(names.union(*_LISTED.values())))
+    if not isinstance(steps, list):
+        raise TypeError(f"its steps are a {type(steps).__name__}, not a list")
     for name, step in steps:
         is_step = step is None or step == "passthrough" or hasattr(step, "transform")
         if not isinstance(name, str) or not is_step:

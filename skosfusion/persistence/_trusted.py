@@ -112,10 +112,6 @@ TRANSFORMERS = (
             if isinstance(kind, type)
         ],
     )
-    | _named(
-        "skosfusion.preprocessing._clinical",
-        [preprocessing._clinical._ClinicalTransformer, preprocessing._clinical._MissingPolicy],
-    )
     | _named("sklearn.compose", [compose.ColumnTransformer, compose.make_column_selector])
     | _named("sklearn.decomposition", [decomposition.PCA])
     | _named("sklearn.feature_selection", [feature_selection.VarianceThreshold])
@@ -141,15 +137,40 @@ TRANSFORMERS = (
 # For a FunctionTransformer.
 FUNCTIONS = _named(
     "numpy",
-    [np.abs, np.cbrt, np.exp, np.expm1, np.log, np.log10, np.log1p, np.log2, np.sign, np.sqrt]
-    + [np.square],
+    [
+        np.absolute,
+        np.cbrt,
+        np.exp,
+        np.expm1,
+        np.log,
+        np.log10,
+        np.log1p,
+        np.log2,
+        np.sign,
+        np.sqrt,
+        np.square,
+    ],
 )
 
 # Types of values, as a parameter `dtype` holds them, and types of scalars.
 SCALARS = _named("builtins", [bool, float, int, object, str]) | _named(
     "numpy",
-    [np.bool_, np.object_, np.str_, np.float16, np.float32, np.float64]
-    + [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64],
+    [
+        np.bool_,
+        np.float16,
+        np.float32,
+        np.float64,
+        np.int8,
+        np.int16,
+        np.int32,
+        np.int64,
+        np.object_,
+        np.str_,
+        np.uint8,
+        np.uint16,
+        np.uint32,
+        np.uint64,
+    ],
 )
 
 _NAMES = {kind: name for name, kind in (CLASSES | COMPONENTS | TRANSFORMERS).items()}

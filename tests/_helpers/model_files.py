@@ -5,6 +5,7 @@ import os
 
 import safetensors.torch
 
+from skosfusion import load_model, save_model
 from skosfusion.persistence._file import _digest, read_model_file
 
 
@@ -19,8 +20,8 @@ class Executed:
 
 
 def again(classifier, path, **options):
-    classifier.save(path)
-    return type(classifier).load(path, **options)
+    save_model(classifier, path)
+    return load_model(path, **options)
 
 
 def rewrite(path, change):

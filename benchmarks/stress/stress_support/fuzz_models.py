@@ -15,10 +15,10 @@ import torch
 
 from skosfusion import (
     FusionClassifier,
-    load_pipeline,
+    load_model,
     make_clinical_transformer,
     make_fusion_pipeline,
-    save_pipeline,
+    save_model,
 )
 from skosfusion.exceptions import ModelFileError
 
@@ -67,10 +67,10 @@ def _bases():
         path = os.path.join(folder, "model")
         files = []
         for options in ({}, {"optimizer": torch.optim.Adam, "class_weight": "balanced"}):
-            FusionClassifier(**small, **options).fit(numbers, target).save(path)
+            save_model(FusionClassifier(**small, **options).fit(numbers, target), path)
             files.append(_bytes(path))
         pipeline = make_fusion_pipeline(image=None, clinical=clinical, **small)
-        save_pipeline(pipeline.fit(table, target), path)
+        save_model(pipeline.fit(table, target), path)
         files.append(_bytes(path))
     return files
 
@@ -245,10 +245,7 @@ def _change_header(data, random):
 
 def use(path, random):
     """Load the file; predict with what comes out of it."""
-    if path.endswith("pipeline.safetensors"):
-        load_pipeline(path)
-    else:
-        FusionClassifier.load(path)
+    load_model(path)
 
 
 #: Errors that are documented for a file that is there.
