@@ -142,7 +142,23 @@ def load_model(path, trusted=()):
 
     See Also
     --------
-    save_model : Write it, with an example.
+    save_model : Write it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from skosfusion import load_model, make_clinical_transformer, make_fusion_pipeline
+    >>> from skosfusion import save_model
+    >>> X = pd.DataFrame({"gender": ["F", "M"], "age": [14, 60]})
+    >>> clinical = make_clinical_transformer(image=None, kits={})
+    >>> pipeline = make_fusion_pipeline(image=None, clinical=clinical, max_epochs=1)
+    >>> pipeline = pipeline.fit(X, ["tumor", "none"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(pipeline, f"{folder}/pipeline.safetensors")
+    ...     loaded = load_model(f"{folder}/pipeline.safetensors")
+    >>> (loaded.predict_proba(X) == pipeline.predict_proba(X)).all()
+    np.True_
     """
     trusted = check_trusted(trusted)
     description, tensors = read_model_file(path)

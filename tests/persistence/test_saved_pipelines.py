@@ -50,17 +50,6 @@ class TestPipeline:
             with pytest.raises(TypeError, match="Pipeline that ends in a FusionClassifier"):
                 save_model(wrong, path)
 
-    def test_a_refused_fit_leaves_the_transformers_of_a_loaded_one(
-        self, fitted, cohort, target, path
-    ):
-        save_model(fitted, path)
-        loaded = load_model(path, trusted=[tiny.TinyEncoder])
-        expected = loaded.predict_proba(cohort.assign(alp=np.nan))
-        with pytest.raises(FileNotFoundError):
-            loaded.fit(cohort.assign(alp=3 * cohort["alp"], image="/nowhere.png"), target)
-        found = loaded.predict_proba(cohort.assign(alp=np.nan))
-        np.testing.assert_array_equal(found, expected)
-
     def test_an_unfitted_pipeline_is_refused(self, pipeline, path):
         with pytest.raises(NotFittedError):
             save_model(pipeline, path)

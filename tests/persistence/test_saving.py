@@ -117,22 +117,37 @@ class TestRoundTrip:
             loaded.predict(X.rename(columns={"a": "e"}))
 
     @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
-    def test_training_goes_on_as_without_the_file(self, optimizer, table, path):
+    def test_training_goes_on_with_a_fresh_optimizer(self, optimizer, table, path):
         classifier = clinical_only(
             optimizer=optimizer, lr_milestones=(2, 6), max_epochs=5, class_weight={0: 1, 1: 3}
         )
         loaded = again(classifier.fit(*table), path)
-        expected = classifier.partial_fit(*table).predict_proba(table[0])
-        np.testing.assert_array_equal(loaded.partial_fit(*table).predict_proba(table[0]), expected)
-        rates = classifier.history_[:, "event_lr"]
-        assert loaded.history_[:, "event_lr"] == rates
+        assert not loaded.optimizer_.state
+        with pytest.warns(UserWarning, match="optimizer"):
+            loaded.partial_fit(*table)
+        assert (
+            loaded.history_[:, "event_lr"] == classifier.partial_fit(*table).history_[:, "event_lr"]
+        )
+        losses = loaded.history_[:, "train_loss"]
+        assert losses[:5] == classifier.history_[:5, "train_loss"]
+        assert losses[5] == pytest.approx(classifier.history_[5, "train_loss"], rel=1e-5)
+        loaded.partial_fit(*table)  # what it says is said once
 
     def test_training_of_an_encoder_goes_on_too(self, classifier, images, target, path):
         classifier.set_params(frozen_epochs=2, max_epochs=2).fit(images, target)
         loaded = again(classifier, path, trusted=[tiny.TinyEncoder])
-        expected = classifier.partial_fit(images, target).predict_proba(images)
-        actual = loaded.partial_fit(images, target).predict_proba(images)
-        np.testing.assert_array_equal(actual, expected)
+        expected = classifier.partial_fit(images, target).history_[-2, "train_loss"]
+        with pytest.warns(UserWarning, match="optimizer"):
+            loaded.partial_fit(images, target)
+        assert loaded.history_[-2, "train_loss"] == pytest.approx(expected, rel=1e-5)
+
+    def test_the_parameters_are_those_of_the_fit(self, table, path):
+        classifier = clinical_only(max_epochs=1, hidden_units=7).fit(*table)
+        expected = classifier.predict_proba(table[0])
+        classifier.set_params(hidden_units=9, max_epochs=0, batch_size=10**9)
+        loaded = again(classifier, path)
+        assert (loaded.hidden_units, loaded.max_epochs) == (7, 1)
+        np.testing.assert_array_equal(loaded.predict_proba(table[0]), expected)
 
     def test_features_of_a_trained_encoder_are_not_kept(
         self, classifier, images, target, path, tmp_path
