@@ -1,10 +1,50 @@
-"""What happens between epochs: the learning rate falls, and progress is shown."""
+"""What happens between batches and epochs: images are fed, the rate falls, progress is shown."""
 
 import math
 
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import check_scoring
 from skorch.callbacks import Callback
+from torch.utils.data import Subset
 
 from .._utils.progress import progress_bar
+
+
+class FeedImages(Callback):
+    """Feed the network features while its encoder is fixed, and pixels after."""
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        """Free the encoder when its fixed epochs are over."""
+        dataset = dataset_train
+        while isinstance(dataset, Subset):
+            dataset = dataset.dataset
+        feed_images(net, dataset, epoch=len(net.history_))
+
+
+def feed_images(net, dataset, *, epoch):
+    """Let a dataset give what the network reads in an epoch, counted from 1."""
+    fixed = net.frozen_epochs == "all" or epoch <= net.frozen_epochs
+    if dataset.paths is not None and dataset.encoder_is_fixed != fixed:
+        net.image_inputs_.feed(dataset, fixed=fixed)
+
+
+class StopAtDivergence(Callback):
+    """Stop if the loss is no longer a number."""
+
+    def on_batch_end(self, net, batch=None, training=False, **kwargs):
+        """Look at the loss of a training batch."""
+        if training and not math.isfinite(net.history_[-1]["batches"][-1]["train_loss"]):
+            raise FloatingPointError(describe_divergence(net, "the loss"))
+
+
+def describe_divergence(net, what):
+    """Say what is no longer finite, and the remedy."""
+    return (
+        f"{what} is no longer finite after {len(net.history_)} epochs with lr={net.lr}: training "
+        "has diverged and the classifier is not fitted; lower lr, or look for extreme clinical "
+        "values"
+    )
 
 
 class MilestoneScheduler(Callback):
@@ -19,12 +59,20 @@ class MilestoneScheduler(Callback):
     def __init__(self, milestones):
         self.milestones = milestones
 
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Catch up with the milestones that a fresh optimizer has not seen."""
+        if getattr(net, "optimizer_is_fresh_", False):
+            self._lower(net, sum(m < len(net.history_) for m in set(self.milestones)))
+
     def on_epoch_begin(self, net, **kwargs):
         """Lower the rate where a milestone has just passed, and record it."""
+        self._lower(net, len(net.history_) - 1 in self.milestones)
+        net.history_.record("event_lr", net.optimizer_.param_groups[0]["lr"])
+
+    def _lower(self, net, n_times):
         for group in net.optimizer_.param_groups:
-            if len(net.history) - 1 in self.milestones:
+            for _ in range(n_times):
                 group["lr"] *= 0.1
-        net.history.record("event_lr", net.optimizer_.param_groups[0]["lr"])
 
 
 class EpochProgress(Callback):
@@ -43,7 +91,7 @@ class EpochProgress(Callback):
             batch_size = net.batch_size if net.batch_size > 0 else len(dataset_train)
             n_epochs = net.max_epochs
             self.bar_.total = n_epochs * math.ceil(len(dataset_train) / batch_size)
-        self.bar_.set_description(f"epoch {len(net.history)}", refresh=False)
+        self.bar_.set_description(f"epoch {len(net.history_)}", refresh=False)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):
         """Advance by one training batch."""
@@ -52,9 +100,52 @@ class EpochProgress(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Show the training loss."""
-        self.bar_.set_postfix(loss=f"{net.history[-1, 'train_loss']:.3f}", refresh=False)
+        self.bar_.set_postfix(loss=f"{net.history_[-1, 'train_loss']:.3f}", refresh=False)
 
     def on_train_end(self, net, **kwargs):
         """Remove the bar."""
         self.bar_.close()
         del self.bar_
+
+
+class _CodeClassifier(ClassifierMixin, BaseEstimator):
+    """A net in training as its scoring callbacks see it: its labels are codes, as its targets."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def __getattr__(self, name):
+        if name == "net":
+            raise AttributeError(name)
+        return getattr(self.net, name)
+
+    @property
+    def classes_(self):
+        """The codes of the labels."""
+        return np.arange(len(self.net.classes_))
+
+    def predict_proba(self, X):
+        """Predict the probability of each code."""
+        return self.net.predict_proba(X)
+
+    def predict(self, X):
+        """Predict the codes."""
+        return self.predict_proba(X).argmax(axis=1)
+
+
+class _CodeScorer:
+    """A score of a net in training, whose labels are codes."""
+
+    def __init__(self, scoring):
+        self.scoring = scoring
+
+    def __call__(self, net, X, y):
+        classifier = _CodeClassifier(net)
+        return check_scoring(classifier, self.scoring)(classifier, X, y)
+
+
+def score_codes(callback):
+    """Let a scoring callback compare predicted codes with the codes that datasets hold."""
+    scoring = getattr(callback, "scoring_", callback)
+    if scoring is not callback and not isinstance(scoring, _CodeScorer):
+        callback.scoring_ = _CodeScorer(scoring)

@@ -1,6 +1,5 @@
 """What a user may pass: parameters and tables, checked before anything is trained."""
 
-import difflib
 import inspect
 import numbers
 import os
@@ -10,14 +9,12 @@ import pandas as pd
 import torch
 from sklearn.utils.validation import check_array, validate_data
 
-
-def _is_integer(value, minimum):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= minimum
+from .._utils.validation import check_parameter, did_you_mean, is_integer
 
 
 def _is_milestones(value):
     return value is None or (
-        isinstance(value, (tuple, list)) and all(_is_integer(v, 1) for v in value)
+        isinstance(value, (tuple, list)) and all(is_integer(v, 1) for v in value)
     )
 
 
@@ -25,7 +22,7 @@ _IMAGE_OPTIONS = {"contrast", "crop_box", "frame", "minimum_side", "percentiles"
 
 
 def _is_random_state(value):
-    return value is None or _is_integer(value, 0) or isinstance(value, np.random.RandomState)
+    return value is None or is_integer(value, 0) or isinstance(value, np.random.RandomState)
 
 
 # Parameter: (test, the values allowed in words).
@@ -53,13 +50,13 @@ _PARAMETERS = {
         "None, an integer of at least 0, or a numpy.random.RandomState",
     ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
-    "hidden_units": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
+    "hidden_units": (lambda v: is_integer(v, 1), "an integer of at least 1"),
     "frozen_epochs": (
-        lambda v: (isinstance(v, str) and v == "all") or _is_integer(v, 0),
+        lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
         "an integer of at least 0, or 'all'",
     ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
-    "image_size": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
+    "image_size": (lambda v: is_integer(v, 1), "an integer of at least 1"),
     "image_options": (
         lambda v: v is None or (isinstance(v, dict) and _IMAGE_OPTIONS.issuperset(v)),
         f"None or a dict of options of skosfusion.images.read_image, {sorted(_IMAGE_OPTIONS)}",
@@ -81,9 +78,9 @@ _PARAMETERS = {
         lambda v: v is None or isinstance(v, list) or (isinstance(v, str) and v == "disable"),
         "a list of skorch callbacks, None or 'disable'",
     ),
-    "max_epochs": (lambda v: _is_integer(v, 1), "an integer of at least 1"),
+    "max_epochs": (lambda v: is_integer(v, 1), "an integer of at least 1"),
     "batch_size": (
-        lambda v: _is_integer(v, 1) or v == -1,
+        lambda v: is_integer(v, 1) or v == -1,
         "an integer of at least 1, or -1 for all rows",
     ),
     "lr": (lambda v: isinstance(v, numbers.Real) and np.isfinite(v) and v > 0, "a number above 0"),
@@ -91,23 +88,10 @@ _PARAMETERS = {
 
 
 def check_parameters(estimator):
-    """Check the estimator's parameters: the values of its own, the names of all.
-
-    Parameters
-    ----------
-    estimator : FusionClassifier
-        The estimator.
-
-    Raises
-    ------
-    ValueError
-        For a value out of range or an unknown name, with the values allowed or
-        the nearest valid name.
-    """
+    """Refuse values out of range, with those allowed, and unknown names, with the nearest."""
     for name, (is_allowed, allowed) in _PARAMETERS.items():
         value = getattr(estimator, name)
-        if not is_allowed(value):
-            raise ValueError(f"{name}={value!r} is not allowed; allowed: {allowed}")
+        check_parameter(name, value, is_allowed(value), allowed)
     known = {
         parameter
         for parent in type(estimator).__mro__
@@ -115,37 +99,18 @@ def check_parameters(estimator):
     }
     for name in estimator.get_params(deep=False):
         if "__" not in name and name not in known:
-            nearest = difflib.get_close_matches(name, sorted(known - {"self"}), n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(f"{type(estimator).__name__} has no parameter {name!r}{hint}")
+            hint = did_you_mean(name, sorted(known - {"self"}))
+            raise ValueError(
+                f"{type(estimator).__name__} has no parameter {name!r}; {hint}".rstrip("; ")
+            )
 
 
-def check_inputs(estimator, X, *, reset):
-    """Split a table into image paths and clinical values, and check both.
+def check_inputs(estimator, X, *, column, keep_missing, reset):
+    """Split a table into clinical values (float32) and image paths, and check both.
 
-    Parameters
-    ----------
-    estimator : FusionClassifier
-        Its `image_column` names the images; its feature names are set or compared.
-    X : DataFrame or array-like of shape (n_samples, n_features)
-        The table. A DataFrame where there is an image column.
-    reset : bool
-        True in `fit`: remember the columns. False later: compare them.
-
-    Returns
-    -------
-    clinical : ndarray of shape (n_samples, n_clinical)
-        Clinical values, float32.
-    paths : list of (str or None) or None
-        Image files, None in rows without one; None without an image column.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For a table of the wrong kind, missing or unknown columns, text or
-        non-finite values among the clinical ones, missing images.
+    `column` names the images. With `keep_missing`, rows without an image have the path None.
+    With `reset`, the estimator remembers the columns; without, they are compared.
     """
-    column = estimator.image_column
     if column is None:
         if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
             raise ValueError(
@@ -172,7 +137,7 @@ def check_inputs(estimator, X, *, reset):
     values = X.drop(columns=column)
     _refuse_text(values)
     _refuse_not_finite(values)
-    paths = _check_paths(X[column], keep_missing=estimator.missing_images == "zero")
+    paths = _check_paths(X[column], keep_missing=keep_missing)
     if reset and not any(paths):
         raise ValueError(
             f"column {column!r} has no image in any of {len(X)} rows; give images, or use "

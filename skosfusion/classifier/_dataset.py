@@ -27,8 +27,9 @@ class FusionDataset(Dataset):
         Which samples have an image; None if all have.
     load_images : callable or None
         Maps a tensor of row numbers to the image part of a batch, ``{"image": pixels}``
-        or ``{"features": features}``. The classifier sets it: the fixed encoder's
-        features at one time, pixels at another.
+        or ``{"features": features}``; see `ImageInputs`.
+    encoder_is_fixed : bool or None
+        Whether it gives features in training; None before it is fed.
     parts : tuple of (Dataset, Dataset or None) or None
         Samples to train and to validate on, once they are split.
     """
@@ -44,6 +45,7 @@ class FusionDataset(Dataset):
         if paths is not None and None in paths:
             self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
+        self.encoder_is_fixed = None
         self.parts = None
 
     def __len__(self):

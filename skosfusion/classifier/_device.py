@@ -1,10 +1,9 @@
-"""Which device computes, in which number format, with how many threads and whose memory."""
+"""Which device computes, in which number format, and with how many threads."""
 
 import contextlib
 import ctypes
 import functools
 import multiprocessing
-import os
 import threading
 from pathlib import Path
 
@@ -14,25 +13,7 @@ from threadpoolctl import threadpool_limits
 
 
 def resolve_device(device):
-    """Turn the `device` parameter into a torch device that exists.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        "auto" takes CUDA where there is one and the CPU elsewhere; anything
-        else is taken as it is.
-
-    Returns
-    -------
-    torch.device
-        The device.
-
-    Raises
-    ------
-    ValueError
-        If the device is not known to torch or not on this machine; there is no
-        silent fall-back.
-    """
+    """Return the torch device that `device` stands for; one that is not here is an error."""
     if isinstance(device, str) and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -48,20 +29,10 @@ def resolve_device(device):
 
 
 def resolve_encoder_dtype(precision, device):
-    """Turn the `precision` parameter into the encoder's number format.
+    """Return the number format of the encoder, None for float32.
 
-    Parameters
-    ----------
-    precision : {"auto", "fp32", "bf16"}
-        "auto" takes bf16 where the device multiplies it natively
-        (AVX512-BF16, AMX, CUDA from compute capability 8) and fp32 elsewhere.
-    device : torch.device
-        Where the encoder computes.
-
-    Returns
-    -------
-    torch.dtype or None
-        ``torch.bfloat16`` for mixed precision, None for float32.
+    "auto" takes bf16 where the device multiplies it natively: AVX512-BF16, AMX, and CUDA from
+    compute capability 8.
     """
     if precision == "fp32":
         return None
@@ -80,18 +51,7 @@ def _multiplies_bf16(device):
 
 
 def free_accelerator_bytes(device):
-    """Tell how much memory of its own a device has left.
-
-    Parameters
-    ----------
-    device : torch.device
-        The device.
-
-    Returns
-    -------
-    int
-        Bytes; 0 for the CPU, and for devices that cannot tell.
-    """
+    """Return how many bytes of its own memory a device has left; 0 for the CPU."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
 
 
@@ -131,57 +91,3 @@ def one_thread_in_thread_workers():
             set_mkl_threads(before)
     else:
         yield
-
-
-# Parameters of glibc's `mallopt`, from malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
-_DEFAULT_MMAP_MAX = 65536
-# Where glibc's own adjustment of these two ends once large blocks have been freed, mallopt(3).
-_ADJUSTED_MMAP_THRESHOLD, _ADJUSTED_TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
-_NEVER = -1
-
-
-class _KeptMemory:
-    """Freed memory stays with the process while anybody is inside; a context manager.
-
-    By default glibc asks the system for each block above 32 MB and gives it back when it is
-    freed, so that every activation of every batch is cleared page by page again. In training
-    ResNet18 with batches of 256 that was 40 % of the time (two cores, AVX512-BF16).
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        try:
-            library = ctypes.CDLL(None)
-            library.gnu_get_libc_version  # noqa: B018 - other C libraries have another allocator
-            self._glibc = library
-        except (OSError, AttributeError, TypeError):
-            self._glibc = None
-
-    def __enter__(self):
-        with self._lock:
-            self._n_inside += 1
-            if self._n_inside == 1 and self._glibc is not None:
-                self._glibc.mallopt(_M_MMAP_MAX, 0)
-                self._glibc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
-
-    def __exit__(self, *exception):
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0 and self._glibc is not None:
-                self._glibc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
-                self._glibc.mallopt(_M_MMAP_THRESHOLD, _ADJUSTED_MMAP_THRESHOLD)
-                self._glibc.mallopt(_M_TRIM_THRESHOLD, _ADJUSTED_TRIM_THRESHOLD)
-                self._glibc.malloc_trim(0)
-
-
-kept_memory = _KeptMemory()
-
-# A fork while another thread holds the lock would leave the child waiting for it for ever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=kept_memory._lock.acquire,
-        after_in_parent=kept_memory._lock.release,
-        after_in_child=kept_memory._lock.release,
-    )

@@ -1,25 +1,32 @@
 """The classifier: tables in, labels out, with the fusion network between."""
 
-import numpy as np
+import contextlib
+
 import torch
 from sklearn.utils import check_consistent_length
-from sklearn.utils.class_weight import compute_class_weight
 from skorch.callbacks import EpochScoring, EpochTimer, PassthroughScoring
+from skorch.dataset import Dataset
+from skorch.utils import is_dataset, params_for, to_tensor
+from torch.utils.data import DataLoader
 
+from .._utils.memory import kept_memory
+from .._utils.progress import progress_bar
 from ..network import FusionNetwork, load_encoder_state
-from ._callbacks import EpochProgress, MilestoneScheduler
-from ._checks import check_parameters
+from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
+from ._checks import check_inputs, check_parameters
 from ._dataset import FusionDataset
-from ._device import resolve_device, resolve_encoder_dtype
-from ._saving import SavableNet
-from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use
+from ._device import one_thread_in_thread_workers, resolve_device, resolve_encoder_dtype
+from ._image_inputs import ImageInputs
+from ._net import ConventionalNet, padded
+from ._splits import split_dataset
+from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use, weigh_classes
 
 # In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
 # nothing, and its fused form fails when an encoder that was fixed begins to train.
 _FUSED_OPTIMIZERS = torch.optim.Adam, torch.optim.AdamW
 
 
-class FusionClassifier(SavableNet):
+class FusionClassifier(ConventionalNet):
     """Late fusion of one image and clinical values a sample, as a classifier.
 
     An image encoder gives a feature vector, the clinical values are appended,
@@ -95,8 +102,24 @@ class FusionClassifier(SavableNet):
         Whether `fit` goes on from the last fit.
     verbose : int, default=1
         0 shows no progress on long fits.
+    iterator_train : type, default=torch.utils.data.DataLoader
+        Loader of training batches.
+    iterator_valid : type, default=torch.utils.data.DataLoader
+        Loader of batches to validate on and to predict from.
+    dataset : type, default=skorch.dataset.Dataset
+        Not used: the classifier makes datasets of its own.
+    predict_nonlinearity : callable, "auto" or None, default="auto"
+        What turns logits into probabilities; "auto" is softmax for cross entropy.
+    compile : bool, default=False
+        Whether torch compiles the network.
+    use_caching : bool or "auto", default="auto"
+        Whether scoring callbacks use the predictions of the validation step.
+    torch_load_kwargs : dict or None, default=None
+        Arguments with which skorch's ``load_params`` calls ``torch.load``.
+    classes : None, default=None
+        Not used: labels are found in `y`, or given to ``partial_fit``.
     **kwargs
-        skorch's other parameters, such as ``optimizer__momentum``,
+        Parameters of components, such as ``optimizer__momentum``,
         ``iterator_train__num_workers`` or ``callbacks__lr_scheduler=None``.
 
     Attributes
@@ -109,6 +132,10 @@ class FusionClassifier(SavableNet):
         Names of these columns; only for tables with names.
     module_ : FusionNetwork
         The trained network.
+    fitted_params_ : dict
+        The parameters that the last fit used.
+    seed_ : int
+        What `random_state` gave for the last fit.
     history_ : skorch.history.History
         Loss and learning rate of each epoch.
 
@@ -119,8 +146,9 @@ class FusionClassifier(SavableNet):
 
     Notes
     -----
-    A fit that fails or is interrupted leaves the classifier un-fitted; input
-    that is refused before training leaves an earlier fit as it was.
+    Parameters take effect at the next fit; `fitted_params_` keeps those of the last one. A `fit`
+    that is refused, fails or is interrupted leaves the classifier un-fitted. A `partial_fit` that
+    is refused before training leaves the last fit as it was.
 
     References
     ----------
@@ -166,6 +194,14 @@ class FusionClassifier(SavableNet):
         callbacks=None,
         warm_start=False,
         verbose=1,
+        iterator_train=DataLoader,
+        iterator_valid=DataLoader,
+        dataset=Dataset,
+        predict_nonlinearity="auto",
+        compile=False,
+        use_caching="auto",
+        torch_load_kwargs=None,
+        classes=None,
         **kwargs,
     ):
         super().__init__(
@@ -180,6 +216,15 @@ class FusionClassifier(SavableNet):
             warm_start=warm_start,
             verbose=verbose,
             device=device,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            predict_nonlinearity=predict_nonlinearity,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            classes=classes,
+            random_state=random_state,
             **kwargs,
         )
         self.image_column = image_column
@@ -194,7 +239,6 @@ class FusionClassifier(SavableNet):
         self.precision = precision
         self.memory = memory
         self.class_weight = class_weight
-        self.random_state = random_state
 
     @property
     def _default_callbacks(self):
@@ -208,6 +252,10 @@ class FusionClassifier(SavableNet):
         if isinstance(self.lr_milestones, (tuple, list)) and self.lr_milestones:
             callbacks.append(("lr_scheduler", MilestoneScheduler(tuple(self.lr_milestones))))
         return [*callbacks, ("progress", EpochProgress())]
+
+    @property
+    def _required_callbacks(self):
+        return [("feed_images", FeedImages()), *super()._required_callbacks]
 
     def fit(self, X, y, sample_weight=None, *, groups=None):
         """Train the network.
@@ -240,8 +288,11 @@ class FusionClassifier(SavableNet):
         FloatingPointError
             If the loss stops being a finite number.
         """
-        anew = not (self.warm_start and self.initialized_)
-        return self._fit(X, y, sample_weight, groups, anew=anew)
+        with self._unfitted_on_error(), self._computing():
+            if not self.warm_start:
+                self._forget()
+            self._run_training(self._prepare(X, y, sample_weight, groups))
+        return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, groups=None):
         """Train for `max_epochs` more, going on from the last fit if there is one.
@@ -263,85 +314,189 @@ class FusionClassifier(SavableNet):
         -------
         FusionClassifier
             The classifier itself.
+
+        Raises
+        ------
+        Exception
+            As in `fit`. What is refused before training leaves the last fit as it was. A parameter
+            that was changed since is used where a fit can go on with it, and else refused by name.
         """
-        anew = not self.initialized_
-        return self._fit(X, y, sample_weight, groups, anew=anew, classes=classes)
-
-    def _check_training_data(self, X, y, sample_weight, groups, *, anew, given):
-        check_parameters(self)
-        clinical, paths = self._check_inputs(X, reset=anew)
-        check_consistent_length(clinical, y, groups)
-        weights = check_sample_weight(sample_weight, clinical)
-        codes, classes = check_labels(y, given if anew else self.classes_)
-        if weights is not None and anew and given is None:
-            codes, classes = classes_in_use(codes, classes, weights)
-        if anew:
-            self.classes_inferred_ = classes
-            self._class_weights_ = self._weigh_classes(codes, weights)
-        groups = check_groups(groups)
-        return FusionDataset(clinical, codes, paths=paths, groups=groups, sample_weight=weights)
-
-    def _weigh_classes(self, codes, sample_weight):
-        if self.class_weight is None:
-            return None
-        weights = compute_class_weight(
-            self.class_weight,
-            classes=self.classes_,
-            y=self.classes_[codes],
-            sample_weight=sample_weight,
-        )
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-            raise ValueError(
-                f"class_weight={self.class_weight!r} gives the weights {weights.tolist()}; they "
-                "must be finite, 0 or more, and not all zero"
-            )
-        return torch.as_tensor(weights, dtype=torch.float32)
-
-    def initialize_module(self):
-        """Build the network for the inputs and classes that `fit` found.
-
-        Returns
-        -------
-        FusionClassifier
-            The classifier itself.
-        """
-        arguments = self._module_arguments()
-        state = vars(self).pop("_encoder_state_to_restore_", None)
-        if self.image_column is not None and state is None:
-            state = load_encoder_state(self.backbone, self.weights)
-        self.module_ = self.module(**({"encoder_state": state} | arguments))
-        self._encoder_has_trained_ = False
+        refused = contextlib.nullcontext() if self.initialized_ else self._unfitted_on_error()
+        with self._computing():
+            with refused:
+                dataset = self._prepare(X, y, sample_weight, groups, classes)
+            with self._unfitted_on_error():
+                self._run_training(dataset)
         return self
 
-    def _module_arguments(self):
-        has_image = self.image_column is not None
-        arguments = {
-            "n_clinical": self.n_features_in_ - has_image,
-            "n_classes": len(self.classes_),
-            "backbone": self.backbone if has_image else None,
-            "hidden_units": self.hidden_units,
-            "image_size": self.image_size,
-            "encoder_dtype": resolve_encoder_dtype(self.precision, resolve_device(self.device)),
-        }
-        return arguments | self.get_params_for("module")
+    def _prepare(self, X, y, sample_weight, groups, classes=None):
+        """Check what is given, build the network if there is none, and read every image."""
+        check_parameters(self)
+        goes_on = self.initialized_
+        if goes_on:
+            self._refuse_changed_params()
+        clinical, paths = self._check_inputs(X, reset=not goes_on)
+        check_consistent_length(clinical, y, groups)
+        weights = check_sample_weight(sample_weight, clinical)
+        codes, labels = check_labels(y, self.classes_ if goes_on else classes)
+        if weights is not None and not goes_on and classes is None:
+            codes, labels = classes_in_use(codes, labels, weights)
+        groups = check_groups(groups)
+        dataset = FusionDataset(clinical, codes, paths=paths, groups=groups, sample_weight=weights)
+        dataset.parts = split_dataset(dataset, self.train_split)
+        if not goes_on:
+            self.class_weights_ = weigh_classes(self.class_weight, codes, labels, weights)
+            self._begin_fit(labels)
+        feed_images(self, dataset, epoch=len(self.history_) + 1)
+        if goes_on:
+            self._continue_fit()
+        return dataset
 
-    def get_params_for_optimizer(self, prefix, named_parameters):
-        """Collect the optimiser's arguments; SGD gets its momentum here, and some run fused.
+    def _check_inputs(self, X, *, reset):
+        params = vars(self) if reset else self.fitted_params_
+        return check_inputs(
+            self,
+            X,
+            column=params["image_column"],
+            keep_missing=params["missing_images"] == "zero",
+            reset=reset,
+        )
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
 
         Parameters
         ----------
-        prefix : str
-            Name of the optimiser.
-        named_parameters : iterable of (str, Parameter)
-            What to train.
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The same columns as in `fit`.
 
         Returns
         -------
-        args : tuple
-            Parameter groups.
-        kwargs : dict
-            Learning rate and the like.
+        ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`, float32, in [0, 1].
         """
+        with self._computing():
+            return super().predict_proba(X)
+
+    def get_dataset(self, X, y=None):
+        """Check a table to predict from, and make a dataset of it; a dataset stays as it is."""
+        if is_dataset(X):
+            return X
+        clinical, paths = self._check_inputs(X, reset=False)
+        dataset = FusionDataset(clinical, paths=paths)
+        if paths is not None:
+            dataset.load_images = self.image_inputs_.load_features(paths)
+        return dataset
+
+    def input_batches(self, X, *, pixels=False):
+        """Check a table, and yield what the fitted network reads of it, batch by batch.
+
+        For those who look into the network. All batches are of one size, the last one padded, so
+        that a row's values do not depend on its company.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n_samples, n_features)
+            The same columns as in `fit`.
+        pixels : bool, default=False
+            Whether images come as pixels, not as features of the encoder.
+
+        Yields
+        ------
+        inputs : dict of str to Tensor
+            Arguments of the network: ``clinical`` and, where there are images, ``image`` or
+            ``features``; where the network computes.
+        rows : range
+            Position of each sample in `X`; the rows of padding after them have none.
+        """
+        self.check_is_fitted()
+        with self._computing(), self._seeded_random_layers():
+            dataset = self.get_dataset(X)
+            n_rows = self._rows_to_predict_at_once()
+            if pixels:
+                if dataset.has_image is not None:
+                    raise ValueError(
+                        f"row {dataset.paths.index(None)} has no image to show; leave rows without "
+                        "one out"
+                    )
+                dataset.load_images = self.image_inputs_.load_pixels(dataset.paths)
+                n_rows = self.image_inputs_.pixels_at_once
+            n_rows = len(dataset) if n_rows == -1 else n_rows
+            starts = range(0, len(dataset), n_rows)
+            shown = self.verbose and pixels
+            for start in progress_bar(starts, shown=shown, desc="explaining images", unit="batch"):
+                rows = range(start, min(start + n_rows, len(dataset)))
+                inputs, _ = dataset.__getitems__(list(rows))
+                device = next(self.module_.parameters()).device
+                yield to_tensor(padded(inputs, n_rows), device=device), rows
+
+    @property
+    def image_inputs_(self):
+        """Images as the fitted network reads them, an `ImageInputs`."""
+        params = self.fitted_params_
+        loaders = self.get_params_for("iterator_train"), self.get_params_for("iterator_valid")
+        return ImageInputs(
+            self.module_,
+            {"image_size": params["image_size"], **(params["image_options"] or {})},
+            memory=self.memory,
+            # An accelerator's memory is not for other processes, nor to be pinned.
+            resident=not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
+            verbose=self.verbose,
+        )
+
+    def _computing(self):
+        """Use the cores and, where there are images, the memory as is best for long work."""
+        stack = contextlib.ExitStack()
+        stack.enter_context(one_thread_in_thread_workers())
+        if self.image_column is not None:
+            stack.enter_context(kept_memory)
+        return stack
+
+    def initialize(self, encoder_state=None):
+        """Build the network, loss and optimizer; `fit` does this.
+
+        `encoder_state` takes the place of the initial weights of the encoder that `weights` names.
+        """
+        self._encoder_state = encoder_state
+        try:
+            return super().initialize()
+        finally:
+            del self._encoder_state
+
+    def initialize_module(self):
+        """Build the network for the inputs and classes that `fit` found."""
+        arguments, state = self.network_arguments(), self._encoder_state
+        if self.fitted_params_["image_column"] is not None and state is None:
+            state = load_encoder_state(self.backbone, self.weights)
+        self.module_ = self.module(**({"encoder_state": state} | arguments))
+        return self
+
+    def network_arguments(self):
+        """Return the arguments of `module` for the inputs and classes that `fit` found."""
+        params = self.fitted_params_
+        has_image = params["image_column"] is not None
+        arguments = {
+            "n_clinical": self.n_features_in_ - has_image,
+            "n_classes": len(self.classes_),
+            "backbone": params["backbone"] if has_image else None,
+            "hidden_units": params["hidden_units"],
+            "image_size": params["image_size"],
+            "encoder_dtype": resolve_encoder_dtype(
+                params["precision"], resolve_device(params["device"])
+            ),
+        }
+        return arguments | params_for("module", params)
+
+    def initialize_criterion(self):
+        """Build the loss, weighted by class if so asked."""
+        arguments = self.get_params_for("criterion")
+        if self.class_weights_ is not None:
+            arguments.setdefault("weight", self.class_weights_)
+        self.criterion_ = self.initialized_instance(self.criterion, arguments)
+        return self
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        """Collect the optimizer's arguments; SGD gets its momentum here, and some run fused."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if self.optimizer is torch.optim.SGD:
             kwargs.setdefault("momentum", 0.9)
@@ -349,19 +504,6 @@ class FusionClassifier(SavableNet):
             self.optimizer in _FUSED_OPTIMIZERS
             and not {"foreach", "differentiable"} & kwargs.keys()
         ):
-            kwargs.setdefault("fused", torch.device(self.device).type in ("cpu", "cuda"))
+            device = next(self.module_.parameters()).device
+            kwargs.setdefault("fused", device.type in ("cpu", "cuda"))
         return args, kwargs
-
-    def initialize_criterion(self):
-        """Build the loss, weighted by class if so asked.
-
-        Returns
-        -------
-        FusionClassifier
-            The classifier itself.
-        """
-        arguments = self.get_params_for("criterion")
-        if self._class_weights_ is not None:
-            arguments.setdefault("weight", self._class_weights_)
-        self.criterion_ = self.initialized_instance(self.criterion, arguments)
-        return self

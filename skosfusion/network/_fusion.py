@@ -44,6 +44,8 @@ class FusionNetwork(nn.Module):
     ----------
     encoder : torch.nn.Module or None
         The image encoder.
+    encoder_has_trained : bool
+        Whether the encoder was free to train at any time.
     head : torch.nn.Sequential
         Two linear layers with a ReLU between them.
     n_features : int
@@ -84,6 +86,7 @@ class FusionNetwork(nn.Module):
             )
         self.encoder_dtype = encoder_dtype
         self.encoder_frozen = False
+        self.encoder_has_trained = False
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = initialized_encoder(backbone, encoder_state)
@@ -115,6 +118,7 @@ class FusionNetwork(nn.Module):
             The network itself.
         """
         self.encoder_frozen = bool(frozen)
+        self.encoder_has_trained |= not frozen
         if self.encoder is not None:
             self.encoder.requires_grad_(not frozen)
             self.encoder.train(self.training and not frozen)

@@ -12,13 +12,14 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
-from skosfusion.classifier import _device as _hardware
-from skosfusion.classifier import _images
+from skosfusion._utils import memory as _hardware
+from skosfusion._utils.memory import kept_memory
+from skosfusion.classifier import _image_inputs
 from skosfusion.classifier._device import (
     free_accelerator_bytes,
-    kept_memory,
     one_thread_in_thread_workers,
 )
+from skosfusion.classifier._image_inputs import ImageInputs
 from skosfusion.images import ImageStore, shared_image_store
 from skosfusion.network import _features, shared_feature_cache
 
@@ -226,7 +227,7 @@ def test_pictures_are_read_in_as_many_threads_as_torch_has(two_threads, classifi
     store = WatchedStore()
     X, y = cohort[["image"]], cohort["diagnosis"]
     with pytest.MonkeyPatch.context() as patch:
-        for module in (_images, _features):
+        for module in (_image_inputs, _features):
             patch.setattr(module, "shared_image_store", lambda: store)
         classifier.fit(X, y).predict(X)
     assert seen == {2}
@@ -255,15 +256,15 @@ class TestResidentPixels:
     @pytest.fixture
     def fit(self, classifier, cohort, monkeypatch):
         def fit(free_bytes, **params):
-            monkeypatch.setattr(_images, "free_accelerator_bytes", lambda device: free_bytes)
+            monkeypatch.setattr(_image_inputs, "free_accelerator_bytes", lambda device: free_bytes)
             calls = []
-            pixels = FusionClassifier._pixels
+            pixels = ImageInputs._pixels
 
             def counted(self, paths, rows):
                 calls.append(len(rows))
                 return pixels(self, paths, rows)
 
-            monkeypatch.setattr(FusionClassifier, "_pixels", counted)
+            monkeypatch.setattr(ImageInputs, "_pixels", counted)
             classifier.set_params(**params)
             classifier.fit(cohort[["image", "age"]], cohort["diagnosis"])
             return classifier.predict_proba(cohort[["image", "age"]]), calls
@@ -281,9 +282,11 @@ class TestResidentPixels:
         _, calls = fit(2 * len(cohort) * 32 * 32 - 1)
         assert len(calls) == 9
 
-    def test_pixels_to_be_pinned_are_not_resident(self, classifier):
+    def test_pixels_to_be_pinned_are_not_resident(self, classifier, cohort):
+        classifier.set_params(max_epochs=1).fit(cohort[["image"]], cohort["diagnosis"])
+        assert classifier.image_inputs_.resident
         classifier.set_params(iterator_valid__pin_memory=True)
-        assert not classifier._loads_in_this_process
+        assert not classifier.image_inputs_.resident
 
     def test_loader_processes_get_pixels_from_the_store(self, fit, cohort, monkeypatch):
         if sys.platform != "linux":

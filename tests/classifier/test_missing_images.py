@@ -116,7 +116,9 @@ def test_pictures_held_by_an_accelerator_know_which_are_missing(
     declared, table, target, monkeypatch
 ):
     usual = clone(declared).fit(table, target).predict_proba(table)
-    monkeypatch.setattr("skosfusion.classifier._images.free_accelerator_bytes", lambda d: 2**40)
+    monkeypatch.setattr(
+        "skosfusion.classifier._image_inputs.free_accelerator_bytes", lambda d: 2**40
+    )
     np.testing.assert_array_equal(declared.fit(table, target).predict_proba(table), usual)
 
 

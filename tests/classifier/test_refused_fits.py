@@ -118,18 +118,40 @@ class TestRefusedInput:
     def test_weights_are_not_looked_for_without_an_image_column(self, table):
         clinical_only(weights="/nowhere.pth").fit(*table)
 
-    def test_refused_input_leaves_an_earlier_fit_as_it_was(self, classifier, frame, target):
-        before = classifier.fit(frame, target).predict_proba(frame)
+    @pytest.fixture
+    def refused(self, frame, target):
+        """Tables and labels that no fit takes."""
         broken = frame.assign(image=frame["image"].replace(frame["image"][0], "/nowhere.png"))
-        for X, y in (
-            (frame, np.zeros(len(frame))),
+        return [
+            (frame, np.full(len(frame), np.nan)),
             (frame.drop(columns="image"), target),
             (broken, target),
-        ):
+        ]
+
+    def test_a_refused_fit_leaves_no_fit(self, classifier, frame, target, refused):
+        for warm_start in (False, True):
+            classifier.set_params(warm_start=warm_start)
+            for X, y in refused:
+                classifier.fit(frame, target)
+                with pytest.raises((ValueError, OSError)):
+                    classifier.fit(X, y)
+                with pytest.raises(NotFittedError):
+                    classifier.predict(frame)
+                assert not [name for name in vars(classifier) if name.endswith("_")]
+
+    def test_a_refused_partial_fit_leaves_the_last_fit(self, classifier, frame, target, refused):
+        before = classifier.partial_fit(frame, target).predict_proba(frame)
+        for X, y in refused:
             with pytest.raises((ValueError, OSError)):
-                classifier.fit(X, y)
+                classifier.partial_fit(X, y)
             np.testing.assert_array_equal(classifier.predict_proba(frame), before)
         assert len(classifier.history_) == 3
+
+    def test_a_refused_first_partial_fit_leaves_no_fit(self, classifier, frame, refused):
+        for X, y in refused:
+            with pytest.raises((ValueError, OSError)):
+                classifier.partial_fit(X, y)
+            assert not [name for name in vars(classifier) if name.endswith("_")]
 
 
 class TestFailedFits:

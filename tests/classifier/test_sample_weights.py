@@ -197,13 +197,13 @@ class TestRouting:
     @pytest.fixture
     def seen(self, monkeypatch):
         seen = []
-        original = FusionClassifier._check_training_data
+        original = FusionClassifier._prepare
 
         def record(self, X, y, sample_weight, groups, **kwargs):
             seen.append((sample_weight, groups))
             return original(self, X, y, sample_weight, groups, **kwargs)
 
-        monkeypatch.setattr(FusionClassifier, "_check_training_data", record)
+        monkeypatch.setattr(FusionClassifier, "_prepare", record)
         return seen
 
     def check(self, seen, folds, weights, groups):

@@ -72,19 +72,19 @@ class TestValidationSplit:
         X, y = table
         groups = np.char.add("patient ", (np.arange(len(X)) // 3).astype(str))
         classifier = clinical_only(train_split=ValidSplit(KFold(4, shuffle=True, random_state=0)))
-        with pytest.raises(ValueError, match=r"patients stand on both sides.*'patient \d+'"):
+        with pytest.raises(ValueError, match=r"patients are in both parts.*'patient \d+'"):
             classifier.fit(X, y, groups=groups)
         with pytest.raises(NotFittedError):
             classifier.predict(X)
 
-    def test_a_refused_split_leaves_an_earlier_fit(self, table):
+    def test_a_refused_split_leaves_the_last_fit_to_partial_fit(self, table):
         X, y = table
         classifier = clinical_only(max_epochs=1).fit(X, y)
         before = classifier.predict_proba(X)
         rows = np.arange(len(X))
         classifier.train_split = ValidSplit([(rows[::2], rows[1::2])])
-        with pytest.raises(ValueError, match="both sides"):
-            classifier.fit(X, y, groups=rows // 2)
+        with pytest.raises(ValueError, match="both parts"):
+            classifier.partial_fit(X, y, groups=rows // 2)
         np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
     def test_a_function_that_parts_patients_is_refused(self, table):
@@ -93,7 +93,7 @@ class TestValidationSplit:
         def split(dataset, y):
             return Subset(dataset, range(0, 120, 2)), Subset(dataset, range(1, 120, 2))
 
-        with pytest.raises(ValueError, match="60 patients stand on both sides"):
+        with pytest.raises(ValueError, match="60 patients are in both parts"):
             clinical_only(train_split=split).fit(X, y, groups=np.arange(len(X)) // 2)
 
     def test_a_splitter_that_keeps_groups_together_is_taken(self, table):

@@ -1,0 +1,173 @@
+"""What the network reads of images: features while the encoder is fixed, pixels after."""
+
+import math
+from functools import partial
+
+import numpy as np
+import torch
+
+from .._utils.progress import progress_bar
+from ..images import shared_image_store
+from ..network import encoder_key, encoding_batch_size, shared_feature_cache
+from ._device import free_accelerator_bytes
+
+# Images are read in parts of this size before training starts.
+_READ_ROWS = 256
+# Pixels may take this share of an accelerator's free memory; the rest is for the network.
+_RESIDENT_SHARE = 0.5
+
+
+class ImageInputs:
+    """Images as a network reads them: pixels, or the features of its encoder.
+
+    Both are kept, see `skosfusion.images.shared_image_store` and
+    `skosfusion.network.shared_feature_cache`. Rows whose path is None have no image: their pixels
+    and features are 0.
+
+    Parameters
+    ----------
+    network : FusionNetwork
+        Its encoder computes the features.
+    read_options : dict
+        How image files are read, see `skosfusion.images.read_image`.
+    memory : str, path-like or None, default=None
+        Folder that keeps pixels and features between runs.
+    resident : bool, default=False
+        Whether what is fed in training may lie in the memory of the network's device.
+    verbose : int, default=0
+        0 shows no progress.
+    """
+
+    def __init__(self, network, read_options, *, memory=None, resident=False, verbose=0):
+        self.network = network
+        self.read_options = read_options
+        self.memory = memory
+        self.resident = resident
+        self.verbose = verbose
+
+    def feed(self, dataset, *, fixed):
+        """Fix or free the encoder, and let a dataset give features or pixels accordingly."""
+        self.network.freeze_encoder(fixed)
+        load = self._load_known_features if fixed else self._load_known_pixels
+        dataset.load_images = load(dataset.paths)
+        dataset.encoder_is_fixed = fixed
+
+    def features(self, paths, rows=None, *, key=None):
+        """Return the features of some rows, all by default: float32, (n_rows, n_features)."""
+        rows = range(len(paths)) if rows is None else rows
+        there = _with_image(paths, rows)
+        if not there:
+            return np.zeros((len(rows), self.network.n_features), np.float32)
+        was_training = self.network.training
+        self.network.eval()
+        try:
+            features = shared_feature_cache().features(
+                self.network,
+                [paths[row] for row in there],
+                self.read_options,
+                key=key,
+                rows=there,
+                folder=self.memory,
+                # What a trained encoder gives is of no use to any later run.
+                keep_on_disk=not self.network.encoder_has_trained,
+                # A key comes from `predict`, which may be called for one image at a time.
+                keep_few=key is None,
+                progress=partial(
+                    progress_bar, shown=self.verbose, desc="encoding images", unit="batch"
+                ),
+            )
+        finally:
+            self.network.train(was_training)
+        return _spread(features, rows, there)
+
+    def load_features(self, paths):
+        """Return a function from row numbers to features, which are encoded when asked for."""
+        key = encoder_key(self.network, self.read_options)
+
+        def load(rows):
+            return {"features": torch.from_numpy(self.features(paths, rows.tolist(), key=key))}
+
+        return load
+
+    def load_pixels(self, paths):
+        """Return a function from row numbers to pixels, which are read when asked for."""
+        return partial(self._load_pixels, paths)
+
+    @property
+    def pixels_at_once(self):
+        """Number of images in a batch of pixels to look into."""
+        return encoding_batch_size(self.network)
+
+    def _load_known_features(self, paths):
+        """Encode every image before training starts, so that a bad one is found in time."""
+        features = torch.from_numpy(self.features(paths))
+        if self.resident:
+            features = features.to(self._device)
+        return partial(_gather, "features", features)
+
+    def _load_known_pixels(self, paths):
+        """Read every image before training starts, so that a bad one is found in time."""
+        n_channels = self._read_all(paths)
+        shape = len(paths), n_channels, *2 * (self.read_options["image_size"],)
+        if self.resident and math.prod(shape) <= _RESIDENT_SHARE * free_accelerator_bytes(
+            self._device
+        ):
+            return partial(_gather, "image", self._resident_pixels(paths, shape))
+        return self.load_pixels(paths)
+
+    def _read_all(self, paths):
+        """Read each image once, and find the number of channels."""
+        n_channels = 1
+        for rows in progress_bar(_parts(len(paths)), shown=self.verbose, desc="reading images"):
+            images = self._read(shared_image_store().read, paths, _with_image(paths, rows))
+            n_channels = max(n_channels, *map(len, images))
+        return n_channels
+
+    def _resident_pixels(self, paths, shape):
+        pixels = torch.empty(shape, dtype=torch.uint8, device=self._device)
+        for rows in _parts(len(paths)):
+            pixels[rows.start : rows.stop] = self._pixels(paths, rows).to(self._device)
+        return pixels
+
+    @property
+    def _device(self):
+        return self.network.pixel_mean.device
+
+    def _load_pixels(self, paths, rows):
+        return {"image": self._pixels(paths, rows.tolist())}
+
+    def _pixels(self, paths, rows):
+        there = _with_image(paths, rows)
+        pixels = self._read(shared_image_store().read_batch, paths, there)
+        return torch.from_numpy(_spread(pixels, rows, there))
+
+    def _read(self, read, paths, rows):
+        return read(
+            [paths[row] for row in rows],
+            rows=list(rows),
+            folder=self.memory,
+            n_threads=torch.get_num_threads(),
+            **self.read_options,
+        )
+
+
+def _parts(n_rows):
+    starts = range(0, n_rows, _READ_ROWS)
+    return [range(start, min(start + _READ_ROWS, n_rows)) for start in starts]
+
+
+def _with_image(paths, rows):
+    return [row for row in rows if paths[row] is not None]
+
+
+def _spread(values, rows, there):
+    """Give each row its values, and zeros to those that are not there."""
+    if len(there) == len(rows):
+        return values
+    spread = np.zeros((len(rows), *values.shape[1:]), values.dtype)
+    spread[np.isin(rows, there)] = values
+    return spread
+
+
+def _gather(name, values, rows):
+    return {name: values.index_select(0, rows.to(values.device))}
