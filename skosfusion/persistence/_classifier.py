@@ -52,7 +52,7 @@ def describe(classifier):
     tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
     description = {
         "class": name_of(type(classifier)),
-        "parameters": _describe_parameters(classifier.get_params(deep=False)),
+        "parameters": _describe_parameters(classifier.fitted_params_),
         **_describe_inputs(classifier),
         **_describe_labels(classifier),
         **_describe_network(classifier),
@@ -70,6 +70,7 @@ def restore(description, tensors, decoder):
     classifier = kind(**_restore_parameters(kind, description["parameters"], decoder))
     _check_restored_parameters(classifier)
     _place(classifier, description["device"])
+    classifier.fitted_params_ = classifier.get_params(deep=False)
     _restore_inputs(classifier, description)
     _restore_labels(classifier, description)
     _restore_network(classifier, description, tensors)
@@ -182,7 +183,7 @@ def _restore_inputs(classifier, description):
 
 
 def _describe_labels(classifier):
-    classes, weights = classifier.classes_, classifier._class_weights_
+    classes, weights = classifier.classes_, classifier.class_weights_
     kind = classes.dtype.kind
     if kind == "O" and all(isinstance(label, (str, bool, int, float)) for label in classes):
         described = {"dtype": "object", "values": classes.tolist()}
@@ -203,7 +204,7 @@ def _restore_labels(classifier, description):
     if weights is not None and len(weights) != len(classes):
         raise ValueError("its class weights are not one a class")
     classifier.classes_inferred_ = classes
-    classifier._class_weights_ = None if weights is None else torch.tensor(weights)
+    classifier.class_weights_ = None if weights is None else torch.tensor(weights)
 
 
 def _classes(described):
@@ -232,10 +233,10 @@ def _describe_network(classifier):
     module = classifier.module_
     dtype = getattr(module, "encoder_dtype", None)
     return {
-        "seed": classifier._seed_,
+        "seed": classifier.seed_,
         "device": next(module.parameters()).device.type,
         "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
-        "encoder_has_trained": classifier._encoder_has_trained_,
+        "encoder_has_trained": getattr(module, "encoder_has_trained", False),
     }
 
 
@@ -243,7 +244,7 @@ def _restore_network(classifier, description, tensors):
     seed = description["seed"]
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r:.50} is not a seed")
-    classifier._seed_ = seed
+    classifier.seed_ = seed
     state = {
         name.removeprefix(_MODULE): value
         for name, value in tensors.items()
@@ -253,9 +254,8 @@ def _restore_network(classifier, description, tensors):
     for name, value in tensors.items():
         _refuse_poison(name, value)
 
-    classifier._encoder_state_to_restore_ = _of_encoder(state)
-    with classifier._resolved_device():
-        classifier.initialize()
+    classifier.initialize(encoder_state=_of_encoder(state))
+    classifier.optimizer_is_fresh_ = True
     module = classifier.module_
     for name, value in module.state_dict().items():
         if name in state and state[name].dtype != value.dtype:
@@ -267,7 +267,8 @@ def _restore_network(classifier, description, tensors):
     dtype = _NUMBER_FORMATS[description["encoder_dtype"]]
     if hasattr(module, "encoder_dtype"):
         module.encoder_dtype = dtype
-    classifier._encoder_has_trained_ = bool(description["encoder_has_trained"])
+    if hasattr(module, "encoder_has_trained"):
+        module.encoder_has_trained = bool(description["encoder_has_trained"])
 
 
 def _refuse_poison(name, tensor):
@@ -283,15 +284,15 @@ def _refuse_poison(name, tensor):
 
 def _refuse_other_shapes(classifier, state):
     """Compare the network that would be built with the tensors there are, before it is built."""
-    arguments = classifier._module_arguments()
+    arguments, kind = classifier.network_arguments(), classifier.fitted_params_["module"]
     if isinstance(arguments["backbone"], str):
         encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
     width = arguments["hidden_units"]
     first, last = state.get("head.0.weight"), state.get("head.2.weight")
-    if classifier.module is FusionNetwork or (first is not None and last is not None):
+    if kind is FusionNetwork or (first is not None and last is not None):
         n_clinical, n_classes = arguments["n_clinical"], arguments["n_classes"]
         n_features = first.shape[1] - n_clinical
-        if classifier.module is FusionNetwork and isinstance(arguments["backbone"], str):
+        if kind is FusionNetwork and isinstance(arguments["backbone"], str):
             n_features = feature_length(arguments["backbone"], arguments["image_size"])
         elif arguments["backbone"] is None:
             n_features = 0

@@ -104,6 +104,11 @@ class TestStrangersFiles:
             lambda d, t: d.clear(),
             lambda d, t: d.update(format=3),
             lambda d, t: d.update(kind="regressor"),
+            lambda d, t: d.update(kind="pipeline"),
+            lambda d, t: d.pop("class"),
+            lambda d, t: d.update({"class": 7}),
+            lambda d, t: d.update({"class": "os.system"}),
+            lambda d, t: d.update({"class": "torch.optim.SGD"}),
             lambda d, t: d.update(parameters=[]),
             lambda d, t: d["parameters"].update(initialized_=True),
             lambda d, t: d["parameters"].update(predict="x"),
@@ -315,6 +320,19 @@ class TestHarmAfterLoading:
         rewrite(saved, change)
         with pytest.raises(ModelFileError):
             load_model(saved)
+
+    def test_a_spread_that_makes_every_prediction_nan_is_refused(
+        self, classifier, images, target, path
+    ):
+        for name, value in (
+            ("pixel_std", 0.0),
+            ("pixel_std", -1.0),
+            ("module.encoder.norm.running_var", -1.0),
+        ):
+            save_model(classifier.fit(images, target), path)
+            rewrite(path, lambda d, t, name=name, value=value: t[name].fill_(value))
+            with pytest.raises(ModelFileError, match=f"its entry '{name}' is not the spread"):
+                load_model(path, trusted=[tiny.TinyEncoder])
 
     def test_settings_that_reorder_rows_are_not_taken(self, saved, table):
         expected = load_model(saved).predict_proba(table[0])
