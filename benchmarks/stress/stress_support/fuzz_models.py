@@ -1,5 +1,6 @@
 """Model and pipeline files, sound and mutated, some with a digest that is right again."""
 
+import copy
 import hashlib
 import io
 import json
@@ -174,7 +175,8 @@ def _change_json(tree, random):
     node, key = places[random.integers(len(places))]
     deed = random.integers(6)
     if deed < 3:
-        node[key] = _VALUES[random.integers(len(_VALUES))]
+        # A copy: changed within the tree, a value would be so in every later file, even in itself.
+        node[key] = copy.deepcopy(_VALUES[random.integers(len(_VALUES))])
     elif deed == 3:
         del node[key]
     elif deed == 4:
