@@ -7,27 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-from ablation_support.options import parse
+from _ablation.options import parse
 
 
 def main(arguments=None):
-    """Run the ablation.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    DataFrame
-        The table.
-    """
+    """Run the ablation."""
     options = parse(arguments)
     started = time.monotonic()
     # Loading torch takes seconds, and nothing here is silent for long.
     print("loading skosfusion", flush=True)
-    from ablation_support import protocol, report, units
+    from _ablation import protocol, report, units
 
     prepared = protocol.prepare(options)
     cohort, rows = prepared.cohort, prepared.rows

@@ -17,7 +17,7 @@ from functools import partial
 import joblib
 import numpy as np
 import torch
-from bench_support import children, images, machine, options, plain, report, timing
+from _bench import children, images, limits, options, plain, report, timing
 from sklearn.base import clone
 from sklearn.metrics import f1_score, make_scorer, precision_score, recall_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -208,7 +208,7 @@ def _extrapolate(cohort, chosen, n_rows):
     codes = torch.from_numpy(cohort.target[: chosen.batch_size])
     clinical = torch.randn(len(codes), len(images.CLINICAL))
     candidates = {}
-    for precision in machine.precisions(chosen.precision):
+    for precision in limits.precisions(chosen.precision):
         for channels_last in (False, True) if precision == "fp32" else (True,):
             network = plain.PlainNetwork(channels_last=channels_last)
             measure = partial(_seconds_per_image, network, pixels, clinical, codes, precision)

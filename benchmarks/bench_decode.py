@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from bench_support import images, options, report, timing
+from _bench import images, options, report, timing
 from PIL import Image, ImageOps
 
 from skosfusion.images import ImageStore, read_image
@@ -51,7 +51,7 @@ def main(arguments=None):
         "How fast are large radiographs read, beside Pillow?",
         quick=chosen.quick,
         images=len(paths),
-        pictures=kind,
+        source=kind,
         image_size=size,
         repeats=chosen.repeats,
     )
@@ -98,7 +98,7 @@ def _store_rate(paths, size, n_threads):
 
 
 def _differences(paths, size):
-    """Compare with the picture decoded at its full size, channel by channel."""
+    """Compare with the image decoded at its full size, channel by channel."""
     means, largest = [], 0
     for path in paths:
         with Image.open(path) as picture:

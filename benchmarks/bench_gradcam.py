@@ -8,11 +8,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from bench_support import explainers, fusion, images, machine, options, report, timing
+from _bench import explainers, fusion, images, limits, options, report, timing
 
 from skosfusion import GradCAM
 
-_LIMIT = "limit of matrix products"
 _AT_LEAST = {
     "bf16": {explainers.PYTORCH_GRAD_CAM: 7.0, explainers.CAPTUM: 2.0},
     "fp32": {explainers.PYTORCH_GRAD_CAM: 3.5, explainers.CAPTUM: 1.1},
@@ -32,7 +31,7 @@ def main(arguments=None):
         chosen.images_count, chosen.image_size, chosen.batch_size = 8, 64, 4
         chosen.repeats, chosen.many = 1, 20
     torch.manual_seed(0)
-    formats = machine.precisions(chosen.precision)
+    formats = limits.precisions(chosen.precision)
     with tempfile.TemporaryDirectory() as scratch:
         paths, kind = images.image_files(chosen.images, chosen.images_count, Path(scratch))
         X, y = images.make_table(paths)
@@ -47,7 +46,7 @@ def main(arguments=None):
     table = report.Report(
         "How fast are heatmaps made?",
         quick=chosen.quick,
-        pictures=kind,
+        source=kind,
         images=chosen.images_count,
         image_size=chosen.image_size,
         batch_size=chosen.batch_size,
@@ -63,15 +62,15 @@ def main(arguments=None):
                 _ours(precision), figures[_ours(precision)], "images/s", ratio=ratio, to=rival,
                 at_least=at_least,
             )  # fmt: skip
-        share = report.ratio_of(figures, _ours(precision), f"{_LIMIT}, {precision}")
+        share = report.ratio_of(figures, _ours(precision), limits.limit_name(precision))
         table.add(f"{_ours(precision)}: share of the limit", share, "")
     table.add(
         f"{_ours(formats[0])}: {chosen.many} files, from reading to maps", many, "s",
         at_most=_MANY_SECONDS,
     )  # fmt: skip
     table.note(
-        f"The limit: {machine.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix "
-        f"products; {machine.ABOVE_LIMIT} Pictures are in memory, except in the long run, where "
+        f"The limit: {limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix "
+        f"products; {limits.ABOVE_LIMIT} Images are in memory, except in the long run, where "
         "each file is read and decoded once."
     )
     table.write(chosen.out)
@@ -94,10 +93,8 @@ def _candidates(fitted, X, chosen):
             pixels, batch_size=chosen.batch_size, channels_last=channels_last
         )
         candidates |= {name: _rate(len(X), explain) for name, explain in rivals.items()}
-    work = machine.RESNET18_GFLOP * (size / 224) ** 2
-    for precision in fitted:
-        candidates[f"{_LIMIT}, {precision}"] = lambda p=precision: machine.product_rate(p) / work
-    return candidates
+    work = limits.RESNET18_GFLOP * (size / 224) ** 2
+    return limits.add_limits(candidates, fitted, work)
 
 
 def _explain_many(classifier, n_images, scratch):

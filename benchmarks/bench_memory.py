@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from bench_support import children, images, machine, options, plain, report, timing
+from _bench import children, images, limits, options, plain, report, timing
 
 from skosfusion import FusionClassifier
 
 _FIXED = "encoder fixed"
 _PIXELS = "training from pixels"
 _KINDS = {
-    f"{_FIXED}, memory=": {"fixed": True, "folder": True},
+    f"{_FIXED}, memory=": {"fixed": True, "keep": True},
     "plain skorch, all pixels in an array": {"skorch": True},
-    f"{_PIXELS}, memory=": {"fixed": False, "folder": True},
-    f"{_FIXED}, without memory=": {"fixed": True, "folder": False},
-    f"{_PIXELS}, without memory=": {"fixed": False, "folder": False},
+    f"{_PIXELS}, memory=": {"fixed": False, "keep": True},
+    f"{_FIXED}, without memory=": {"fixed": True, "keep": False},
+    f"{_PIXELS}, without memory=": {"fixed": False, "keep": False},
 }
 _QUICK_KINDS = 2
 _TARGET = 1.3
@@ -44,17 +44,17 @@ def main(arguments=None):
     if chosen.quick:
         chosen.images_count, chosen.image_size, chosen.jobs = 40, 64, 2
         kinds = dict(list(_KINDS.items())[:_QUICK_KINDS])
-    precision = machine.precisions(chosen.precision)[0]
+    precision = limits.precisions(chosen.precision)[0]
     counts = chosen.images_count, 10 * chosen.images_count
     with tempfile.TemporaryDirectory() as scratch:
-        print(f"drawing {counts[1]} pictures", file=sys.stderr, flush=True)
+        print(f"drawing {counts[1]} images", file=sys.stderr, flush=True)
         images.draw_images(Path(scratch), counts[1])
 
         def peak(kind, n_images):
             print(f"{kind}, {n_images} images", file=sys.stderr, flush=True)
             settings = {
                 **kinds[kind],
-                "pictures": scratch,
+                "folder": scratch,
                 "n_images": n_images,
                 "image_size": chosen.image_size,
                 "precision": precision,
@@ -87,7 +87,7 @@ def main(arguments=None):
             "MiB",
             ratio=report.ratio_of(figures, many, few),
             to=f"that of {counts[0]}",
-            at_most=_TARGET if kinds[kind].get("folder") else None,
+            at_most=_TARGET if kinds[kind].get("keep") else None,
         )
         growth = figures[many].median - figures[few].median
         table.add(f"{kind}: 1000 images more", 1000 * growth / (counts[1] - counts[0]), "MiB")
@@ -95,9 +95,9 @@ def main(arguments=None):
     table.write(chosen.out)
 
 
-def _measure(*, pictures, n_images, image_size, precision, fixed=False, folder=False, skorch=False):
-    """Fit and predict in this process, and tell its peak in MiB."""
-    paths = images.real_images(Path(pictures))[:n_images]
+def _measure(*, folder, n_images, image_size, precision, fixed=False, keep=False, skorch=False):
+    """Fit and predict in this process, and return its peak in MiB."""
+    paths = images.real_images(Path(folder))[:n_images]
     X, y = images.make_table(paths)
     if skorch:
         classifier = plain.make_skorch(
@@ -119,7 +119,7 @@ def _measure(*, pictures, n_images, image_size, precision, fixed=False, folder=F
             max_epochs=1,
             image_size=image_size,
             precision=precision,
-            memory=memory if folder else None,
+            memory=memory if keep else None,
             device="cpu",
             random_state=0,
             verbose=0,

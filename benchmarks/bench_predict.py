@@ -1,6 +1,6 @@
 """Measure how fast new images are classified.
 
-ResNet18, pictures decoded already, features not at hand: the encoder runs in every repeat.
+ResNet18, images decoded already, features not at hand: the encoder runs in every repeat.
 """
 
 import tempfile
@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_support import fusion, images, machine, options, plain, report, timing, widedeep
-
-_LIMIT = "limit of matrix products"
+from _bench import fusion, images, limits, options, plain, report, timing, widedeep
 
 
 def main(arguments=None):
@@ -25,7 +23,7 @@ def main(arguments=None):
         chosen.images_count, chosen.image_size, chosen.batch_size = 8, 64, 4
         chosen.repeats = 1
     torch.manual_seed(0)
-    formats = machine.precisions(chosen.precision)
+    formats = limits.precisions(chosen.precision)
     with tempfile.TemporaryDirectory() as scratch:
         paths, kind = images.image_files(chosen.images, chosen.images_count + 1, Path(scratch))
         X, y = images.make_table(paths)
@@ -37,7 +35,7 @@ def main(arguments=None):
     table = report.Report(
         "How fast are new images classified?",
         quick=chosen.quick,
-        pictures=kind,
+        source=kind,
         images=chosen.images_count,
         image_size=chosen.image_size,
         batch_size=chosen.batch_size,
@@ -57,7 +55,7 @@ def main(arguments=None):
     if not widedeep.is_installed():
         table.add(widedeep.NAME, None, "images/s")
     for precision in formats:
-        share = report.ratio_of(figures, _ours(precision), f"{_LIMIT}, {precision}")
+        share = report.ratio_of(figures, _ours(precision), limits.limit_name(precision))
         target = 0.8 if precision == formats[0] else None
         table.add(f"{_ours(precision)}: share of the limit", share, "", at_least=target)
     for name, figure in single.items():
@@ -66,8 +64,8 @@ def main(arguments=None):
         difference = float(np.abs(probabilities[0] - probabilities[1]).max())
         table.add("largest difference of a probability, bf16 and fp32", difference, "")
     table.note(
-        f"The limit: {machine.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix "
-        f"products; {machine.ABOVE_LIMIT} The classifier has classified another image before. The "
+        f"The limit: {limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix "
+        f"products; {limits.ABOVE_LIMIT} The classifier has classified another image before. The "
         "rivals read pixels from memory."
     )
     table.write(chosen.out)
@@ -105,10 +103,8 @@ def _candidates(fitted, X, y, chosen):
     if widedeep.is_installed():
         rival = widedeep.WideDeepRival(new, pixels, y[:-1], batch_size=chosen.batch_size)
         candidates[widedeep.NAME] = _rate(len(new), rival.predict_proba)
-    work = machine.RESNET18_GFLOP * (size / 224) ** 2
-    for precision in fitted:
-        candidates[f"{_LIMIT}, {precision}"] = lambda p=precision: machine.product_rate(p) / work
-    return candidates
+    work = limits.RESNET18_GFLOP * (size / 224) ** 2
+    return limits.add_limits(candidates, fitted, work)
 
 
 def _single_images(fitted, X, chosen):

@@ -1,6 +1,6 @@
 """Measure training beside plain PyTorch, plain skorch and pytorch-widedeep.
 
-Three parts: "full" trains ResNet18 and head on pictures that are decoded already, and then also as
+Three parts: "full" trains ResNet18 and head on images that are decoded already, and then also as
 a whole fit, with reading and building; "frozen" trains on a fixed encoder after the first epoch;
 "head" looks at the head's epochs alone.
 """
@@ -12,12 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_support import fusion, images, machine, options, plain, report, timing, widedeep
+from _bench import fusion, images, limits, options, plain, report, timing, widedeep
 
 from skosfusion.images import read_image
 
 _PARTS = "full", "frozen", "head"
-_LIMIT = "limit of matrix products"
 # Forward, and backward to the weights and to the inputs.
 _PASSES = 3
 _N_FEATURES = 512
@@ -49,7 +48,7 @@ def main(arguments=None):
             quick=chosen.quick,
             parts=" ".join(chosen.parts),
             precision=chosen.precision,
-            pictures=kind,
+            source=kind,
             images=len(paths),
             image_size=chosen.image_size,
             batch_size=chosen.batch_size,
@@ -76,7 +75,7 @@ def _ours(precision):
 def _report_full(table, chosen, paths, pixels):
     """Full training, one epoch at a time, without reading and building."""
     X, y = images.make_table(paths)
-    formats, size = machine.precisions(chosen.precision), chosen.image_size
+    formats, size = limits.precisions(chosen.precision), chosen.image_size
     values = X[images.CLINICAL].to_numpy(copy=True)
     inputs = torch.from_numpy(pixels), torch.from_numpy(values), torch.from_numpy(y)
     candidates = {
@@ -95,9 +94,8 @@ def _report_full(table, chosen, paths, pixels):
     if widedeep.is_installed():
         rival = widedeep.WideDeepRival(X, pixels, y, batch_size=chosen.batch_size)
         candidates[widedeep.NAME] = _rate(len(y), rival.fit_one_epoch)
-    work = _PASSES * machine.RESNET18_GFLOP * (size / 224) ** 2
-    for precision in formats:
-        candidates[f"{_LIMIT}, {precision}"] = lambda p=precision: machine.product_rate(p) / work
+    work = _PASSES * limits.RESNET18_GFLOP * (size / 224) ** 2
+    limits.add_limits(candidates, formats, work)
     figures = timing.interleave(candidates, chosen.repeats)
 
     for name, figure in figures.items():
@@ -112,20 +110,20 @@ def _report_full(table, chosen, paths, pixels):
     if not widedeep.is_installed():
         table.add(f"full training: {widedeep.NAME}", None, "images/s")
     for precision in formats:
-        share = report.ratio_of(figures, _ours(precision), f"{_LIMIT}, {precision}")
+        share = report.ratio_of(figures, _ours(precision), limits.limit_name(precision))
         target = 0.8 if precision == formats[0] else None
         table.add(
             f"full training: {_ours(precision)}, share of the limit", share, "", at_least=target
         )
     table.note(
-        f"Full training: one epoch on pictures in memory. The limit: {_PASSES} x "
-        f"{machine.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix products; "
-        f"{machine.ABOVE_LIMIT}"
+        f"Full training: one epoch on images in memory. The limit: {_PASSES} x "
+        f"{limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix products; "
+        f"{limits.ABOVE_LIMIT}"
     )
 
 
 def _our_rate(chosen, X, y, precision):
-    """Train for one epoch, on pictures that the warm-up round has decoded."""
+    """Train for one epoch, on images that the warm-up round has decoded."""
     clock = timing.EpochClock()
     classifier = fusion.make_classifier(
         precision=precision,
@@ -151,7 +149,7 @@ def _rate(n_images, train):
 def _report_whole_fit(table, chosen, paths):
     """Full training from the call to the result: reading, building, epochs."""
     X, y = images.make_table(paths)
-    precision = machine.precisions(chosen.precision)[0]
+    precision = limits.precisions(chosen.precision)[0]
     ours, by_hand = _ours(precision), plain.loop_name(precision, True)
 
     def fit():

@@ -7,31 +7,20 @@ import sys
 import time
 from pathlib import Path
 
-from ablation_support.options import make_parser, parse_with
+from _ablation.options import make_parser, parse_with
 
 DESCRIPTION = """\
 Cross-validate two models as the ablation script does, and explain the rows that they have not seen.
 
 Without options: Baseline and All on the embedded synthetic cohort. Written are the paper's
 galleries (Fig. 7 to 9), the gradients of the clinical values, what each kind of input is worth and,
-where boxes of the tumours are known, how well heatmaps hit them, against chance and models with
+where boxes of the tumors are known, how well heatmaps hit them, against chance and models with
 random weights.
 """
 
 
 def parse(arguments=None):
-    """Read the options.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    argparse.Namespace
-        The options.
-    """
+    """Read the options."""
     parser = make_parser(DESCRIPTION, out="interpretability-results")
     explain = parser.add_argument_group("explanations")
     explain.add_argument("--layer", help="of the encoder; default: its last feature map")
@@ -41,7 +30,7 @@ def parse(arguments=None):
         choices=["gradcam", "gradcam++", "hirescam", "ablationcam"],
         help="how heatmaps are made",
     )
-    explain.add_argument("--examples", type=int, default=6, help="pictures in a gallery, 1 to 40")
+    explain.add_argument("--examples", type=int, default=6, help="images in a gallery, 1 to 40")
     explain.add_argument(
         "--random-models", type=int, default=10, help="models with random weights to compare with"
     )
@@ -57,25 +46,14 @@ def parse(arguments=None):
 
 
 def main(arguments=None):
-    """Run the script.
-
-    Parameters
-    ----------
-    arguments : list of str or None, default=None
-        Command line without the program's name; None takes the real one.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        The tables, by file name.
-    """
+    """Run the script."""
     options = parse(arguments)
     started = time.monotonic()
     print("loading skosfusion", flush=True)
     import joblib
     import matplotlib as mpl
-    from ablation_support import protocol
-    from interpretability_support import measures, report
+    from _ablation import protocol
+    from _interpretability import measures, report
 
     from skosfusion import compare_explanations
 
@@ -137,7 +115,7 @@ def main(arguments=None):
     print(f"\n{prepared.title}\nall figures from images that the model has not been trained on\n")
     print("\n".join(lines))
     if boxes is not None:
-        print("\nheatmaps of the tumour class and the boxes of the tumours")
+        print("\nheatmaps of the tumor class and the boxes of the tumors")
         print(tables["localization"].round(3).to_string(na_rep=""))
     print(f"\naccuracy lost by {names[1]} when inputs are permuted among patients")
     print(tables["modality_importance"].round(4).to_string())

@@ -58,8 +58,8 @@ REST = """\
 ## What else is tried
 
 - Killed processes, processes that race, mutated files, and processes against threads:
-  `benchmarks/stress/`, with counts in its [README](../benchmarks/stress/README.md). CI runs a
-  short form of each.
+  `tests/stress/`, with counts in its [README](../tests/stress/README.md). CI runs a short form of
+  each.
 - Properties of every normalisation, and arbitrary tables, images and model files, by hypothesis:
   `tests/preprocessing/test_preprocessing.py`, `tests/datasets/test_fuzz_tables.py`,
   `tests/persistence/test_fuzz_model_files.py`, `tests/images/test_image_files.py`.

@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from skosfusion import make_clinical_transformer, make_fusion_pipeline
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import TargetColumn, load_cohort
 
 folder = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(0)
@@ -35,19 +35,22 @@ records = pd.DataFrame(
 images.to_csv(folder / "images.csv", index=False)
 records.to_csv(folder / "records.csv", index=False)
 
-# %% The join is validated; text that means "missing" is declared.
+# %% Each column is declared once, the join is validated, text that means "missing" is named.
 cohort = load_cohort(
     folder / "images.csv",
     folder / "records.csv",
-    columns={"image": "file", "patient_id": "record", "gender": "sex"},
-    kits={"alp": ("ALP", "ALP from", "ALP to")},
-    target="finding",
-    positive="osteosarcoma",
+    columns={
+        "image": "file",
+        "patient_id": "record",
+        "gender": "sex",
+        "alp": ("ALP", "ALP from", "ALP to"),
+        "target": TargetColumn("finding", positive="osteosarcoma"),
+    },
     na_values=["n.d."],
 )
 print(cohort.data.drop(columns="image").to_string())
 
-# %% Normalised values, missing ones imputed from the training rows and marked.
+# %% Normalized values, missing ones imputed from the training rows and marked.
 clinical = make_clinical_transformer(kits=cohort.kits, missing="indicator")
 print(clinical.fit_transform(cohort.data).drop(columns="image").round(2).to_string())
 

@@ -5,18 +5,26 @@ import threading
 import weakref
 
 _LOCKS = weakref.WeakSet()
+# Forks wait for each other, and new locks for a fork that is under way.
+_FORKING = threading.Lock()
+_held = []
 
 
 class ForkSafeLock:
-    """A lock that is free in a child process, whoever held it when the process forked."""
+    """A lock that is free in a child process, whoever held it when the process forked.
+
+    A fork waits for all of these locks at once, so that what they guard is whole in the child. A
+    thread must therefore never wait for one of them, nor fork, while it holds another.
+    """
 
     def __init__(self):
         self._lock = threading.Lock()
-        _LOCKS.add(self)
+        with _FORKING:
+            _LOCKS.add(self)
 
-    def acquire(self):
-        """Wait for the lock and take it."""
-        return self._lock.acquire()
+    def acquire(self, timeout=-1):
+        """Wait for the lock, with -1 for ever, and return whether it was taken."""
+        return self._lock.acquire(timeout=timeout)
 
     def release(self):
         """Give the lock back."""
@@ -29,21 +37,20 @@ class ForkSafeLock:
         self._lock.release()
 
 
-_held = []
-
-
-def _before():
-    """Take every lock, so that no other thread is in the middle of something."""
-    _held[:] = sorted(_LOCKS, key=id)
-    for lock in _held:
+def _before_fork():
+    _FORKING.acquire()
+    for lock in list(_LOCKS):
         lock.acquire()
+        _held.append(lock)
 
 
-def _after():
-    for lock in _held:
-        lock.release()
-    _held.clear()
+def _after_fork():
+    while _held:
+        _held.pop().release()
+    _FORKING.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

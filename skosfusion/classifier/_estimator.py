@@ -13,13 +13,19 @@ from .._utils.memory import kept_memory
 from .._utils.progress import progress_bar
 from ..network import FusionNetwork, load_encoder_state
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
-from ._checks import check_inputs, check_parameters
-from ._dataset import FusionDataset
+from ._checks import (
+    check_groups,
+    check_inputs,
+    check_labels,
+    check_parameters,
+    check_sample_weight,
+    classes_in_use,
+    weigh_classes,
+)
+from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_in_thread_workers, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs
 from ._net import ConventionalNet, padded
-from ._splits import split_dataset
-from ._targets import check_groups, check_labels, check_sample_weight, classes_in_use, weigh_classes
 
 # In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
 # nothing, and its fused form fails when an encoder that was fixed begins to train.
@@ -102,11 +108,11 @@ class FusionClassifier(ConventionalNet):
         Whether `fit` goes on from the last fit.
     verbose : int, default=1
         0 shows no progress on long fits.
-    iterator_train : type, default=torch.utils.data.DataLoader
+    iterator_train : type, default=DataLoader
         Loader of training batches.
-    iterator_valid : type, default=torch.utils.data.DataLoader
+    iterator_valid : type, default=DataLoader
         Loader of batches to validate on and to predict from.
-    dataset : type, default=skorch.dataset.Dataset
+    dataset : type, default=Dataset
         Not used: the classifier makes datasets of its own.
     predict_nonlinearity : callable, "auto" or None, default="auto"
         What turns logits into probabilities; "auto" is softmax for cross entropy.

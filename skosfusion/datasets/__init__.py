@@ -2,9 +2,32 @@
 
 from .._utils.naming import publish
 from ._data_home import get_data_home
+from ._declarations import (
+    AgeColumn,
+    GenderColumn,
+    ImageColumn,
+    KitColumn,
+    PatientColumn,
+    TargetColumn,
+)
+from ._digests import check_digests
 from ._load import load_cohort
 from ._osteosarcoma import make_osteosarcoma_cohort
+from ._screenshots import crop_screenshots, exclude_screenshots
 
-__all__ = ["get_data_home", "load_cohort", "make_osteosarcoma_cohort"]
+__all__ = [
+    "AgeColumn",
+    "GenderColumn",
+    "ImageColumn",
+    "KitColumn",
+    "PatientColumn",
+    "TargetColumn",
+    "check_digests",
+    "crop_screenshots",
+    "exclude_screenshots",
+    "get_data_home",
+    "load_cohort",
+    "make_osteosarcoma_cohort",
+]
 
 publish(__name__, __all__)

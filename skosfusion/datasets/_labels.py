@@ -7,31 +7,30 @@ from .._utils.cells import is_number_text
 from .._utils.validation import check_parameter, shown
 
 
-def read_labels(records, target, positive):
-    """Return one label per image: as it came, or 1 where its text holds `positive`, else 0."""
-    labels = records.labels(target)
+def read_labels(labels, positive):
+    """Return labels as they came, or 1 where their text holds `positive`, else 0."""
     if positive is not None:
         is_positive = [positive.casefold() in str(label).casefold() for label in labels]
         seen = sorted({str(label) for label in labels})
         check_parameter(
             "positive", positive, any(is_positive), f"a text in one of the labels {seen}"
         )
-        return pd.Series(is_positive, index=labels.index, name=target).astype(np.int64)
+        return pd.Series(is_positive, index=labels.index).astype(np.int64)
     if pd.api.types.infer_dtype(labels) == "string":
         labels = labels.str.strip()
         if all(is_number_text(label) and np.isfinite(float(label)) for label in labels):
             labels = pd.to_numeric(labels)
-    return labels.rename(target)
+    return labels
 
 
-def refuse_conflicts(labels, patients):
+def refuse_conflicts(labels, patients, remedy):
     """Raise ValueError if the images of one patient have different labels."""
     counts = labels.groupby(patients).nunique()
     conflicts = counts.index[counts > 1]
     if len(conflicts):
         raise ValueError(
             f"images of one patient have different labels, for {shown(conflicts, 'patient')}; "
-            "correct the labels, or use label_conflicts='keep' if a label belongs to an image"
+            f"correct the labels, or {remedy} if a label belongs to an image"
         )
 
 

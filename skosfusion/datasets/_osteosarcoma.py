@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from sklearn.utils import Bunch, check_scalar
-from tqdm import tqdm
 
 from .._utils.files import sweep_temporary_files, write_atomically
+from .._utils.progress import progress_bar
+from ..preprocessing import PAPER_KITS
 from ._data_home import get_data_home
 from ._synthetic import _cohort_plan
 from ._synthetic._cohort_plan import class_counts, plan_cohort
@@ -21,13 +22,12 @@ from ._synthetic._knee import draw_knee
 # Raised by whoever changes what is drawn or planned: an older folder is then left alone.
 COHORT_FORMAT = 1
 TARGET_NAMES = ["non-tumor", "osteosarcoma"]
-KIT_COLUMNS = {"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}
 
 DESCR = """\
 Synthetic osteosarcoma cohort
 =============================
 
-Everything here is SYNTHETIC. No picture shows a person and no value was measured. The cohort is a
+Everything here is SYNTHETIC. No image shows a person and no value was measured. The cohort is a
 test bed for software; nothing medical may be concluded from it.
 
 It has the shape of a published cohort that is private: by default 848 patients aged 4 to 81 years
@@ -37,8 +37,8 @@ with the limits of the kit that measured them.
 
 The radiographs are drawn: attenuation of soft tissue, bones and lesions, then a film curve.
 Osteosarcomas show cloud-like and sunburst new bone, Codman's triangle, destruction and a
-soft-tissue mass, from hidden to unmistakable. Many controls, and some patients with a tumour, have
-benign findings, some of which look like a tumour.
+soft-tissue mass, from hidden to unmistakable. Many controls, and some patients with a tumor, have
+benign findings, some of which look like a tumor.
 
 The kits print limits for adults, whoever the patient is: growing children exceed those of ALP in
 both classes.
@@ -52,7 +52,7 @@ Ages, sexes and enzyme activities follow, rounded:
   Clinical Laboratory Diagnostics (1998)
 - raised ALP and LDH in osteosarcoma: Bacci et al., J Pediatr Hematol Oncol 24 (2002) 27; ESMO
   Congress 2022, abstract 1508P
-- tumour sites: Ottaviani, Jaffe, Cancer Treat Res 152 (2009) 3
+- tumor sites: Ottaviani, Jaffe, Cancer Treat Res 152 (2009) 3
 - benign findings: Seo et al., Clin Orthop Surg 6 (2014) 305; Karaca, Balaban, J Ankara Univ Fac
   Med 75 (2022) 268
 """
@@ -69,8 +69,8 @@ def make_osteosarcoma_cohort(
 ):
     """Make a synthetic cohort of knee radiographs with clinical values.
 
-    The pictures are drawn once and kept on disk; later calls find them there. An interrupted call
-    goes on where it stopped, and a picture that is missing or cut short is drawn anew. The same
+    The images are drawn once and kept on disk; later calls find them there. An interrupted call
+    goes on where it stopped, and an image that is missing or cut short is drawn anew. The same
     parameters give the same values and, with the same versions of NumPy, SciPy and Pillow, the same
     files byte for byte, whatever `n_jobs` is.
 
@@ -109,7 +109,7 @@ def make_osteosarcoma_cohort(
         DESCR : str
             Description and sources.
         tumor_boxes : ndarray of shape (n_images, 4), float64
-            Left, top, right and bottom of the drawn tumour in pixels; NaN without tumour.
+            Left, top, right and bottom of the drawn tumor in pixels; NaN without tumor.
         kits : dict of str to tuple of str
             For each enzyme its columns: value, lower and upper limit.
 
@@ -187,8 +187,7 @@ def _provide_images(folder, patients, image_size, parameters, n_jobs):
         notes.mkdir(exist_ok=True)
         tasks = (joblib.delayed(_draw_patient)(folder, p, image_size) for p in missing)
         total = sum(len(patient.views) for patient in missing)
-        bar_style = {"unit": "image", "delay": 3, "leave": False, "disable": None}
-        with tqdm(total=total, desc="drawing", **bar_style) as bar:
+        with progress_bar(total=total, desc="drawing", unit="image", shown=None) as bar:
             for drawn in joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
                 known.update(drawn)
                 bar.update(len(drawn))
@@ -203,7 +202,7 @@ def _provide_images(folder, patients, image_size, parameters, n_jobs):
 
 
 def _read_json(path):
-    """Content of a JSON object file; empty where there is none or it is damaged."""
+    """Return the content of a JSON object file; empty where there is none or it is damaged."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -212,7 +211,7 @@ def _read_json(path):
 
 
 def _is_there(folder, patient, known):
-    """Whether all images of a patient are on disk in the size that was noted."""
+    """Return whether all images of a patient are on disk in the size that was noted."""
     for name in patient.file_names:
         try:
             if (folder / "images" / name).stat().st_size != known[name]["size"]:
@@ -244,7 +243,7 @@ def _as_bunch(folder, patients, images):
         for name in patient.file_names:
             path = str(folder / "images" / name)
             rows.append({"image": path, "patient_id": patient.patient_id, **patient.record})
-            target.append(int(patient.has_tumour))
+            target.append(int(patient.has_tumor))
             boxes.append(images[name]["box"] or [np.nan] * 4)
     data = pd.DataFrame(rows)
     target = np.array(target, dtype=np.int64)
@@ -256,5 +255,5 @@ def _as_bunch(folder, patients, images):
         target_names=list(TARGET_NAMES),
         DESCR=DESCR,
         tumor_boxes=np.array(boxes, dtype=np.float64),
-        kits=dict(KIT_COLUMNS),
+        kits=dict(PAPER_KITS),
     )

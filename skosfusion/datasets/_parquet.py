@@ -1,4 +1,9 @@
-"""Parquet files of strangers; the only module that needs pyarrow."""
+"""Untrusted Parquet files; the only module that needs pyarrow.
+
+A few bytes of Parquet can stand for any number of equal rows, and for gigabytes of equal text. So
+text is read as numbers of distinct values, batch by batch, and its length is counted before it is
+spread out.
+"""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,12 +16,7 @@ PARQUET_ERRORS = (OSError, ValueError, MemoryError, pa.ArrowException)
 
 
 def read_flat_columns(path, *, max_rows, max_bytes):
-    """Return the columns of single values as a DataFrame; lists, structs and bytes are left out.
-
-    A few bytes of Parquet can stand for any number of equal rows, and for gigabytes of equal text.
-    So text is read as numbers of distinct values, batch by batch, and its length is counted before
-    it is spread out.
-    """
+    """Return the columns of single values as a DataFrame; lists, structs and bytes are left out."""
     with parquet.ParquetFile(path) as file:
         fields = [field for field in file.schema_arrow if _is_flat(field.type)]
         _check_size(file.metadata.num_rows, "rows", max_rows)
@@ -36,7 +36,7 @@ def read_flat_columns(path, *, max_rows, max_bytes):
             batches.append(pa.RecordBatch.from_arrays(columns, names=batch.schema.names))
         schema = batches[0].schema if batches else file.schema_arrow.empty_table().schema
     table = pa.Table.from_batches(batches, schema)
-    table.validate(full=True)  # text that is no UTF-8 would fail anywhere later
+    table.validate(full=True)  # text that is not UTF-8 would fail anywhere later
     # Without what pandas wrote about itself: an index would be taken out, and damage there harm.
     return table.to_pandas(ignore_metadata=True)
 

@@ -1,8 +1,7 @@
-"""Tables of strangers: read as they are, and addressed by our names for their columns."""
+"""Untrusted tables: read as they are, and read column by column."""
 
 import csv
 import decimal
-import difflib
 import numbers
 import os
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from .._utils.cells import is_missing, read_numbers, shown_cell, whole_text
-from .._utils.validation import shown
+from .._utils.validation import did_you_mean, shown
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # What fits into the memory of a small machine; real tables stay far below.
@@ -23,71 +22,62 @@ _MAX_LINE = 2**20
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose index counts its rows from 0, with our names for some of its columns."""
+    """A table whose index holds the row numbers that errors show, and what is missing in it."""
 
     title: str
     cells: pd.DataFrame
-    names: dict
+    missing: frozenset
 
-    def column_of(self, name):
-        """Return the table's own name for a column."""
-        return self.names.get(name, name)
+    def has(self, column):
+        """Return whether the table has a column."""
+        return column in self.cells.columns
 
-    def has(self, name):
-        """Tell whether the table has a column."""
-        return self.column_of(name) in self.cells.columns
+    def column(self, column, option):
+        """Return the cells of a column, as they came; `option` is how one names another."""
+        if not self.has(column):
+            raise missing_column(column, option, [self])
+        return self.cells[column]
 
-    def column(self, name):
-        """Return the cells of a column, as they came."""
-        if not self.has(name):
-            raise missing_column(name, [self])
-        return self.cells[self.column_of(name)]
+    def known(self, column, option):
+        """Return the cells of a column as they came, NaN where missing."""
+        cells = self.column(column, option)
+        return cells.mask([is_missing(cell, self.missing) for cell in cells])
 
     def select(self, rows):
         """Return the table with some of its rows, which keep their numbers."""
         return replace(self, cells=self.cells.loc[rows])
 
-    def numbers(self, name, missing):
+    def numbers(self, column, option):
         """Return a column as float64, NaN where missing."""
-        cells = self.column(name)
-        values = read_numbers(
-            cells, self.column_of(name), missing=missing, rows=cells.index.tolist()
-        )
+        cells = self.column(column, option)
+        values = read_numbers(cells, column, missing=self.missing, rows=cells.index.tolist())
         return pd.Series(values, index=cells.index)
 
-    def texts(self, name, missing):
+    def texts(self, column, option):
         """Return a column as text without surrounding white space, NaN where missing."""
-        cells = self.column(name)
-        column = self.column_of(name)
+        cells = self.column(column, option)
         texts = [
-            np.nan if is_missing(cell, missing) else _text(cell, column, row)
+            np.nan if is_missing(cell, self.missing) else _text(cell, column, row)
             for row, cell in cells.items()
         ]
         return pd.Series(texts, index=cells.index, dtype="str")
 
-    def refuse_missing(self, name, cells, remedy="or leave these rows out"):
+    def refuse_missing(self, column, cells, remedy="or leave these rows out"):
         """Raise ValueError if a column that must be complete is not."""
         rows = cells.index[cells.isna()]
         if len(rows):
             raise ValueError(
-                f"column {self.column_of(name)!r} of {self.title} is empty in {shown(rows, 'row')};"
+                f"column {column!r} of {self.title} is empty in {shown(rows, 'row')};"
                 f" fill it in, {remedy}"
             )
 
 
-def open_table(source, kind, names):
+def open_table(source, kind, missing):
     """Return a DataFrame, or the CSV or Parquet file of this path, as a Table."""
     if isinstance(source, pd.DataFrame):
-        title, cells = f"the {kind}", source.reset_index(drop=True)
+        title, cells = f"the {kind}", _with_row_numbers(source)
     elif isinstance(source, str | os.PathLike):
-        path = Path(source)
-        if not path.exists():
-            raise FileNotFoundError(f"the {kind} {str(path)!r} does not exist")
-        if not path.is_file():
-            raise ValueError(f"the {kind} {str(path)!r} is no regular file")
-        title = f"the {kind} {path.name!r}"
-        read = _read_parquet if path.suffix.lower() in _PARQUET_SUFFIXES else _read_csv
-        cells = read(path, title)
+        title, cells = _read_file(Path(source), kind)
     else:
         raise TypeError(
             f"the {kind} must be a DataFrame or the path of a CSV or Parquet file, "
@@ -99,7 +89,30 @@ def open_table(source, kind, names):
     for size, noun in zip(cells.shape, ("rows", "columns"), strict=True):
         if size == 0:
             raise ValueError(f"{title} has no {noun}")
-    return Table(title, cells, names)
+    return Table(title, cells, missing)
+
+
+def _with_row_numbers(frame):
+    """Return a frame with the index that a selection of rows has left, else numbered from 0."""
+    index = frame.index
+    is_selection = (
+        pd.api.types.is_integer_dtype(index.dtype)
+        and index.is_unique
+        and index.is_monotonic_increasing
+        and bool((index >= 0).all())
+    )
+    return frame.rename_axis(index=None) if is_selection else frame.reset_index(drop=True)
+
+
+def _read_file(path, kind):
+    """Return the title and the cells of a table in a file."""
+    if not path.exists():
+        raise FileNotFoundError(f"the {kind} {str(path)!r} does not exist")
+    if not path.is_file():
+        raise ValueError(f"the {kind} {str(path)!r} is not a regular file")
+    title = f"the {kind} {path.name!r}"
+    read = _read_parquet if path.suffix.lower() in _PARQUET_SUFFIXES else _read_csv
+    return title, read(path, title)
 
 
 def _read_csv(path, title):
@@ -157,15 +170,13 @@ def _read_parquet(path, title):
         raise ValueError(f"cannot read {title}: {error}") from error
 
 
-def missing_column(name, tables):
-    """Return the error for a column that none of the tables has."""
-    wanted = tables[0].column_of(name)
+def missing_column(column, option, tables):
+    """Return the error for a column that none of the tables has; `option` names another."""
     columns = [str(column) for table in tables for column in table.cells.columns]
-    near = difflib.get_close_matches(str(wanted), columns, n=1)
+    hint = did_you_mean(column, columns)
     return ValueError(
-        f"no column {wanted!r} in {' or '.join(table.title for table in tables)}; the columns are "
-        f"{columns}" + (f", the nearest is {near[0]!r}" if near else "") + "; name the column that "
-        f"holds it with columns={{{name!r}: ...}}"
+        f"no column {column!r} in {' or '.join(table.title for table in tables)}; the columns are "
+        f"{columns}; {f'{hint} Name' if hint else 'name'} the column that holds it with {option}"
     )
 
 
@@ -186,4 +197,4 @@ def check_unicode(text, where):
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"{where}: {text!r} is no valid Unicode; correct the cell") from error
+        raise ValueError(f"{where}: {text!r} is not valid Unicode; correct the cell") from error

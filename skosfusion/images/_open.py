@@ -1,4 +1,4 @@
-"""A file from a stranger becomes a checked Pillow image."""
+"""An untrusted file becomes a checked Pillow image."""
 
 import errno
 import io
@@ -25,7 +25,7 @@ MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is read, in bytes."""
 
 MAX_PIXELS = 2**30 // 4 // 3
-"""Largest picture that is decoded, in pixels; Pillow warns from this size on."""
+"""Largest image that is decoded, in pixels; Pillow warns from this size on."""
 
 # What Pillow and zlib are seen to raise on damaged files, and the kin of these. `Warning` counts
 # where warnings are errors.
@@ -61,7 +61,7 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
 
     The content decides on the format, not the name: PNG, JPEG, TIFF and BMP (not run-length
     compressed) are read, nothing else. The file is read once, into memory. Checksums, end markers
-    and extents are verified by walking the container, pixels by decoding them; texts, colour
+    and extents are verified by walking the container, pixels by decoding them; texts, color
     profiles and thumbnails are never parsed. No warning is raised and no setting of Pillow is
     changed. Only PNG has checksums: in the other formats a changed pixel may go unnoticed, unless
     a manifest tells (see `skosfusion.datasets.load_cohort`). ``LOAD_TRUNCATED_IMAGES`` of
@@ -74,8 +74,8 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
     row : int or None, default=None
         Position of the file in the table that named it, counted from 0; for the error messages.
     frame : int or None, default=None
-        Which picture of an animated or multi-page file to take, counted from 0. ``None`` allows
-        single pictures only.
+        Which image of an animated or multi-page file to take, counted from 0. ``None`` allows
+        single images only.
     max_pixels : int, default=89478485
         Largest width times height that is decoded. Pillow's own limit
         (``PIL.Image.MAX_IMAGE_PIXELS``, equal by default) holds too where it is lower.
@@ -92,7 +92,7 @@ def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
         There is no such file.
     ImageError
         The file exists but cannot be used: a folder, a pipe, a socket, a device, a link to nowhere,
-        an empty, damaged, cut or too large file, another format, several pictures without `frame`.
+        an empty, damaged, cut or too large file, another format, several images without `frame`.
     TypeError
         `path` is not a str or os.PathLike (a missing path, for example).
     ValueError
@@ -205,7 +205,7 @@ def decode(data, *, path, row=None, frame=None, max_pixels=MAX_PIXELS, draft=Non
     """Decode the bytes of a file; with `draft`, a JPEG at a fraction of its size, no side below."""
     with decoder_errors(path, row):
         container = reduce_container(data, frame)
-        # Not Image.open: that one warns about large pictures before anybody can look at the size.
+        # Not Image.open: that one warns about large images before anybody can look at the size.
         image = container.reader(io.BytesIO(container.data))
         _check_pixels(image.size, max_pixels, path, row)
         if image.width * image.height > container.capacity:
@@ -230,8 +230,8 @@ def _check_pixels(size, max_pixels, path, row):
     limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
     if size[0] * size[1] > limit:
         raise ImageError(
-            f"the picture has {size[0]} x {size[1]} pixels, more than the {limit} allowed; "
-            "export a smaller picture",
+            f"the image has {size[0]} x {size[1]} pixels, more than the {limit} allowed; "
+            "export a smaller image",
             path=path,
             row=row,
         )

@@ -41,32 +41,32 @@ def read_image(
     In this order: decode and turn upright, crop, bring to 8 bits, adjust the contrast
     (``"stretch"``), resize, adjust the contrast (``"clahe"``).
 
-    Grey pictures have one channel; so has a colour picture whose three channels are equal.
-    Transparent pixels are laid on black. CMYK, palette and other colour spaces become RGB. Grey of
-    16 or 32 bits and floats are scaled so that the smallest value of the cropped picture becomes 0
-    and the largest 255 (a picture of one value becomes 0), because radiographs often use 10 to 14
-    of 16 bits. Of 16-bit colour, only the high byte counts.
+    Grayscale images have one channel; so has a color image whose three channels are equal.
+    Transparent pixels are laid on black. CMYK, palette and other color spaces become RGB. Gray
+    values of 16 or 32 bits and floats are scaled so that the smallest value of the cropped image
+    becomes 0 and the largest 255 (an image of one value becomes 0), because radiographs often use
+    10 to 14 of 16 bits. Of 16-bit color, only the high byte counts.
 
     Parameters
     ----------
     path : str or os.PathLike
         The file; see `open_image` for what is accepted.
     image_size : int or None, default=224
-        Height and width of the result, in pixels, whatever the shape of the picture. The resize is
-        bilinear with antialiasing. ``None`` keeps the size of the cropped picture.
+        Height and width of the result, in pixels, whatever the shape of the image. The resize is
+        bilinear with antialiasing. ``None`` keeps the size of the cropped image.
     crop_box : tuple of 4 int or None, default=None
-        Left, top, right and bottom in pixels of the upright picture; right and bottom are the first
+        Left, top, right and bottom in pixels of the upright image; right and bottom are the first
         pixels left out.
     contrast : {None, "stretch", "clahe"}, default=None
-        ``"stretch"`` maps `percentiles` of the cropped picture's luminance to 0 and 255.
-        ``"clahe"`` is contrast-limited adaptive histogram equalisation [1]_ of the resized picture,
+        ``"stretch"`` maps `percentiles` of the cropped image's luminance to 0 and 255.
+        ``"clahe"`` is contrast-limited adaptive histogram equalization [1]_ of the resized image,
         by scikit-image.
     percentiles : tuple of 2 float, default=(1.0, 99.0)
         Lower and upper percentile of ``"stretch"``, 0 <= lower < upper <= 100.
     minimum_side : int, default=1
         Shortest side, in pixels after the crop, that is accepted.
     frame : int or None, default=None
-        Which picture of a multi-page file to take, counted from 0.
+        Which image of a multi-page file to take, counted from 0.
     row : int or None, default=None
         Position of the file in the table that named it, for the error messages.
 
@@ -78,7 +78,7 @@ def read_image(
     Raises
     ------
     FileNotFoundError, ImageError, TypeError, ValueError
-        As `open_image` does. ImageError also where `crop_box` leaves the picture, a side is below
+        As `open_image` does. ImageError also where `crop_box` leaves the image, a side is below
         `minimum_side`, or a pixel is NaN or infinite.
     ImportError
         ``contrast="clahe"`` without scikit-image.
@@ -181,7 +181,7 @@ def read_pixels(data, options, *, path, row=None):
         full_size = image.size
     if min(full_size) < options.minimum_side:
         raise ImageError(
-            f"the picture has {full_size[0]} x {full_size[1]} pixels (width x height), and "
+            f"the image has {full_size[0]} x {full_size[1]} pixels (width x height), and "
             f"minimum_side={options.minimum_side}; drop the image or lower minimum_side",
             path=path,
             row=row,
@@ -193,14 +193,14 @@ def read_pixels(data, options, *, path, row=None):
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     pixels = np.array(image)
     if options.contrast == "clahe":
-        pixels = _equalised(pixels)
+        pixels = _equalized(pixels)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _crop(image, box, path, row):
     if box[2] > image.width or box[3] > image.height:
         raise ImageError(
-            f"crop_box={box} leaves the picture of {image.width} x {image.height} pixels "
+            f"crop_box={box} leaves the image of {image.width} x {image.height} pixels "
             "(width x height); correct crop_box or drop the image",
             path=path,
             row=row,
@@ -209,10 +209,10 @@ def _crop(image, box, path, row):
 
 
 def _eight_bits(image, percentiles):
-    """Grey or RGB image of 8 bits, stretched between two percentiles where they are given."""
+    """Grayscale or RGB image of 8 bits, stretched between two percentiles where they are given."""
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(_scaled_values(image, percentiles))
-    image = _grey_or_rgb(image)
+    image = _grayscale_or_rgb(image)
     if percentiles is None:
         return image
     # The smallest values that reach these shares of the pixels.
@@ -232,7 +232,7 @@ def _scaled_values(image, percentiles):
     if percentiles is not None:
         low, high = map(float, np.percentile(values, percentiles, method="inverted_cdf"))
     scaled = np.empty(values.shape, np.uint8)
-    # In blocks: a picture at the limit of size would take gigabytes as float64.
+    # In blocks: an image at the limit of size would take gigabytes as float64.
     for start in range(0, len(values), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
         scaled[block] = _scaled(values[block], low, high)
@@ -245,7 +245,7 @@ def _scaled(values, low, high):
     return np.rint(255 * np.clip((values.astype(np.float64) - low) / span, 0, 1)).astype(np.uint8)
 
 
-def _grey_or_rgb(image):
+def _grayscale_or_rgb(image):
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
@@ -253,11 +253,11 @@ def _grey_or_rgb(image):
         return image.convert("L")
     image = image.convert("RGB")
     red, *others = image.split()
-    is_grey = all(ImageChops.difference(red, other).getbbox() is None for other in others)
-    return red if is_grey else image
+    is_grayscale = all(ImageChops.difference(red, other).getbbox() is None for other in others)
+    return red if is_grayscale else image
 
 
-def _equalised(pixels):
+def _equalized(pixels):
     try:
         from skimage.exposure import equalize_adapthist
     except ImportError as error:

@@ -1,7 +1,6 @@
 """Decoded images, kept by content for the whole process."""
 
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,13 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._utils.caches import BoundedMap
+from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
 from ._open import file_status, read_file
-from ._pixel_files import PictureFiles
+from ._pixel_files import PixelFiles
 from ._read import read_options, read_pixels
 
 _MAX_KNOWN_FILES = 2**16
-_PICTURE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
+_IMAGE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
 _SETTLED_NS = 2 * 10**9  # the coarsest file time in use (FAT) counts in two seconds
 
 
@@ -30,65 +31,25 @@ class StoreInfo(NamedTuple):
     folder_hits: int
 
 
-class _BoundedDict:
-    """Values by key; once their total cost would pass a limit, random ones make room."""
-
-    def __init__(self, limit):
-        self.limit = limit
-        self.clear()
-
-    def __len__(self):
-        return len(self._entries)
-
-    def clear(self):
-        self.cost = 0
-        self._entries = {}
-        self._keys = []
-        self._random = np.random.default_rng(0)
-
-    def get(self, key):
-        entry = self._entries.get(key)
-        return None if entry is None else entry[0]
-
-    def put(self, key, value, cost=1):
-        if key in self._entries:
-            self._remove(key)
-        if cost > self.limit:
-            return
-        while self.cost + cost > self.limit:
-            self._remove(self._keys[self._random.integers(len(self._keys))])
-        self._entries[key] = [value, cost, len(self._keys)]
-        self._keys.append(key)
-        self.cost += cost
-
-    def _remove(self, key):
-        _, cost, slot = self._entries.pop(key)
-        last = self._keys.pop()
-        if last != key:
-            self._keys[slot] = last
-            self._entries[last][2] = slot
-        self.cost -= cost
-
-
 class ImageStore:
     """Decoded images, each read once, shared by all that ask for the same content and options.
 
-    Pictures are known by the content of their file, never by its name: a file that is replaced is
-    read anew, and two copies of one file share a picture. Threads may share a store. Two of them
-    that ask for one new picture at the same moment may both decode it; one copy is kept.
+    Images are known by the content of their file, never by its name: a file that is replaced is
+    read anew, and two copies of one file share an image. Threads may share a store. Two of them
+    that ask for one new image at the same moment may both decode it; one copy is kept.
 
     Parameters
     ----------
     max_bytes : int, default=1073741824
-        Bytes that the kept pictures may take, each counted with 512 bytes of overhead. When they
-        are used up, pictures chosen at random make room. This keeps part of a data set that is
+        Bytes that the kept images may take, each counted with 512 bytes of overhead. When they
+        are used up, images chosen at random make room. This keeps part of a data set that is
         larger than the store; dropping the least recently used would keep none on repeated passes.
-        A picture larger than the store is handed out and not kept.
+        An image larger than the store is handed out and not kept.
 
     See Also
     --------
     shared_image_store : The one store of the process.
-    read_image : Read one picture without a store, and what the options mean.
+    read_image : Read one image without a store, and what the options mean.
 
     Examples
     --------
@@ -108,9 +69,9 @@ class ImageStore:
 
     def __init__(self, max_bytes=2**30):
         check_integer("max_bytes", max_bytes, minimum=0)
-        self._lock = threading.Lock()
-        self._files = _BoundedDict(_MAX_KNOWN_FILES)
-        self._images = _BoundedDict(max_bytes)
+        self._lock = ForkSafeLock()
+        self._files = BoundedMap(_MAX_KNOWN_FILES, evict="random")
+        self._images = BoundedMap(max_bytes, evict="random")
         self._hits = self._misses = self._folder_hits = 0
 
     def __reduce__(self):
@@ -162,7 +123,7 @@ class ImageStore:
             Their positions in the table that named them, for the error messages; ``None`` counts
             from 0.
         folder : str, os.PathLike or None, default=None
-            Where decoded pictures are kept between runs and for other processes, one file each,
+            Where decoded images are kept between runs and for other processes, one file each,
             as large as the pixels. They are read from there each time and leave the memory to
             others. None keeps them in memory.
         n_threads : int, default=1
@@ -185,12 +146,12 @@ class ImageStore:
         Warns
         -----
         UserWarning
-            If pictures cannot be kept in `folder`, or some that are there are damaged; they are
+            If images cannot be kept in `folder`, or some that are there are damaged; they are
             decoded again.
         """
         check_integer("n_threads", n_threads, minimum=1)
         options = read_options(**options)
-        files = None if folder is None else PictureFiles(folder, options)
+        files = None if folder is None else PixelFiles(folder, options)
         numbered = _numbered(paths, rows)
         new, loaded = {}, []
         images = [self._at_hand(path, row, options) for path, row in numbered]
@@ -204,16 +165,16 @@ class ImageStore:
             self._hits += len(images) - len(new) - len(loaded)
             for key, (image, is_kept_on_disk) in new.items():
                 if not is_kept_on_disk:
-                    self._images.put(key, image, image.nbytes + _PICTURE_OVERHEAD)
+                    self._images.put(key, image, image.nbytes + _IMAGE_OVERHEAD)
         return images
 
     def _at_hand(self, path, row, options):
-        """Picture of a file that is known and in memory, else None."""
+        """Return the image of a file that is known and in memory, else None."""
         digest = self._known_fingerprint(path, row)
         return None if digest is None else self._in_memory(digest, options)
 
     def _look_up(self, path, row, *, options, files, new, loaded):
-        """Find the picture of one file in memory or in the folder, or decode it."""
+        """Find the image of one file in memory or in the folder, or decode it."""
         digest, data = self._known_fingerprint(path, row), None
         if digest is None:
             digest, data = self._read_file(path, row)
@@ -221,7 +182,7 @@ class ImageStore:
         if image is None:
             image = self._in_memory(digest, options)
         if image is None and files is not None:
-            image = files.read(digest)
+            image = files.get_many([digest]).get(digest)
             if image is not None:
                 loaded.append(digest)
         if image is None:
@@ -229,7 +190,7 @@ class ImageStore:
                 digest, data = self._read_file(path, row)
             image = read_pixels(data, options, path=path, row=row)
             image.setflags(write=False)
-            is_kept_on_disk = files is not None and files.write(digest, image)
+            is_kept_on_disk = files is not None and files.put_many({digest: image})
             new[digest, options] = image, is_kept_on_disk
         return image
 
@@ -248,13 +209,13 @@ class ImageStore:
         n_threads : int, default=1
             As in `read`.
         **options
-            As in `read`, but ``image_size=None`` is refused: the pictures of a batch have one size.
+            As in `read`, but ``image_size=None`` is refused: the images of a batch have one size.
 
         Returns
         -------
         batch : ndarray of shape (n, channels, image_size, image_size), dtype uint8
-            A copy that the caller may write into, values from 0 to 255. One channel if all pictures
-            are grey, else three, and grey pictures repeat theirs.
+            A copy that the caller may write into, values from 0 to 255. One channel if all images
+            are grayscale, else three, and grayscale images repeat theirs.
 
         Raises
         ------
@@ -277,27 +238,59 @@ class ImageStore:
         Returns
         -------
         info : StoreInfo
-            Named tuple: ``hits`` and ``misses`` (pictures found in memory, and decoded),
-            ``n_images`` (pictures in memory now), ``n_bytes`` (what they count for, at most
-            `max_bytes`), ``folder_hits`` (pictures read from a folder).
+            Named tuple: ``hits`` and ``misses`` (images found in memory, and decoded),
+            ``n_images`` (images in memory now), ``n_bytes`` (what they count for, at most
+            `max_bytes`), ``folder_hits`` (images read from a folder).
         """
         with self._lock:
             counts = self._hits, self._misses
             return StoreInfo(*counts, len(self._images), self._images.cost, self._folder_hits)
 
     def clear(self):
-        """Forget all pictures, fingerprints and counts."""
+        """Forget all images, fingerprints and counts."""
         with self._lock:
             self._files.clear()
             self._images.clear()
             self._hits = self._misses = self._folder_hits = 0
+
+    def prune(self, folder, max_bytes):
+        """Remove the oldest pixels of a cache folder, whatever options and versions they have.
+
+        Other processes may go on to use the folder; what they miss is decoded again.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            The folder, as given to `read`. Only ``images`` in it is looked at, and only files that
+            a store has written are removed.
+        max_bytes : int
+            Bytes that may stay; 0 removes all.
+
+        Returns
+        -------
+        n_bytes : int
+            Bytes that are left.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be removed.
+        ValueError
+            If `max_bytes` is not an integer of at least 0.
+
+        See Also
+        --------
+        skosfusion.network.FeatureCache.prune : The same for features.
+        """
+        check_integer("max_bytes", max_bytes, minimum=0)
+        return PixelFiles.prune(folder, max_bytes)
 
     def _in_memory(self, digest, options):
         with self._lock:
             return self._images.get((digest, options))
 
     def _known_fingerprint(self, path, row):
-        """Digest of a file that has not changed since it was read, else None."""
+        """Return the digest of a file that has not changed since it was read, else None."""
         status = file_status(path, row=row)
         with self._lock:
             known = self._files.get(_file_key(path))
@@ -352,17 +345,9 @@ def _fill(results, function, numbered, n_threads):
 
 _SHARED = ImageStore()
 
-# A fork while another thread holds the lock would leave the child waiting for it for ever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_SHARED._lock.acquire,
-        after_in_parent=_SHARED._lock.release,
-        after_in_child=_SHARED._lock.release,
-    )
-
 
 def shared_image_store():
-    """Return the one store of this process, with 1 GiB for pictures.
+    """Return the one store of this process, with 1 GiB for images.
 
     Returns
     -------

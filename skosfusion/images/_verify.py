@@ -1,6 +1,6 @@
 """Image files reduced to the bytes that decode their pixels.
 
-Pillow parses colour profiles, texts, thumbnails and camera tags while it opens a file. There a
+Pillow parses color profiles, texts, thumbnails and camera tags while it opens a file. There a
 damaged or hostile file can warn, fill the memory or fail, and warnings cannot be silenced for one
 thread alone. So each function below walks the container by itself, checks its structure to the end
 (checksums, end marker, extents) and keeps what carries pixels. Pillow does the decoding.
@@ -35,11 +35,11 @@ MAX_PARTS = 2**18
 """Blocks, pages or tag values in one file; real files stay far below it."""
 
 MAX_SCANS = 64
-"""Scans of a progressive JPEG: each costs the time of a whole picture and next to no bytes."""
+"""Scans of a progressive JPEG: each costs the time of a whole image and next to no bytes."""
 
 
 MAX_TILE_PIXELS = 2**24
-"""Pixels in a tile of TIFF that is larger than its picture; all of a tile is decoded."""
+"""Pixels in a tile of TIFF that is larger than its image; all of a tile is decoded."""
 
 
 class Container(NamedTuple):
@@ -66,11 +66,11 @@ def reduce_container(data, frame):
 def _check_frame(frame, n_frames):
     if frame is None and n_frames > 1:
         raise UnusableError(
-            f"it holds {n_frames} pictures; declare which one with frame=0 to {n_frames - 1}"
+            f"it holds {n_frames} images; declare which one with frame=0 to {n_frames - 1}"
         )
     if frame is not None and frame >= n_frames:
         raise UnusableError(
-            f"it holds {n_frames} picture(s); frame must be below that, got frame={frame}"
+            f"it holds {n_frames} image(s); frame must be below that, got frame={frame}"
         )
 
 
@@ -96,11 +96,11 @@ def _reduce_png(data, frame):
         if is_first and kind == b"acTL" and b"IDAT" not in kinds and length == 8:
             (n_frames,) = struct.unpack_from(">I", data, position + 8)
             if not 1 <= n_frames < 2**31:
-                raise ValueError(f"it claims to hold {n_frames} pictures")
+                raise ValueError(f"it claims to hold {n_frames} images")
             if n_frames > 1:
                 kept.append(view[position:end])
         elif is_first and kind == b"IDAT" and n_frames > 1 and b"fcTL" not in kinds:
-            n_frames += 1  # the first picture stands outside the animation
+            n_frames += 1  # the first image stands outside the animation
         elif is_first and kind == b"eXIf":
             orientation = exif_orientation(data, position + 8)
         if kind in _PNG_PIXELS or (n_frames > 1 and kind in _PNG_ANIMATION):
@@ -117,12 +117,12 @@ def _reduce_png(data, frame):
     return Container(PngImageFile, b"".join(kept), orientation, capacity, seek)
 
 
-# JPEG: ITU-T T.81; several pictures in one file: CIPA DC-007 -----------------------------------
+# JPEG: ITU-T T.81; several images in one file: CIPA DC-007 -----------------------------------
 
 # A marker; inside a scan, FF 00 is a pixel byte and FF D0 to FF D7 are restart marks.
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _JPEG_END, _JPEG_SCAN, _JPEG_COMMENT = 0xD9, 0xDA, 0xFE
-_JPEG_METADATA = {*range(0xE1, 0xEE), 0xEF, _JPEG_COMMENT}  # E0 and EE carry the colour space
+_JPEG_METADATA = {*range(0xE1, 0xEE), 0xEF, _JPEG_COMMENT}  # E0 and EE carry the color space
 _MPF_ENTRIES = 0xB002
 
 
@@ -164,7 +164,7 @@ def _reduce_jpeg(data, frame):
 
 
 def _jpeg_starts(data, base):
-    """Where each picture begins, from the list of pictures at `base`; the first begins the file."""
+    """Where each image begins, from the list of images at `base`; the first begins the file."""
     try:
         layout, first = read_header(data, base)
         entry = read_directory(data, layout, first, base)[_MPF_ENTRIES]
@@ -252,7 +252,7 @@ def _check_values(data, entries):
 
 
 def _check_pixels(integers, n_bytes):
-    """Refuse strips or tiles that are too few for the picture or lie outside the file."""
+    """Refuse strips or tiles that are too few for the image or lie outside the file."""
     (width,), (height,) = integers[_WIDTH], integers[_HEIGHT]
     n_planes = integers.get(_SAMPLES, (1,))[0] if integers.get(_PLANAR) == (2,) else 1
     for offsets, lengths in (_STRIP_OFFSETS, _STRIP_LENGTHS), (_TILE_OFFSETS, _TILE_LENGTHS):

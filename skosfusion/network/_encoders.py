@@ -20,6 +20,16 @@ def backbone_names():
     -------
     list of str
         Names, sorted.
+
+    See Also
+    --------
+    build_encoder : Build one of them.
+
+    Examples
+    --------
+    >>> from skosfusion.network import backbone_names
+    >>> "resnet18" in backbone_names()
+    True
     """
     # In `torchvision.models` itself lie the classification models; its submodules hold the others.
     return models.list_models(module=models)
@@ -46,6 +56,11 @@ def build_encoder(backbone):
         If torchvision has no classification model of that name.
     TypeError
         If `backbone` is neither a name nor a module class.
+
+    See Also
+    --------
+    backbone_names : The names.
+    load_encoder_state : Weights for the encoder.
 
     Examples
     --------
@@ -77,18 +92,7 @@ def build_encoder(backbone):
 
 
 def build_empty_encoder(backbone):
-    """Build an image encoder whose weights will be loaded, without drawing random ones first.
-
-    Parameters
-    ----------
-    backbone : str or type
-        As in `build_encoder`.
-
-    Returns
-    -------
-    torch.nn.Module
-        The encoder; its tensors have shapes but, as a rule, no storage ("meta").
-    """
+    """Build an encoder whose weights will be loaded, if possible without storage ("meta")."""
     if not isinstance(backbone, str):
         # A user's class may hold tensors that no state dict restores.
         return build_encoder(backbone)
@@ -101,18 +105,7 @@ def build_empty_encoder(backbone):
 
 
 def is_torchvision_model(encoder):
-    """Tell whether an encoder's code is torchvision's, and so known by torchvision's version.
-
-    Parameters
-    ----------
-    encoder : torch.nn.Module
-        The encoder.
-
-    Returns
-    -------
-    bool
-        True for torchvision's classification models.
-    """
+    """Return whether an encoder's code is torchvision's, and so known by its version."""
     return type(encoder).__module__.startswith("torchvision.models.")
 
 
@@ -133,20 +126,7 @@ def length_of_features(backbone, encoder, image_size):
 
 @functools.cache
 def feature_length(backbone, image_size):
-    """Find the length of the feature vector of a torchvision model from shapes alone.
-
-    Parameters
-    ----------
-    backbone : str
-        Name of the model.
-    image_size : int
-        Height and width of the images in pixels.
-
-    Returns
-    -------
-    int
-        The length.
-    """
+    """Find the length of the feature vector of a torchvision model from shapes alone."""
     # Some constructors draw weights, and must not do so in the first network alone.
     with torch.random.fork_rng(devices=[]):
         encoder = build_empty_encoder(backbone)

@@ -44,12 +44,14 @@ class FusionNetwork(nn.Module):
     ----------
     encoder : torch.nn.Module or None
         The image encoder.
-    encoder_has_trained : bool
-        Whether the encoder was free to train at any time.
     head : torch.nn.Sequential
         Two linear layers with a ReLU between them.
     n_features : int
         Length of the encoder's feature vector, 0 without an encoder.
+    encoder_frozen : bool
+        Whether the encoder is fixed, see `freeze_encoder`.
+    encoder_has_trained : bool
+        Whether `freeze_encoder` has ever let the encoder train.
 
     References
     ----------
@@ -105,7 +107,7 @@ class FusionNetwork(nn.Module):
         """Fix the encoder, or let it train again.
 
         A fixed encoder has no gradients and stays in evaluation mode whatever
-        `train` says: in training mode its batch normalisation would drift.
+        `train` says: in training mode its batch normalization would drift.
 
         Parameters
         ----------
@@ -150,7 +152,8 @@ class FusionNetwork(nn.Module):
         Parameters
         ----------
         image : torch.Tensor of shape (n_samples, channels, height, width)
-            Pixels, uint8 or float in [0, 255], with one channel (grey) or three (red, green, blue).
+            Pixels, uint8 or float in [0, 255], with one channel (grayscale) or three (red, green,
+            blue).
         encoder : torch.nn.Module or None, default=None
             What `skosfusion.network.folded_encoder` made of the encoder; None for the encoder.
 
@@ -173,7 +176,7 @@ class FusionNetwork(nn.Module):
         Parameters
         ----------
         clinical : torch.Tensor of shape (n_samples, n_clinical)
-            Normalised clinical values, float32.
+            Normalized clinical values, float32.
         image : torch.Tensor of shape (n_samples, channels, height, width) or None, default=None
             Pixels as in `encode`.
         features : torch.Tensor of shape (n_samples, n_features) or None, default=None
@@ -193,6 +196,6 @@ class FusionNetwork(nn.Module):
         elif features is None:
             features = clinical.new_zeros(len(clinical), self.n_features)
             if has_image.any():
-                # Only pictures that are there count in batch normalisation.
+                # Only images that are there count in batch normalization.
                 features[has_image] = self.encode(image[has_image])
         return self.head(torch.cat([features, clinical], dim=1))

@@ -83,7 +83,7 @@ def torchvision_weights(backbone, name):
     Raises
     ------
     ValueError
-        If the backbone is no torchvision model or has no weights of that name.
+        If the backbone is not a torchvision model or has no weights of that name.
 
     Examples
     --------
@@ -99,8 +99,9 @@ def torchvision_weights(backbone, name):
     known = models.get_model_weights(backbone).__members__
     if name not in known:
         hint = did_you_mean(name, known)
+        hint = f"{hint} " if hint else ""
         raise ValueError(
-            f"weights={name!r} is not known for backbone {backbone!r}; {hint}{hint and ' '}allowed: "
+            f"weights={name!r} is not known for backbone {backbone!r}; {hint}allowed: "
             f"{', '.join(map(repr, known))}, None (random weights), or the path of a "
             f"{', '.join(_FILE_SUFFIXES)} file"
         )
@@ -157,64 +158,47 @@ def _read_state_file(path):
 
 
 def encoder_part(state, backbone, source):
-    """Keep the encoder's entries, and check that they are complete and of the right shape.
-
-    Parameters
-    ----------
-    state : dict of str to torch.Tensor
-        A state dict, perhaps of a stranger.
-    backbone : str or type
-        The encoder.
-    source : str
-        Where the state comes from, for errors.
-
-    Returns
-    -------
-    dict of str to torch.Tensor
-        The entries of the encoder.
-
-    Raises
-    ------
-    WeightsError
-        If the state does not fit the encoder, or is not finite.
-    """
+    """Keep the encoder's entries of an untrusted state dict, or refuse one that does not fit."""
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
         )
-    _refuse_far_too_few(state, backbone, source)
-    encoder = build_empty_encoder(backbone)
-    expected = encoder.state_dict()
-    missing = [name for name in expected if name not in state]
-    if missing:
-        raise WeightsError(
-            f"weights from {source} do not fit backbone {backbone!r}: {len(missing)} of "
-            f"{len(expected)} entries are missing, such as {missing[0]!r}"
-        )
-    for name, tensor in expected.items():
-        if state[name].shape != tensor.shape:
-            raise WeightsError(
-                f"weights from {source} do not fit backbone {backbone!r}: entry {name!r} has shape "
-                f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
-            )
+    expected, misfit = {}, _far_too_few(state, backbone)
+    if misfit is None:
+        expected = build_empty_encoder(backbone).state_dict()
+        misfit = _misfit(state, expected)
+    if misfit is not None:
+        raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
+    for name in expected:
         if not torch.isfinite(state[name]).all():
             raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
     # Weights may have been saved in half precision.
     return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
 
 
-def _refuse_far_too_few(state, backbone, source):
-    """Refuse a state that cannot be of this network, before a large one is built to compare.
-
-    Some networks of torchvision cannot be built without storage; of others all but a small part
-    is the head.
-    """
+def _far_too_few(state, backbone):
+    """Return why a state cannot be of a network, before one is built to compare, or None."""
+    # Some networks of torchvision cannot be built without storage; of others all but a small part
+    # is the head.
     if backbone not in backbone_names():
-        return
+        return None
     n_numbers = sum(tensor.numel() for tensor in state.values())
     n_parameters = models.get_model_weights(backbone).DEFAULT.meta["num_params"]
-    if _LARGEST_HEAD * n_numbers < n_parameters:
-        raise WeightsError(
-            f"weights from {source} do not fit backbone {backbone!r}: most entries are missing, "
-            f"they are {n_numbers} numbers, and the network has {n_parameters} with its head"
-        )
+    if _LARGEST_HEAD * n_numbers >= n_parameters:
+        return None
+    return (
+        f"most entries are missing, they are {n_numbers} numbers, and the network has "
+        f"{n_parameters} with its head"
+    )
+
+
+def _misfit(state, expected):
+    """Return why a state does not fit the entries expected, or None where it does."""
+    missing = [name for name in expected if name not in state]
+    if missing:
+        return f"{len(missing)} of {len(expected)} entries are missing, such as {missing[0]!r}"
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape:
+            shapes = f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"
+            return f"entry {name!r} has shape {shapes}"
+    return None

@@ -5,7 +5,7 @@ from ._age import AgeScaler
 from ._clinical import ClinicalTransformer, make_clinical_transformer
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
-from ._kits import PAPER_KITS, check_kit, check_kit_name, check_kits
+from ._kits import PAPER_KITS, check_kit, check_kit_name
 from ._missing_values import MissingValues
 
 __all__ = [

@@ -221,19 +221,17 @@ class ClinicalTransformer(ColumnTransformer):
         X : DataFrame of shape (n_samples, n_columns)
             A table with the columns that the steps take; their order is free.
         **params
-            Routed to the steps, as in ColumnTransformer.
+            As in `fit_transform`.
 
         Returns
         -------
         output : DataFrame of shape (n_samples, n_outputs)
-            The columns of the steps, side by side.
+            As in `fit_transform`.
 
         Raises
         ------
-        TypeError
-            For what is not a DataFrame, and for column names that are not str.
-        ValueError
-            For a table without rows, a missing or repeated column, and whatever the steps refuse.
+        TypeError, ValueError
+            As in `fit_transform`.
         """
         check_is_fitted(self)
         steps = [step for step in self.transformers_ if isinstance(step[1], BaseEstimator)]
@@ -288,7 +286,7 @@ def _check_column(column, columns, step):
         hint = did_you_mean(column, columns)
         raise ValueError(
             f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}; "
-            f"{hint + ' ' if hint else ''}name the columns of your table with "
+            f"{f'{hint} Name' if hint else 'name'} the columns of your table with "
             f"make_clinical_transformer({name}=...)"
         )
 

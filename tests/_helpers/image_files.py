@@ -13,11 +13,11 @@ EXIF_ORIENTATION = 274
 
 
 def ramp(height=24, width=40):
-    """Grey values that differ along both axes."""
+    """Gray values that differ along both axes."""
     return (np.arange(height)[:, None] * 4 + np.arange(width) * 3).astype(np.uint8)
 
 
-def colours(height=24, width=40):
+def colors(height=24, width=40):
     first = ramp(height, width)
     return np.stack([first, 255 - first, first // 2], axis=-1)
 

@@ -1,22 +1,11 @@
-"""Model files: written and read again, changed, and such as run code."""
+"""Model files: written and read again, and changed."""
 
 import json
-import os
 
 import safetensors.torch
 
 from skosfusion import load_model, save_model
 from skosfusion.persistence._file import _digest, read_model_file
-
-
-class Executed:
-    """Leaves a trace when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = str(trace)
-
-    def __reduce__(self):
-        return os.mkdir, (self.trace,)
 
 
 def again(classifier, path, **options):

@@ -8,6 +8,6 @@ sys.path.append(str(BENCHMARKS))
 
 import ablation  # noqa: E402, F401
 import interpretability  # noqa: E402, F401
-from ablation_support import data, protocol, report, units  # noqa: E402, F401
-from ablation_support.options import parse  # noqa: E402, F401
-from interpretability_support import measures  # noqa: E402, F401
+from _ablation import data, protocol, report, units  # noqa: E402, F401
+from _ablation.options import parse  # noqa: E402, F401
+from _interpretability import measures  # noqa: E402, F401

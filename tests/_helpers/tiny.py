@@ -7,7 +7,7 @@ from torch import nn
 
 
 class TinyEncoder(nn.Module):
-    """Eight features by one convolution with batch normalisation."""
+    """Eight features by one convolution with batch normalization."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ class DropoutEncoder(TinyEncoder):
 
 
 def make_cohort(folder, *, n_patients=24, images_per_patient=2, side=32, seed=0):
-    """Write grey squares whose brightness leans to the label, with clinical columns."""
+    """Write gray squares whose brightness leans to the label, with clinical columns."""
     rng = np.random.default_rng(seed)
     rows = []
     for patient in range(n_patients):

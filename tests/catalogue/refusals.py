@@ -52,7 +52,7 @@ class Fitted:
     def refuses(self, X, error, match, *, y=None, predict=True):
         """Check that `fit`, and `predict` too, refuse a table; return the error of `fit`."""
         y = self.y[: len(X)] if y is None else y
-        attempt = copy.deepcopy(self.estimator)
+        attempt = self.copy()
         with pytest.raises(error, match=match) as caught, no_epoch_begins():
             attempt.fit(X, y)
         self.check_whole_or_gone(attempt)
@@ -60,6 +60,10 @@ class Fitted:
             with pytest.raises(error, match=match):
                 self.estimator.predict(X)
         return caught.value
+
+    def copy(self):
+        """Return a fitted copy of the estimator, for an attempt that may leave no fit."""
+        return copy.deepcopy(self.estimator)
 
     def check_whole_or_gone(self, attempt):
         """Check that a refused `fit` has left the earlier one as it was, or none at all."""

@@ -17,7 +17,7 @@ from skosfusion.images import ImageStore
 
 from .._helpers import tiny
 from .._helpers.caches import forget
-from .._helpers.model_files import Executed
+from .._helpers.executed import Executed
 from .._helpers.scripts import units
 from .killed import MOMENTS, run_killed
 from .refusals import no_epoch_begins
@@ -207,7 +207,7 @@ def test_case_67_other_weights_or_version(fixed, classifier, tmp_path, monkeypat
     assert misses_of_a_fit() == 48
     assert misses_of_a_fit() == 0
     assert misses_of_a_fit(random_state=1) == 48
-    monkeypatch.setattr("skosfusion.network._features.__version__", "0.0.0")
+    monkeypatch.setattr("skosfusion.images._pixel_files.__version__", "0.0.0")
     assert misses_of_a_fit() == 48
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from skosfusion import FusionClassifier
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import check_digests, exclude_screenshots, load_cohort
 from skosfusion.exceptions import ImageError
 from skosfusion.images import read_image
 
@@ -163,13 +163,13 @@ def test_case_06_flipped_bit_and_a_manifest(folder, table, kind):
     data = encoded(GREY, kind)
     (folder / "b.png").write_bytes(data)
     table = table.assign(sha256=digests(folder))
-    load_cohort(table, image_folder=folder)
+    check_digests(table, image_folder=folder)
     damaged = flipped(data, 8 * len(data) - 4000)
     (folder / "b.png").write_bytes(damaged)
     if kind != "PNG":
         read_image(folder / "b.png")  # the format itself cannot tell
     with pytest.raises(ImageError, match="changed or damaged") as caught:
-        load_cohort(table, image_folder=folder)
+        check_digests(table, image_folder=folder)
     assert (caught.value.row, caught.value.path) == (1, str(folder / "b.png"))
     assert hashlib.sha256(damaged).hexdigest() in str(caught.value)
     assert table["sha256"][1] in str(caught.value)
@@ -178,12 +178,11 @@ def test_case_06_flipped_bit_and_a_manifest(folder, table, kind):
 def test_case_06_manifest_column_of_another_name(folder, table):
     """A manifest in a column of another name, digests in capitals: checked once it is declared."""
     table = table.assign(checksum=[f" {digest.upper()} " for digest in digests(folder)])
-    columns = {"sha256": "checksum"}
-    assert len(load_cohort(table, image_folder=folder, columns=columns).data) == 3
+    check_digests(table, "checksum", image_folder=folder)
     (folder / "c.png").write_bytes(encoded(OTHER))
     assert len(load_cohort(table, image_folder=folder).data) == 3
     with pytest.raises(ImageError, match=r"row 2.*column 'checksum'"):
-        load_cohort(table, image_folder=folder, columns=columns)
+        check_digests(table, "checksum", image_folder=folder)
 
 
 @pytest.mark.parametrize("digest", ["abc", "g" * 64, "a" * 63, "a" * 65, 7, b"a" * 64])
@@ -191,8 +190,8 @@ def test_case_06_malformed_digest(folder, table, digest):
     """A cell of the manifest that is no digest: ValueError with the cell and its row."""
     cells = digests(folder)
     cells[1] = digest
-    with pytest.raises(ValueError, match=r"'sha256', row 1: .* is no SHA-256 digest"):
-        load_cohort(with_cells(table, "sha256", cells), image_folder=folder)
+    with pytest.raises(ValueError, match=r"'sha256', row 1: .* is not a SHA-256 digest"):
+        check_digests(with_cells(table, "sha256", cells), image_folder=folder)
 
 
 @pytest.mark.parametrize("digest", [None, "", "NA"])
@@ -201,7 +200,7 @@ def test_case_06_missing_digest(folder, table, digest):
     cells = digests(folder)
     cells[1] = digest
     with pytest.raises(ValueError, match=r"'sha256' of the image table is empty in 1 row \(1\)"):
-        load_cohort(with_cells(table, "sha256", cells), image_folder=folder)
+        check_digests(with_cells(table, "sha256", cells), image_folder=folder)
 
 
 def test_case_06_manifest_counts_the_rows_of_the_users_table(folder, table):
@@ -209,9 +208,9 @@ def test_case_06_manifest_counts_the_rows_of_the_users_table(folder, table):
     table = table.assign(sha256=digests(folder), image=["a.png", None, "c.png"])
     table.loc[0, "sha256"] = None
     (folder / "c.png").write_bytes(encoded(OTHER))
-    options = {"screenshot_pattern": "a.png", "missing_images": "keep"}
+    kept = exclude_screenshots(table, "a.png")
     with pytest.raises(ImageError, match=r"row 2\)"):
-        load_cohort(table, image_folder=folder, **options)
+        check_digests(kept, image_folder=folder)
 
 
 # 7 to 12: pictures of every kind
@@ -268,7 +267,7 @@ def test_case_11_several_pictures(fitted, put, kind):
     """An animated or multi-page file: ImageError that says how to declare one picture."""
     pages = {"save_all": True, "append_images": [Image.fromarray(OTHER)]}
     path = put(encoded(GREY, kind, **pages), "several")
-    error = fitted.refuses_image(path, ImageError, "holds 2 pictures; declare which .* frame=0")
+    error = fitted.refuses_image(path, ImageError, "holds 2 images; declare which .* frame=0")
     check_image_error(error, path)
 
 

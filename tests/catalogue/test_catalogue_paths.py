@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import ImageColumn, exclude_screenshots, load_cohort
 from skosfusion.exceptions import ImageError
 
 from .._helpers.image_files import encoded
@@ -61,7 +61,7 @@ def test_case_16_dtypes_of_the_image_column(fitted, folder, table, dtype):
 def test_case_16_name_that_is_no_text(folder, table):
     """A name with bytes that are no Unicode: ValueError with its row."""
     cells = ["a.png", "\udcff.png", "c.png"]
-    with pytest.raises(ValueError, match=r"column 'image', row 1: .* no valid Unicode"):
+    with pytest.raises(ValueError, match=r"column 'image', row 1: .* is not valid Unicode"):
         load_cohort(with_cells(table, "image", cells), image_folder=folder)
 
 
@@ -120,7 +120,8 @@ def test_case_18_pipe_socket_or_device(fitted, special_file):
 
 def test_case_18_in_the_loader(folder, table, special_file):
     """A pipe, socket or device in a table to load: ImageError at once."""
-    load = lambda: load_cohort(table, image_folder=folder, outside_links="allow")  # noqa: E731
+    columns = {"image": ImageColumn(outside_links="allow")}
+    load = lambda: load_cohort(table, image_folder=folder, columns=columns)  # noqa: E731
     with pytest.raises(ImageError, match=r"row 2\): this is a socket, a pipe or a device"):
         within_seconds(load, special_file)
 
@@ -184,9 +185,10 @@ def test_case_20_link_that_leaves_the_folder(folder, table, tmp_path, of):
     else:
         (folder / "link").symlink_to(tmp_path / "outside")
         table.loc[1, "image"] = "link/knee.png"
-    with pytest.raises(ValueError, match=r"row 1: .* link .* outside .* outside_links='allow'"):
+    with pytest.raises(ValueError, match=r"row 1: .* link .* outside .*outside_links='allow'"):
         load_cohort(table, image_folder=folder)
-    assert len(load_cohort(table, image_folder=folder, outside_links="allow").data) == 3
+    columns = {"image": ImageColumn(outside_links="allow")}
+    assert len(load_cohort(table, image_folder=folder, columns=columns).data) == 3
 
 
 OUTSIDE = ["../a.png", "a/../../b.png", "..", "..\\a.png", "x\\..\\..\\a.png", "C:\\a.png"]
@@ -203,8 +205,9 @@ def test_case_21_path_that_leaves_the_folder(folder, table, name):
 def test_case_21_is_never_lifted_by_allowed_links(folder, table):
     """A path with ../ where links are allowed: ValueError all the same."""
     table.loc[1, "image"] = "../a.png"
+    columns = {"image": ImageColumn(outside_links="allow")}
     with pytest.raises(ValueError, match="outside"):
-        load_cohort(table, image_folder=folder, outside_links="allow")
+        load_cohort(table, image_folder=folder, columns=columns)
 
 
 def test_case_22_nul_in_a_path(fitted, folder, table):
@@ -225,7 +228,7 @@ MISSING = [None, np.nan, pd.NA, pd.NaT]
 def test_case_23_missing_path(fitted, folder, table, cell):
     """A path that is None, NaN or NA: a missing image, so ValueError with the row."""
     fitted.refuses_image(cell, ValueError, "has no image in 1 of 48 rows, .*leave these rows out")
-    with pytest.raises(ValueError, match=r"empty in 1 row \(1\).*missing_images='keep'"):
+    with pytest.raises(ValueError, match=r"empty in 1 row \(1\).*ImageColumn\(missing='keep'\)"):
         load_cohort(with_cells(table, "image", ["a.png", cell, "c.png"]), image_folder=folder)
 
 
@@ -251,23 +254,28 @@ def test_case_24_all_images_missing(fitted, folder, table, cell):
     fitted.refuses(fitted.X.assign(image=None), ValueError, "no image in 48 of 48 rows")
     for policy in ("error", "keep"):
         with pytest.raises(ValueError, match=r"in any row|is empty in 3 rows"):
-            load_cohort(table.assign(image=cell), image_folder=folder, missing_images=policy)
+            load_cohort(
+                table.assign(image=cell),
+                image_folder=folder,
+                columns={"image": ImageColumn(missing=policy)},
+            )
 
 
 def test_case_24_all_that_is_left_is_missing(folder, table):
     """No image in any row that is used, as all the others are screenshots: ValueError."""
     table = table.assign(image=["a.png", None, None])
-    options = {"missing_images": "keep", "screenshot_pattern": "a*"}
+    kept = exclude_screenshots(table, "a*")
+    columns = {"image": ImageColumn(missing="keep")}
     with pytest.raises(ValueError, match="'image' has no image in any row"):
-        load_cohort(table, image_folder=folder, **options)
+        load_cohort(kept, image_folder=folder, columns=columns)
 
 
 @pytest.mark.parametrize("cell", [None, np.nan, "", "NA", "?"])
 def test_case_24_some_images_missing(folder, table, cell):
     """Some images missing: kept as NaN where that is declared, and counted in DESCR."""
     table = with_cells(table, "image", ["a.png", cell, "c.png"])
-    options = {"missing_images": "keep", "na_values": ["?"]}
-    cohort = load_cohort(table, image_folder=folder, **options)
+    columns = {"image": ImageColumn(missing="keep")}
+    cohort = load_cohort(table, image_folder=folder, columns=columns, na_values=["?"])
     assert cohort.data["image"].isna().tolist() == [False, True, False]
     assert cohort.data["image"].drop(1).tolist() == [str(folder / n) for n in ("a.png", "c.png")]
     assert cohort.target.tolist() == [0, 1, 0]
@@ -275,10 +283,10 @@ def test_case_24_some_images_missing(folder, table, cell):
     assert "Missing values: image 1" in cohort.DESCR
 
 
-def test_case_24_wrong_policy(folder, table):
+def test_case_24_wrong_policy():
     """A policy for missing images that does not exist: ValueError that names the choices."""
-    with pytest.raises(ValueError, match=r"missing_images='drop' .* 'error' or 'keep'"):
-        load_cohort(table, image_folder=folder, missing_images="drop")
+    with pytest.raises(ValueError, match=r"missing='drop' .* 'error' or 'keep'"):
+        ImageColumn(missing="drop")
 
 
 FOREIGN = {

@@ -1,4 +1,4 @@
-"""Tables of strangers: whatever is in them, they load or are refused with a documented error."""
+"""Untrusted tables: whatever is in them, they load or are refused with a documented error."""
 
 import io
 import warnings
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import TargetColumn, load_cohort
 from skosfusion.preprocessing import make_clinical_transformer
 
 from .._helpers.mutations import EDIT, mutated, object_column, spoilt_frames
@@ -27,6 +27,7 @@ FRAME = pd.DataFrame(
         "diagnosis": ["ill", "well", "ill", "well", "ill", "well"],
     }
 )
+KEEP = {"target": TargetColumn(label_conflicts="keep")}
 FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 
 
@@ -39,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def check(source, folder, records=None, **options):
-    """Load and normalise a table; only a documented error may come of it."""
+    """Load and normalize a table; only a documented error may come of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the median of column")  # units
         try:
@@ -68,7 +69,8 @@ def test_the_sound_table_is_taken(folder):
 @FUZZ
 @given(frame=spoilt_frames(FRAME), positive=st.sampled_from([None, "ill"]))
 def test_any_frame_loads_or_is_refused(folder, frame, positive):
-    check(frame, folder, positive=positive, label_conflicts="keep")
+    columns = {"target": TargetColumn(positive=positive, label_conflicts="keep")}
+    check(frame, folder, columns=columns)
 
 
 @FUZZ
@@ -105,7 +107,7 @@ CSV = FRAME.to_csv(index=False).encode()
 def test_any_csv_loads_or_is_refused(folder, edits, length):
     path = folder / "table.csv"
     path.write_bytes(mutated(CSV, edits, length))
-    check(path, folder, label_conflicts="keep")
+    check(path, folder, columns=KEEP)
 
 
 @FUZZ
@@ -150,7 +152,7 @@ def test_any_parquet_loads_or_is_refused(folder, parquets, seed, edits, keep_foo
     if keep_footer:  # offsets in the footer still lead somewhere
         damaged = damaged[:body].ljust(body, b"\0")
     path.write_bytes(damaged + data[body:])
-    check(path, folder, label_conflicts="keep")
+    check(path, folder, columns=KEEP)
 
 
 # Small files that stand for much
@@ -217,7 +219,7 @@ def test_a_parquet_with_an_index_keeps_it_as_a_column(folder):
     pytest.importorskip("pyarrow")
     path = folder / "table.parquet"
     FRAME.set_index("patient_id").to_parquet(path)
-    groups = load_cohort(path, label_conflicts="keep").groups
+    groups = load_cohort(path, columns=KEEP).groups
     assert groups.tolist() == FRAME["patient_id"].tolist()
 
 
@@ -225,7 +227,7 @@ def test_columns_of_lists_and_bytes_in_a_parquet_are_left_out(folder):
     pytest.importorskip("pyarrow")
     path = folder / "table.parquet"
     FRAME.assign(marks=[[1]] * 6, thumbnail=b"x").to_parquet(path)
-    assert len(load_cohort(path, label_conflicts="keep").data) == 6
+    assert len(load_cohort(path, columns=KEEP).data) == 6
     with pytest.raises(ValueError, match="no column 'thumbnail'"):
         load_cohort(path, columns={"gender": "thumbnail"})
 

@@ -1,13 +1,11 @@
-import builtins
 import logging
 import os
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from skosfusion.datasets import load_cohort
+from skosfusion.datasets import ImageColumn, TargetColumn, load_cohort
 from skosfusion.exceptions import ImageError
 
 
@@ -78,14 +76,20 @@ class TestLabels:
 
     @pytest.mark.parametrize("positive", ["osteosarcoma", "SARCOMA, L"])
     def test_positive_is_found_anywhere_in_any_case(self, folder, images, records, positive):
-        cohort = load_cohort(images, records, image_folder=folder, positive=positive)
+        cohort = load_cohort(
+            images,
+            records,
+            image_folder=folder,
+            columns={"target": TargetColumn(positive=positive)},
+        )
         assert cohort.target.tolist() == [0, 0, 1]
         assert cohort.target.dtype == np.int64
         assert cohort.target_names == [f"not {positive}", positive]
 
     def test_positive_is_plain_text_and_must_occur(self, folder, images, records):
+        columns = {"target": TargetColumn(positive="osteo.*")}
         with pytest.raises(ValueError, match=r"positive='osteo\.\*' .*'knee injury'"):
-            load_cohort(images, records, image_folder=folder, positive="osteo.*")
+            load_cohort(images, records, image_folder=folder, columns=columns)
 
     @pytest.mark.parametrize("label", [None, "", "NA"])
     def test_missing_label_is_refused_with_rows(self, folder, images, records, label):
@@ -100,12 +104,14 @@ class TestLabels:
 
     def test_patient_with_two_labels_is_kept_on_demand(self, folder, images):
         table = images.assign(diagnosis=["yes", "no", "no"])
-        cohort = load_cohort(table, image_folder=folder, label_conflicts="keep")
+        columns = {"target": TargetColumn(label_conflicts="keep")}
+        cohort = load_cohort(table, image_folder=folder, columns=columns)
         assert cohort.target.tolist() == ["yes", "no", "no"]
 
     def test_labels_that_are_equal_after_positive_do_not_conflict(self, folder, images):
-        table = images.assign(diagnosis=["tumour left", "tumour right", "none seen"])
-        cohort = load_cohort(table, image_folder=folder, positive="tumour")
+        table = images.assign(diagnosis=["tumor left", "tumor right", "none seen"])
+        columns = {"target": TargetColumn(positive="tumor")}
+        cohort = load_cohort(table, image_folder=folder, columns=columns)
         assert cohort.target.tolist() == [1, 1, 0]
 
     def test_mixed_types_are_refused(self, folder, images):
@@ -115,7 +121,7 @@ class TestLabels:
 
     def test_target_may_not_be_an_input(self, folder, images, records):
         with pytest.raises(ValueError, match="target='age'"):
-            load_cohort(images, records, image_folder=folder, target="age")
+            load_cohort(images, records, image_folder=folder, columns={"target": "age"})
 
 
 class TestPaths:
@@ -167,7 +173,8 @@ class TestPaths:
             images.loc[1, "image"] = "sub/x.png"
         with pytest.raises(ValueError, match=r"row 1: .* link .* outside .*outside_links='allow'"):
             load_cohort(images, records, image_folder=folder)
-        load_cohort(images, records, image_folder=folder, outside_links="allow")
+        columns = {"image": ImageColumn(outside_links="allow")}
+        load_cohort(images, records, image_folder=folder, columns=columns)
 
     def test_link_inside_the_folder_and_a_linked_folder_are_taken(self, folder, images, records):
         (folder / "x.png").symlink_to(folder / "a.png")
@@ -211,119 +218,3 @@ class TestPaths:
     def test_image_folder_must_exist(self, folder, images, records):
         with pytest.raises(FileNotFoundError, match="image folder"):
             load_cohort(images, records, image_folder=folder / "nothing")
-
-
-class TestScreenshots:
-    @pytest.fixture
-    def shot(self, folder, images):
-        pixels = np.random.default_rng(0).integers(0, 256, (6, 8), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "b_screen.png")
-        images.loc[1, "image"] = "b_screen.png"
-        return pixels
-
-    @pytest.fixture
-    def crop(self, folder, images, records, shot, tmp_path):
-        def crop(box=(1, 2, 5, 6), **params):
-            return load_cohort(
-                images,
-                records,
-                image_folder=folder,
-                screenshot_pattern="*_screen.png",
-                screenshots="crop",
-                crop_box=box,
-                data_home=tmp_path / "home",
-                **params,
-            )
-
-        return crop
-
-    def test_screenshots_are_excluded_and_counted(self, folder, images, records, shot):
-        cohort = load_cohort(
-            images, records, image_folder=folder, screenshot_pattern="*_screen.png"
-        )
-        assert [os.path.basename(path) for path in cohort.data["image"]] == ["a.png", "c.png"]
-        assert cohort.data.index.tolist() == [0, 1]
-        assert "1 excluded" in cohort.DESCR
-
-    def test_errors_count_the_rows_before_the_exclusion(self, folder, images, records, shot):
-        (folder / "c.png").unlink()
-        with pytest.raises(FileNotFoundError, match="row 2"):
-            load_cohort(images, records, image_folder=folder, screenshot_pattern="*_screen.png")
-
-    def test_pattern_sees_the_file_name_alone(self, folder, images, records):
-        (folder / "screens").mkdir()
-        (folder / "screens" / "b.png").touch()
-        images.loc[1, "image"] = "screens/b.png"
-        cohort = load_cohort(images, records, image_folder=folder, screenshot_pattern="*screen*")
-        assert len(cohort.data) == 3
-
-    def test_pattern_that_excludes_everything_is_refused(self, folder, images, records):
-        with pytest.raises(ValueError, match=r"screenshot_pattern='\*' excludes all 3 images"):
-            load_cohort(images, records, image_folder=folder, screenshot_pattern="*")
-
-    def test_cropped_copy_holds_the_pixels_of_the_box(self, crop, shot):
-        with Image.open(crop().data["image"][1]) as image:
-            np.testing.assert_array_equal(np.asarray(image), shot[2:6, 1:5])
-
-    def test_other_images_are_not_copied(self, crop, folder):
-        assert crop().data["image"][[0, 2]].tolist() == [
-            str(folder / "a.png"),
-            str(folder / "c.png"),
-        ]
-
-    def test_copies_lie_in_the_data_home_and_nothing_else_does(self, crop, tmp_path):
-        path = crop().data["image"][1]
-        assert [str(file) for file in (tmp_path / "home").rglob("*.*")] == [path]
-
-    def test_copy_is_written_once(self, crop):
-        path = crop().data["image"][1]
-        before = os.stat(path).st_mtime_ns
-        assert crop().data["image"][1] == path
-        assert os.stat(path).st_mtime_ns == before
-
-    def test_another_box_or_content_gives_another_copy(self, crop, folder):
-        first = crop().data["image"][1]
-        second = crop(box=(0, 0, 4, 4)).data["image"][1]
-        Image.new("L", (8, 6), 9).save(folder / "b_screen.png")
-        third = crop().data["image"][1]
-        assert len({first, second, third}) == 3
-
-    def test_box_beyond_the_image_is_refused_with_file_and_size(self, crop):
-        with pytest.raises(ValueError, match=r"b_screen.png' \(row 1\), which is 8 x 6 pixels"):
-            crop(box=(0, 0, 9, 6))
-
-    def test_broken_screenshot_leaves_nothing_behind(self, crop, folder, tmp_path):
-        (folder / "b_screen.png").write_bytes(b"text")
-        with pytest.raises(ImageError, match="row 1"):
-            crop()
-        assert list((tmp_path / "home").rglob("*.*")) == []
-
-    def test_screenshot_of_16_bits_is_refused_with_its_row(self, crop, folder):
-        Image.fromarray(np.zeros((6, 8), np.uint16)).save(folder / "b_screen.png")
-        with pytest.raises(ImageError, match=r"row 1\): a screenshot of mode I;16 .* without loss"):
-            crop()
-
-    def test_screenshot_that_cannot_be_read_is_refused_with_its_row(self, crop, monkeypatch):
-        real = builtins.open
-
-        def denied(path, *args, **kwargs):
-            if str(path).endswith("b_screen.png"):
-                raise PermissionError(13, "Permission denied")
-            return real(path, *args, **kwargs)
-
-        monkeypatch.setattr(builtins, "open", denied)
-        with pytest.raises(ImageError, match=r"row 1\): the file cannot be read \(Permission"):
-            crop()
-
-    @pytest.mark.parametrize(
-        "box", [None, (1, 2, 3), (5, 2, 1, 6), (-1, 0, 4, 4), (0, 0, 4.0, 4), "1234"]
-    )
-    def test_box_out_of_its_set_is_refused(self, crop, box):
-        with pytest.raises(ValueError, match="crop_box="):
-            crop(box=box)
-
-    def test_crop_needs_a_pattern(self, folder, images, records):
-        with pytest.raises(ValueError, match="needs a screenshot_pattern"):
-            load_cohort(
-                images, records, image_folder=folder, screenshots="crop", crop_box=(0, 0, 1, 1)
-            )

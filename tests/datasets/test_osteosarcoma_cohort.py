@@ -26,7 +26,7 @@ from skosfusion.datasets._synthetic._cohort_plan import VISIBILITY_BETA, class_c
 from skosfusion.datasets._synthetic._knee import VIEWS, Subject, draw_knee
 from skosfusion.datasets._synthetic._knee_canvas import Canvas, Projection
 from skosfusion.datasets._synthetic._knee_findings import BRUSHES, Finding
-from skosfusion.datasets._synthetic._knee_tumor import Tumour, add_tumour
+from skosfusion.datasets._synthetic._knee_tumor import Tumor, add_tumor
 
 COLUMNS = [
     "image",
@@ -68,7 +68,7 @@ def paper_plan():
 
 @pytest.fixture(scope="module")
 def records(paper_plan):
-    frame = pd.DataFrame([{"tumour": p.has_tumour, **p.record} for p in paper_plan])
+    frame = pd.DataFrame([{"tumor": p.has_tumor, **p.record} for p in paper_plan])
     for name in KITS:
         span = frame[f"{name}_high"] - frame[f"{name}_low"]
         frame[f"{name}_scaled"] = (frame[name] - frame[f"{name}_low"]) / span
@@ -79,10 +79,10 @@ def records(paper_plan):
 
 
 def test_default_cohort_has_the_patients_and_images_of_the_paper(paper_plan):
-    has_tumour = np.array([p.has_tumour for p in paper_plan])
+    has_tumor = np.array([p.has_tumor for p in paper_plan])
     n_views = np.array([len(p.views) for p in paper_plan])
-    assert (len(paper_plan), has_tumour.sum()) == (848, 394)
-    assert (n_views[~has_tumour].sum(), n_views[has_tumour].sum()) == (1432, 1176)
+    assert (len(paper_plan), has_tumor.sum()) == (848, 394)
+    assert (n_views[~has_tumor].sum(), n_views[has_tumor].sum()) == (1432, 1176)
 
 
 def test_giving_the_default_number_of_images_changes_nothing():
@@ -102,23 +102,23 @@ def test_class_counts_add_up_and_every_patient_has_an_image(n_patients, data):
 
 def test_ages_lie_within_4_and_81_and_reach_both_ends():
     rng = np.random.default_rng(0)
-    ages = {draw_person(rng, has_tumour)[1] for has_tumour in (0, 1) for _ in range(4000)}
+    ages = {draw_person(rng, has_tumor)[1] for has_tumor in (0, 1) for _ in range(4000)}
     assert (min(ages), max(ages)) == (4, 81)
 
 
 def test_osteosarcoma_peaks_in_the_second_decade_and_controls_in_the_third(records):
     decade = records["age"] // 10
-    modes = decade.groupby(records["tumour"]).agg(lambda d: d.value_counts().idxmax())
+    modes = decade.groupby(records["tumor"]).agg(lambda d: d.value_counts().idxmax())
     assert modes.to_dict() == {False: 2, True: 1}
 
 
 def test_osteosarcoma_has_a_second_rise_among_the_old(records):
-    ages = records.loc[records["tumour"], "age"]
+    ages = records.loc[records["tumor"], "age"]
     assert 0.04 < (ages >= 60).mean() < 0.15
 
 
 def test_more_than_half_of_the_osteosarcoma_patients_are_male(records):
-    assert 0.5 < (records.loc[records["tumour"], "gender"] == "M").mean() < 0.64
+    assert 0.5 < (records.loc[records["tumor"], "gender"] == "M").mean() < 0.64
 
 
 def test_every_kit_of_an_analyte_is_used_and_there_are_three_or_more(records):
@@ -130,13 +130,13 @@ def test_every_kit_of_an_analyte_is_used_and_there_are_three_or_more(records):
 
 
 def test_kit_does_not_depend_on_the_diagnosis(records):
-    table = pd.crosstab(records["alp_high"], records["tumour"], normalize="columns")
+    table = pd.crosstab(records["alp_high"], records["tumor"], normalize="columns")
     assert (table[True] - table[False]).abs().max() < 0.1
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.floats(-0.2, 20.0))
-def test_normalising_by_the_range_undoes_the_calibration_of_any_kit(standard):
+def test_normalizing_by_the_range_undoes_the_calibration_of_any_kit(standard):
     for kits in KITS.values():
         for kit in kits:
             span = kit.high - kit.low
@@ -145,8 +145,8 @@ def test_normalising_by_the_range_undoes_the_calibration_of_any_kit(standard):
             assert kit.measure(standard) > 0
 
 
-def test_raw_values_differ_between_kits_more_than_normalised_ones(records):
-    controls = records[~records["tumour"]]
+def test_raw_values_differ_between_kits_more_than_normalized_ones(records):
+    controls = records[~records["tumor"]]
     for name in KITS:
         raw = controls.groupby(f"{name}_high")[name].median()
         scaled = controls.groupby(f"{name}_high")[f"{name}_scaled"].median()
@@ -177,7 +177,7 @@ def test_few_controls_exceed_the_limits_for_their_age(analyte):
 
 
 def test_growing_controls_have_two_to_four_times_the_alp_limit_of_adults(records):
-    controls = records[~records["tumour"]]
+    controls = records[~records["tumor"]]
     growing = controls.loc[controls["age"] <= 13, "alp_scaled"].median()
     grown = controls.loc[controls["age"] >= 20, "alp_scaled"].median()
     assert growing > 1.0 > grown
@@ -197,16 +197,16 @@ def test_burden_of_disease_raises_the_enzymes():
     assert heavy > 1.3 * light
 
 
-def test_visibility_of_tumours_follows_its_beta_distribution(paper_plan):
-    seen = np.array([p.subject.tumour.visibility for p in paper_plan if p.has_tumour])
+def test_visibility_of_tumors_follows_its_beta_distribution(paper_plan):
+    seen = np.array([p.subject.tumor.visibility for p in paper_plan if p.has_tumor])
     a, b = VISIBILITY_BETA
     assert seen.mean() == pytest.approx(a / (a + b), abs=0.04)
     assert 0.8 < (seen > 0.33).mean() < 0.95
 
 
-def test_controls_have_no_tumour_and_many_have_benign_findings(paper_plan):
-    controls = [p for p in paper_plan if not p.has_tumour]
-    assert all(p.subject.tumour is None for p in controls)
+def test_controls_have_no_tumor_and_many_have_benign_findings(paper_plan):
+    controls = [p for p in paper_plan if not p.has_tumor]
+    assert all(p.subject.tumor is None for p in controls)
     assert 0.4 < np.mean([bool(p.subject.findings) for p in controls]) < 0.9
 
 
@@ -217,8 +217,8 @@ def test_patients_with_three_pictures_or_more_have_all_views(paper_plan):
 
 
 def test_order_and_names_tell_nothing_of_the_diagnosis(paper_plan):
-    has_tumour = np.array([p.has_tumour for p in paper_plan], dtype=float)
-    assert abs(np.corrcoef(np.arange(848), has_tumour)[0, 1]) < 0.1
+    has_tumor = np.array([p.has_tumor for p in paper_plan], dtype=float)
+    assert abs(np.corrcoef(np.arange(848), has_tumor)[0, 1]) < 0.1
     for patient in paper_plan[:50]:
         assert all(re.fullmatch(r"P\d{4}_\d+\.png", name) for name in patient.file_names)
 
@@ -232,8 +232,8 @@ def test_plan_is_the_same_for_the_same_seed_and_differs_for_another():
 # Drawing one radiograph
 
 
-def drawn(view="ap", size=96, age=16.0, tumour=None, findings=(), seed=0):
-    subject = Subject(age, False, 11, tumour, findings)
+def drawn(view="ap", size=96, age=16.0, tumor=None, findings=(), seed=0):
+    subject = Subject(age, False, 11, tumor, findings)
     return draw_knee(subject, view, np.random.default_rng(seed), size)
 
 
@@ -248,16 +248,16 @@ def test_radiograph_has_dark_air_and_bright_bone(view, age):
     assert np.quantile(image, 0.95) > 120
 
 
-@pytest.mark.parametrize("centre", [(60.0, 80.0), (20.0, 30.0)])  # the second cut by the border
-def test_box_holds_what_the_tumour_changed(centre):
-    canvas = Canvas(Projection(np.eye(2), np.array(centre), 128), "ap", 0.0, 0.0)
+@pytest.mark.parametrize("center", [(60.0, 80.0), (20.0, 30.0)])  # the second cut by the border
+def test_box_holds_what_the_tumor_changed(center):
+    canvas = Canvas(Projection(np.eye(2), np.array(center), 128), "ap", 0.0, 0.0)
     mask = np.zeros((128, 128), bool)
     mask[:, 55:85] = True
     canvas.silhouettes["femur"] = (slice(0, 128), slice(0, 128)), mask
     canvas.bone += 0.5 * mask
     before = canvas.bone + canvas.soft
-    tumour = Tumour("femur", -20.0, 12.0, 0.0, 0.9, 0.8, 7)
-    box = add_tumour(canvas, tumour, np.random.default_rng(0))
+    tumor = Tumor("femur", -20.0, 12.0, 0.0, 0.9, 0.8, 7)
+    box = add_tumor(canvas, tumor, np.random.default_rng(0))
     change = np.abs(canvas.bone + canvas.soft - before)
     rows, columns = (
         np.flatnonzero((change >= 0.15 * change.max()).any(axis=axis)) for axis in (1, 0)
@@ -266,10 +266,10 @@ def test_box_holds_what_the_tumour_changed(centre):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_tumour_changes_its_box_more_than_the_rest_of_the_radiograph(view):
-    tumour = Tumour("tibia", 38.0, 15.0, 0.5, 0.9, 0.8, 7)
+def test_tumor_changes_its_box_more_than_the_rest_of_the_radiograph(view):
+    tumor = Tumor("tibia", 38.0, 15.0, 0.5, 0.9, 0.8, 7)
     plain, _ = drawn(view, size=128)
-    image, box = drawn(view, size=128, tumour=tumour)
+    image, box = drawn(view, size=128, tumor=tumor)
     left, top, right, bottom = map(int, box)
     change = np.abs(image.astype(float) - plain)
     within = np.zeros(change.shape, bool)
@@ -277,11 +277,11 @@ def test_tumour_changes_its_box_more_than_the_rest_of_the_radiograph(view):
     assert change[within].mean() > 2.0 * change[~within].mean()
 
 
-def test_visibility_governs_how_much_a_tumour_changes_the_picture():
+def test_visibility_governs_how_much_a_tumor_changes_the_picture():
     plain, _ = drawn()
     change = []
     for visibility in (0.05, 0.4, 0.95):
-        image, _ = drawn(tumour=Tumour("femur", -60.0, 25.0, 0.5, visibility, 0.8, 7))
+        image, _ = drawn(tumor=Tumor("femur", -60.0, 25.0, 0.5, visibility, 0.8, 7))
         change.append(np.abs(image.astype(float) - plain).mean())
     assert change[0] < change[1] < change[2]
 
@@ -346,7 +346,7 @@ def test_groups_are_the_patients(cohort):
     assert cohort.groups.tolist() == cohort.data["patient_id"].tolist()
 
 
-def test_tumours_and_only_tumours_have_boxes_inside_the_image(cohort):
+def test_tumors_and_only_tumors_have_boxes_inside_the_image(cohort):
     boxes = cohort.tumor_boxes
     assert (np.isnan(boxes).all(axis=1) == (cohort.target == 0)).all()
     left, top, right, bottom = boxes[cohort.target == 1].T

@@ -17,7 +17,7 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import _open, _verify, open_image, read_image
 
 from .._helpers.image_files import (
-    colours,
+    colors,
     encoded,
     png_block,
     ramp,
@@ -119,7 +119,7 @@ def test_a_looping_link_is_refused(tmp_path):  # fault 19
         open_image(tmp_path / "a.png")
 
 
-def test_a_link_to_a_picture_is_followed(tmp_path, put):
+def test_a_link_to_an_image_is_followed(tmp_path, put):
     (tmp_path / "link.png").symlink_to(put(encoded(ramp(), "PNG")))
     assert open_image(tmp_path / "link.png").size == (40, 24)
 
@@ -159,7 +159,7 @@ def test_text_with_an_image_name_is_refused(put):  # fault 3
     ("pixels", "kind", "options"),
     [
         (ramp(), "JPEG", {}),  # fault 4
-        (colours(), "JPEG", {"progressive": True}),
+        (colors(), "JPEG", {"progressive": True}),
         (ramp(), "PNG", {}),  # fault 5
         (ramp(), "TIFF", {}),
         (ramp(), "TIFF", {"compression": "tiff_lzw"}),
@@ -213,19 +213,19 @@ def test_a_tiff_whose_strip_reaches_past_its_end_is_refused(put):
 
 SEEDS = [
     encoded(ramp(), "PNG"),
-    encoded(colours(), "PNG", exif=with_orientation(6)),
-    encoded(Image.fromarray(colours()).quantize(9), "PNG"),
+    encoded(colors(), "PNG", exif=with_orientation(6)),
+    encoded(Image.fromarray(colors()).quantize(9), "PNG"),
     encoded(ramp(), "PNG", save_all=True, append_images=[Image.fromarray(255 - ramp())]),
-    encoded(colours(), "JPEG", exif=with_orientation(6)),
-    encoded(Image.fromarray(colours()).convert("CMYK"), "JPEG", progressive=True),
-    encoded(colours(), "MPO", save_all=True, append_images=[Image.fromarray(ramp())]),
-    encoded(colours(), "TIFF", exif=with_orientation(6)),
+    encoded(colors(), "JPEG", exif=with_orientation(6)),
+    encoded(Image.fromarray(colors()).convert("CMYK"), "JPEG", progressive=True),
+    encoded(colors(), "MPO", save_all=True, append_images=[Image.fromarray(ramp())]),
+    encoded(colors(), "TIFF", exif=with_orientation(6)),
     encoded(ramp().astype(np.uint16) * 9, "TIFF", compression="tiff_lzw"),
     encoded(ramp().astype(np.float32), "TIFF"),
-    encoded(colours(), "TIFF", big_tiff=True),
-    encoded(ramp(), "TIFF", save_all=True, append_images=[Image.fromarray(colours())]),
-    encoded(colours(), "BMP"),
-    encoded(Image.fromarray(colours()).quantize(9), "BMP"),
+    encoded(colors(), "TIFF", big_tiff=True),
+    encoded(ramp(), "TIFF", save_all=True, append_images=[Image.fromarray(colors())]),
+    encoded(colors(), "BMP"),
+    encoded(Image.fromarray(colors()).quantize(9), "BMP"),
 ]
 
 
@@ -257,7 +257,7 @@ def test_mutated_files_give_pixels_or_an_image_error(
 
 
 @pytest.mark.parametrize("side", [9500, 14000], ids=["Pillow warns", "Pillow raises"])
-def test_a_picture_with_too_many_pixels_is_refused_without_a_warning(put, side):  # faults 13, 14
+def test_an_image_with_too_many_pixels_is_refused_without_a_warning(put, side):  # faults 13, 14
     path = put(encoded(Image.new("1", (side, side)), "PNG"))
     with pytest.raises(ImageError, match=f"{side} x {side} pixels, more than the 89478485"):
         open_image(path)
@@ -310,7 +310,7 @@ def test_a_text_bomb_in_a_png_is_never_expanded(put):
 
 
 def test_a_jpeg_of_very_many_scans_is_refused(put):
-    data = encoded(colours(), "JPEG", progressive=True)
+    data = encoded(colors(), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
     assert open_image(put(data)).size == (40, 24)
     with pytest.raises(ImageError, match="64 scans"):
@@ -336,7 +336,7 @@ def test_a_tiff_whose_pages_form_a_loop_is_refused(put):
 PNG = encoded(ramp(), "PNG")
 BIG_TIFF = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**17) + bytes(64)
 WRONG = {
-    "claims to hold 0 pictures": PNG[:33] + png_block(b"acTL", bytes(8)) + PNG[33:],
+    "claims to hold 0 images": PNG[:33] + png_block(b"acTL", bytes(8)) + PNG[33:],
     "has no page": b"II*\0" + bytes(60),
     "directory of more than 65535 tags": BIG_TIFF,
     "tag 256 holds 2 values": encoded(ramp(), "TIFF").replace(
@@ -349,16 +349,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("reason", WRONG)
-def test_a_structure_that_no_picture_has_is_refused(put, reason):
+def test_a_structure_that_no_image_has_is_refused(put, reason):
     with pytest.raises(ImageError, match=reason):
         open_image(put(WRONG[reason]))
 
 
-def test_a_first_picture_outside_the_animation_counts(put):
+def test_a_first_image_outside_the_animation_counts(put):
     pages = [Image.fromarray(page) for page in (255 - ramp(), ramp() // 2)]
     options = {"save_all": True, "append_images": pages, "default_image": True}
     path = put(encoded(ramp(), "PNG", **options))
-    with pytest.raises(ImageError, match="holds 3 pictures"):
+    with pytest.raises(ImageError, match="holds 3 images"):
         open_image(path)
     np.testing.assert_array_equal(read_whole(path, frame=0)[0], ramp())
     np.testing.assert_array_equal(read_whole(path, frame=2)[0], ramp() // 2)
@@ -382,7 +382,7 @@ def test_damaged_camera_tags_neither_warn_nor_harm(put):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "JPEG2000", "EPS", "PPM", "ICO"])
 def test_another_format_behind_an_image_name_is_refused(put, kind):  # fault 25
     with pytest.raises(ImageError, match="not PNG, JPEG, TIFF or BMP"):
-        open_image(put(encoded(colours(32, 32), kind), "picture.jpg"))
+        open_image(put(encoded(colors(32, 32), kind), "picture.jpg"))
 
 
 def test_a_photoshop_file_behind_an_image_name_is_refused(put):  # fault 25

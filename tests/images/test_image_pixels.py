@@ -8,12 +8,12 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import _verify, open_image, read_image
 
 from .._helpers.chest_xray import CHEST_XRAY
-from .._helpers.image_files import colours, encoded, ramp, read_whole, with_orientation, with_tag
+from .._helpers.image_files import colors, encoded, ramp, read_whole, with_orientation, with_tag
 
 RADIOGRAPHS = CHEST_XRAY / "images"
 
 
-# Several pictures in one file
+# Several images in one file
 
 
 def several(kind):
@@ -24,27 +24,27 @@ def several(kind):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "MPO"])
-def test_several_pictures_are_refused_unless_one_is_declared(put, kind):  # fault 11
-    with pytest.raises(ImageError, match=r"holds 3 pictures.*frame=0 to 2"):
+def test_several_images_are_refused_unless_one_is_declared(put, kind):  # fault 11
+    with pytest.raises(ImageError, match=r"holds 3 images.*frame=0 to 2"):
         open_image(put(several(kind)))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "MPO"])
 @pytest.mark.parametrize("frame", [0, 1, 2])
-def test_the_declared_picture_is_read(put, kind, frame):  # fault 11
+def test_the_declared_image_is_read(put, kind, frame):  # fault 11
     expected = [ramp(), 255 - ramp(), ramp() // 2][frame]
     pixels = read_whole(put(several(kind)), frame=frame)
     np.testing.assert_allclose(pixels[0].astype(int), expected.astype(int), atol=4)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "MPO"])
-def test_a_picture_that_the_file_does_not_hold_is_refused(put, kind):  # fault 11
+def test_an_image_that_the_file_does_not_hold_is_refused(put, kind):  # fault 11
     with pytest.raises(ImageError, match="frame=3"):
         open_image(put(several(kind)), frame=3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG", "BMP"])
-def test_frame_0_of_a_single_picture_is_that_picture(put, kind):
+def test_frame_0_of_a_single_image_is_that_image(put, kind):
     assert open_image(put(encoded(ramp(), kind)), frame=0).size == (40, 24)
 
 
@@ -57,8 +57,8 @@ def test_grey_stays_as_it_is_in_one_channel(put):
 
 
 def test_colour_is_channels_first_and_contiguous(put):
-    pixels = read_whole(put(encoded(colours(), "PNG")))
-    np.testing.assert_array_equal(pixels, colours().transpose(2, 0, 1))
+    pixels = read_whole(put(encoded(colors(), "PNG")))
+    np.testing.assert_array_equal(pixels, colors().transpose(2, 0, 1))
     assert pixels.flags.c_contiguous
 
 
@@ -67,10 +67,10 @@ def test_colour_with_three_equal_channels_is_grey(put):
     np.testing.assert_array_equal(pixels, ramp()[None])
 
 
-def test_one_different_pixel_makes_a_picture_colour(put):
-    almost_grey = np.stack([ramp()] * 3, axis=-1)
-    almost_grey[5, 5, 2] += 1
-    assert read_whole(put(encoded(almost_grey, "PNG"))).shape == (3, 24, 40)
+def test_one_different_pixel_makes_an_image_color(put):
+    almost_gray = np.stack([ramp()] * 3, axis=-1)
+    almost_gray[5, 5, 2] += 1
+    assert read_whole(put(encoded(almost_gray, "PNG"))).shape == (3, 24, 40)
 
 
 def test_cmyk_is_converted(put):  # fault 7
@@ -133,11 +133,11 @@ def test_32_bit_unsigned_integers_are_refused(put):
         open_image(put(data))
 
 
-def test_a_deep_picture_of_one_value_is_black(put):
+def test_a_deep_image_of_one_value_is_black(put):
     assert read_whole(put(encoded(np.full((9, 9), 700, np.uint16), "PNG"))).max() == 0
 
 
-def test_deep_pictures_taller_than_a_block_are_scaled_everywhere(put):
+def test_deep_images_taller_than_a_block_are_scaled_everywhere(put):
     values = np.arange(700 * 3, dtype=np.uint16).reshape(700, 3)
     pixels = read_whole(put(encoded(values, "PNG")))
     np.testing.assert_array_equal(pixels[0], np.rint(values / 2099 * 255))
@@ -169,8 +169,8 @@ def test_transparent_pixels_are_laid_on_black(put):  # fault 10
     alpha = np.zeros((24, 40), np.uint8)
     alpha[:, 10:20] = 128
     alpha[:, 20:] = 255
-    pixels = read_whole(put(encoded(np.dstack([colours(), alpha]), "PNG")))
-    expected = colours() * (alpha[..., None] / 255)
+    pixels = read_whole(put(encoded(np.dstack([colors(), alpha]), "PNG")))
+    expected = colors() * (alpha[..., None] / 255)
     np.testing.assert_allclose(pixels, expected.transpose(2, 0, 1), atol=1)
 
 
@@ -195,7 +195,7 @@ def test_a_palette_with_transparency_is_laid_on_black(put):  # fault 10
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
 def test_a_palette_becomes_its_colours(put, kind):
-    image = Image.fromarray(colours()).quantize(16)
+    image = Image.fromarray(colors()).quantize(16)
     pixels = read_whole(put(encoded(image, kind)))
     np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
 
@@ -222,7 +222,7 @@ TURNS = {
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
 @pytest.mark.parametrize("orientation", TURNS)
-def test_pictures_are_turned_upright(put, kind, orientation):  # fault 12
+def test_images_are_turned_upright(put, kind, orientation):  # fault 12
     options = {"quality": 100} if kind == "JPEG" else {}
     data = encoded(ramp(), kind, exif=with_orientation(orientation), **options)
     expected = TURNS[orientation](ramp()).astype(int)
@@ -247,12 +247,12 @@ def test_the_crop_counts_in_upright_pixels(put):
 
 
 @pytest.mark.parametrize("box", [(0, 0, 41, 24), (0, 0, 40, 25)])
-def test_a_crop_that_leaves_the_picture_is_refused_with_its_size(put, box):
+def test_a_crop_that_leaves_the_image_is_refused_with_its_size(put, box):
     with pytest.raises(ImageError, match="40 x 24 pixels"):
         read_image(put(encoded(ramp(), "PNG")), crop_box=box)
 
 
-def test_a_picture_below_the_minimum_side_is_refused(put):  # fault 15
+def test_an_image_below_the_minimum_side_is_refused(put):  # fault 15
     path = put(encoded(ramp(), "PNG"))
     read_image(path, minimum_side=24)
     with pytest.raises(ImageError, match=r"40 x 24 pixels.*minimum_side=25"):
@@ -271,7 +271,7 @@ def test_the_minimum_side_counts_before_a_jpeg_is_scaled_down(put):  # fault 15
         read_image(path, image_size=16, minimum_side=241)
 
 
-def test_the_scale_of_deep_pictures_is_that_of_the_crop(put):
+def test_the_scale_of_deep_images_is_that_of_the_crop(put):
     values = np.zeros((24, 40), np.uint16)
     values[:, :20] = 1000
     values[:12, :20] = 500
@@ -307,7 +307,7 @@ def test_stretch_maps_percentiles_to_the_whole_range(put):
     np.testing.assert_array_equal(pixels[0], expected)
 
 
-def test_stretch_takes_deep_pictures_from_their_own_values(put):
+def test_stretch_takes_deep_images_from_their_own_values(put):
     values = np.arange(1000, dtype=np.uint16).reshape(20, 50)
     values[0, 0] = 60000
     pixels = read_whole(put(encoded(values, "PNG")), contrast="stretch", percentiles=(0, 99))

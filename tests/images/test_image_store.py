@@ -16,12 +16,12 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import ImageStore, _store, read_image, shared_image_store
 
 SIZE = 16
-COST = SIZE * SIZE + 512  # bytes of a grey picture, and what each picture counts for beside them
+COST = SIZE * SIZE + 512  # bytes of a grayscale image, and what each counts for beside them
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Write grey pictures of given brightness and return their paths."""
+    """Write grayscale images of given brightness and return their paths."""
 
     def write(*values, mode="L"):
         paths = []
@@ -87,7 +87,7 @@ def test_a_file_replaced_under_the_same_path_is_noticed(make):  # fault 67
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_replaced_picture_is_never_stale(make):  # fault 67
+def test_a_replaced_image_is_never_stale(make):  # fault 67
     old, new = make(50, 60)
     store = ImageStore()
     assert store.read([old])[0].max() == 50
@@ -131,7 +131,7 @@ def test_the_store_reads_what_read_image_reads(make):
         np.testing.assert_array_equal(stored, read_image(path, image_size=SIZE))
 
 
-def test_each_picture_is_decoded_once(make, count_calls):
+def test_each_image_is_decoded_once(make, count_calls):
     paths, store, calls = make(50, 60), ImageStore(), count_calls("read_pixels")
     store.read([*paths, *paths])
     store.read(paths)
@@ -140,7 +140,7 @@ def test_each_picture_is_decoded_once(make, count_calls):
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_kept_picture_costs_no_read_of_its_file(make, count_calls):
+def test_a_kept_image_costs_no_read_of_its_file(make, count_calls):
     paths, store = make(50, 60), ImageStore()
     store.read(paths)
     calls = count_calls("read_file")
@@ -174,7 +174,7 @@ def test_an_unknown_option_is_a_type_error(make):
         ImageStore().read(make(50), size=8)
 
 
-def test_pictures_are_read_only(make):
+def test_images_are_read_only(make):
     (image,) = ImageStore().read(make(50))
     with pytest.raises(ValueError, match="read-only"):
         image[0, 0, 0] = 1
@@ -217,7 +217,7 @@ def test_a_grey_batch_has_one_channel(make):
     assert batch[:, 0, 0, 0].tolist() == [50, 60, 70]
 
 
-def test_a_batch_with_one_colour_picture_has_three_channels(make):
+def test_a_batch_with_one_color_image_has_three_channels(make):
     batch = ImageStore().read_batch([*make(50), *make(60, mode="RGB")], image_size=SIZE)
     assert batch[:, :, 0, 0].tolist() == [[50, 50, 50], [60, 0, 9]]
 
@@ -240,17 +240,17 @@ def test_a_batch_needs_a_size(make):
 # Memory
 
 
-def test_each_picture_counts_its_bytes_and_a_small_overhead(make):
+def test_each_image_counts_its_bytes_and_a_small_overhead(make):
     store = ImageStore()
     store.read(make(*range(10)), image_size=SIZE)
     assert store.info() == (0, 10, 10, 10 * COST, 0)
 
 
 def test_the_paper_s_data_set_fits_into_the_default_store():
-    assert 2608 * (224 * 224 + 512) < 133 * 10**6 < ImageStore()._images.limit
+    assert 2608 * (224 * 224 + 512) < 133 * 10**6 < ImageStore()._images.max_cost
 
 
-def test_a_full_store_keeps_to_its_limit_and_gives_right_pictures(make):
+def test_a_full_store_keeps_to_its_limit_and_gives_right_images(make):
     paths, store = make(*range(20)), ImageStore(max_bytes=7 * COST + 1)
     for _ in range(3):
         for value, path in enumerate(paths):
@@ -268,7 +268,7 @@ def test_repeated_passes_over_a_data_set_larger_than_the_store_find_a_part(make)
     assert store.info().hits > 8
 
 
-def test_a_picture_larger_than_the_store_is_returned_and_not_kept(make):
+def test_an_image_larger_than_the_store_is_returned_and_not_kept(make):
     store = ImageStore(max_bytes=COST - 1)
     assert store.read(make(50), image_size=SIZE)[0].max() == 50
     assert store.info() == (0, 1, 0, 0, 0)

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from skosfusion.images import shared_image_store
-from skosfusion.network import FusionNetwork
-from skosfusion.network._features import FeatureCache
+from skosfusion.network import FeatureCache, FusionNetwork
 
 from .._helpers import tiny
 from .._helpers.features import CountingEncoder
@@ -25,8 +24,8 @@ def resnet():
 
 
 @pytest.fixture
-def no_pictures():
-    """Forget the pictures of earlier tests, which draw the same ones."""
+def no_images():
+    """Forget the images of earlier tests, which draw the same ones."""
     shared_image_store().clear()
 
 

@@ -91,8 +91,8 @@ def test_pixels_are_normalised_as_torchvision_does():
 
 def test_grey_pixels_and_the_same_pixels_in_three_channels_are_equal(network, image):
     network.eval()
-    colour = image.expand(-1, 3, -1, -1)
-    assert torch.equal(network.encode(image), network.encode(colour))
+    color = image.expand(-1, 3, -1, -1)
+    assert torch.equal(network.encode(image), network.encode(color))
 
 
 def test_features_take_the_place_of_the_image(network, image):

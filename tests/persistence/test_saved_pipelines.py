@@ -17,7 +17,8 @@ from skosfusion.exceptions import ModelFileError
 from skosfusion.persistence._pipeline import _with_public_names
 
 from .._helpers import tiny
-from .._helpers.model_files import Executed, rewrite
+from .._helpers.executed import Executed
+from .._helpers.model_files import rewrite
 
 
 class TestPipeline:

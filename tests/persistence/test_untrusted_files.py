@@ -17,7 +17,8 @@ from skosfusion.persistence._file import _digest, read_model_file
 
 from .._helpers import tiny
 from .._helpers.clinical import clinical_only
-from .._helpers.model_files import Executed, rewrite
+from .._helpers.executed import Executed
+from .._helpers.model_files import rewrite
 
 
 class Plain(torch.nn.Module):

@@ -62,7 +62,7 @@ def test_image_paths_are_untouched(X):
     pd.testing.assert_series_equal(out["image"], X["image"])
 
 
-def test_values_are_normalised(X):
+def test_values_are_normalized(X):
     out = make_clinical_transformer().fit_transform(X).iloc[0]
     np.testing.assert_allclose(out.drop("image").astype(float), [0.5, 0.1, 1, 0.5])
 

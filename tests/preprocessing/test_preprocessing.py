@@ -296,8 +296,8 @@ class TestKitRangeScaler:
     def test_inverse_gives_the_value_back(self, value, low, width):
         X = kit([value], low=low, high=low + width)
         scaler = KitRangeScaler()
-        normalised = scaler.fit(kit([95.0])).transform(X)
-        back = scaler.inverse_transform(X.assign(alp=normalised[:, 0]))
+        normalized = scaler.fit(kit([95.0])).transform(X)
+        back = scaler.inverse_transform(X.assign(alp=normalized[:, 0]))
         np.testing.assert_allclose(back[0, 0], value, atol=1e-6 * (1 + abs(value) + low + width))
 
     def test_inverse_with_fixed_limits_gives_the_values_back(self):

@@ -1,4 +1,4 @@
-"""What holds for any values: of each normalisation, and of the transformer of a whole table."""
+"""What holds for any values: of each normalization, and of the transformer of a whole table."""
 
 import hypothesis.strategies as st
 import numpy as np
@@ -66,7 +66,7 @@ class TestEachScaler:
     @each_scaler
     @few
     @given(table=TABLES, data=st.data())
-    def test_rows_are_normalised_one_by_one(self, kind, table, data):
+    def test_rows_are_normalized_one_by_one(self, kind, table, data):
         scaler, columns = FITTED_SCALERS[kind]
         rows = data.draw(st.lists(st.sampled_from(range(len(table))), min_size=1))
         expected = scaler.transform(table[columns])[rows]
@@ -104,10 +104,10 @@ class TestEachScaler:
     @given(table=TABLES)
     def test_inverse_gives_the_values_back(self, kind, table):
         scaler, columns = FITTED_SCALERS[kind]
-        normalised = table[columns].assign(
+        normalized = table[columns].assign(
             **{columns[0]: scaler.transform(table[columns])[:, 0].astype(float)}
         )
-        back = scaler.inverse_transform(normalised)[:, 0]
+        back = scaler.inverse_transform(normalized)[:, 0]
         np.testing.assert_allclose(back, table[columns[0]].astype(float), rtol=1e-5, atol=1e-3)
 
     @pytest.mark.parametrize("kind", ["age", "alp", "fixed limits"])

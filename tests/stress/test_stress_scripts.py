@@ -1,31 +1,31 @@
 """That the stress scripts notice what is wrong; that nothing is, CI finds out by running them."""
 
-# ruff: noqa: E402
-
 import argparse
 import json
+import pickle
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
-STRESS = Path(__file__).parents[2] / "benchmarks" / "stress"
-sys.path.append(str(STRESS))
-
-import backends
 import numpy as np
 import pytest
-import race
-from stress_support import fuzz_images, fuzz_worker, mutations
-from stress_support.disturber import _DEEDS
-from stress_support.gallery import Gallery
-from stress_support.payload import planted_pickle
-from stress_support.report import Report
+
+from .._helpers.executed import Executed
+from . import backends, race
+from .parts import fuzz_images, fuzz_worker, mutations
+from .parts.disturber import _DEEDS, _do
+from .parts.gallery import Gallery
+from .parts.report import Report
+
+ROOT = Path(__file__).parents[2]
 
 
 def run(script, *options, out):
-    command = [sys.executable, str(STRESS / f"{script}.py"), "--out", str(out), *options]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = [sys.executable, "-m", f"tests.stress.{script}", "--out", str(out), *options]
+    finished = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return finished.returncode, json.loads(out.read_text())
 
 
@@ -91,8 +91,6 @@ def test_a_changed_picture_has_the_length_and_time_of_the_one_before(tmp_path):
 
 
 def test_every_deed_of_the_spoiler_can_be_done(tmp_path):
-    from stress_support.disturber import _do
-
     gallery = Gallery(tmp_path, [0] * 4, n_versions=4, seed=0)
     gallery.write_first()
     for deed in _DEEDS:
@@ -104,9 +102,7 @@ def test_every_deed_of_the_spoiler_can_be_done(tmp_path):
 
 
 def test_the_planted_pickle_leaves_a_mark_when_it_is_loaded(tmp_path):
-    import pickle
-
-    content = planted_pickle(tmp_path / "mark")
+    content = pickle.dumps(Executed(tmp_path / "mark"))
     assert not (tmp_path / "mark").exists()
     pickle.loads(content)
     assert (tmp_path / "mark").exists()

@@ -21,7 +21,7 @@ References
    in 43.1 % of 153 patients.
 .. [6] G. Bacci et al., "High-grade osteosarcoma of the extremity: differences between localized and
    metastatic tumors at presentation", J Pediatr Hematol Oncol 24 (2002) 27. Raised ALP in about
-   half, raised LDH in about a third of the patients; both go with tumour burden.
+   half, raised LDH in about a third of the patients; both go with tumor burden.
 .. [7] P. Rustad et al., "The Nordic Reference Interval Project 2000", Scand J Clin Lab Invest 64
    (2004) 271, and WS/T 404-2012, "Reference intervals for common clinical biochemistry tests",
    National Health Commission of China. Ranges of adults.
@@ -44,7 +44,7 @@ class Kit:
     share: float  # of samples measured with it
 
     def measure(self, standard):
-        """Read a standardised activity (0 lower, 1 upper limit of adults) in this kit's U/L."""
+        """Read a standardized activity (0 lower, 1 upper limit of adults) in this kit's U/L."""
         return float(np.rint(self.low + standard * (self.high - self.low)))
 
 
@@ -87,33 +87,18 @@ INJURY_AGES = ((4, 10, 0.02), (10, 15, 0.07), (15, 20, 0.13), (20, 30, 0.34), (3
 MALE_SHARE_OSTEOSARCOMA = 1.3 / 2.3  # male to female 1.3 : 1, [1]_, [2]_
 MALE_SHARE_INJURY = 0.66  # [3]_
 
-# Rise of the logarithm of the activity by a tumour: mean and spread of a normal distribution cut at
+# Rise of the logarithm of the activity by a tumor: mean and spread of a normal distribution cut at
 # 0, and its correlation with the burden of disease. They raise ALP above the limit for age and sex
 # in about 45 % and LDH in about 35 % of patients: [5]_, [6]_.
-TUMOUR_RISE = {"alp": (0.48, 0.65), "ldh": (0.15, 0.45)}
+TUMOR_RISE = {"alp": (0.48, 0.65), "ldh": (0.15, 0.45)}
 BURDEN_CORRELATION = 0.45
 
 
-def draw_person(rng, has_tumour):
-    """Draw sex and age.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    has_tumour : bool
-        Osteosarcoma patient, or control with a knee injury.
-
-    Returns
-    -------
-    is_female : bool
-        Sex.
-    age : int
-        Whole years, 4 to 81.
-    """
-    male_share = MALE_SHARE_OSTEOSARCOMA if has_tumour else MALE_SHARE_INJURY
+def draw_person(rng, has_tumor):
+    """Draw whether a patient is female, and the age in whole years, 4 to 81."""
+    male_share = MALE_SHARE_OSTEOSARCOMA if has_tumor else MALE_SHARE_INJURY
     is_female = bool(rng.random() >= male_share)
-    bands = OSTEOSARCOMA_AGES[is_female] if has_tumour else INJURY_AGES
+    bands = OSTEOSARCOMA_AGES[is_female] if has_tumor else INJURY_AGES
     low, high, _ = bands[rng.choice(len(bands), p=[share for *_, share in bands])]
     return is_female, int(rng.integers(low, high))
 
@@ -125,30 +110,11 @@ def reference_limits(analyte, age, is_female):
 
 
 def draw_activity(rng, analyte, age, is_female, burden=None):
-    """Draw a serum enzyme activity in U/L of an IFCC method.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of randomness.
-    analyte : {"alp", "ldh"}
-        Alkaline phosphatase or lactate dehydrogenase.
-    age : float
-        Years.
-    is_female : bool
-        Sex.
-    burden : float or None, default=None
-        Burden of a tumour as a standard normal score; None for a patient without tumour.
-
-    Returns
-    -------
-    activity : float
-        Log-normal for age and sex, raised by the tumour in some of its patients.
-    """
+    """Draw a serum enzyme activity in U/L (IFCC); `burden` is a tumor's standard normal score."""
     low, high = np.log(reference_limits(analyte, age, is_female))
     activity = (low + high) / 2 + (high - low) / (2 * 1.96) * rng.normal()
     if burden is not None:
-        mean, spread = TUMOUR_RISE[analyte]
+        mean, spread = TUMOR_RISE[analyte]
         own = np.sqrt(1.0 - BURDEN_CORRELATION**2) * rng.normal()
         activity += max(0.0, mean + spread * (BURDEN_CORRELATION * burden + own))
     return float(np.exp(activity))

@@ -1,4 +1,4 @@
-"""Who is in the synthetic cohort, and what each picture is to show; nothing is drawn here."""
+"""Who is in the synthetic cohort, and what each image is to show; nothing is drawn here."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from scipy import special
 from ._clinical_statistics import draw_activity, draw_person, measure
 from ._knee import VIEWS, Subject
 from ._knee_findings import Finding
-from ._knee_tumor import Tumour
+from ._knee_tumor import Tumor
 
-# The cohort of the paper: patients and images of the two classes, non-tumour first.
+# The cohort of the paper: patients and images of the two classes, non-tumor first.
 PAPER_PATIENTS = (454, 394)
 PAPER_IMAGES = (1432, 1176)
 
-# How hard the pictures are. Visibility of the tumours (0 hidden, 1 unmistakable) is drawn from a
-# Beta distribution; a share of the patients of each class has a finding that may pass for a tumour.
+# How hard the images are. Visibility of the tumors (0 hidden, 1 unmistakable) is drawn from a
+# Beta distribution; a share of the patients of each class has a finding that may pass for a tumor.
 VISIBILITY_BETA = (2.6, 1.0)
 LOOK_ALIKE_SHARE = (0.40, 0.12)
 BURDEN_VISIBILITY_CORRELATION = 0.5
 
 # Share of osteosarcomas about the knee, and where along the bone they sit (mean, spread; mm).
 # Femur to tibia as in G. Ottaviani, N. Jaffe, Cancer Treat Res 152 (2009) 3: 42 % to 19 %.
-TUMOUR_SITES = {
+TUMOR_SITES = {
     "femur": (0.63, -60.0, 9.0),
     "tibia": (0.29, 38.0, 7.0),
     "fibula": (0.08, 38.0, 6.0),
@@ -37,10 +37,10 @@ LOOK_ALIKES_ADULT = {"bone_island": 0.2, "infarct": 0.2, "callus": 0.25, "myosit
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient: clinical record, what the pictures show, and a view and a seed for each."""
+    """One patient: clinical record, what the images show, and a view and a seed for each."""
 
     patient_id: str
-    has_tumour: bool
+    has_tumor: bool
     record: dict
     subject: Subject
     views: tuple[str, ...]
@@ -53,49 +53,20 @@ class Patient:
 
 
 def class_counts(n_patients, n_images=None):
-    """Patients and images of each class, in the proportions of the paper.
-
-    Parameters
-    ----------
-    n_patients : int
-        Patients in all, at least 2.
-    n_images : int or None, default=None
-        Images in all, at least one for each patient. None: as many for a patient of each class
-        as in the paper.
-
-    Returns
-    -------
-    patients, images : tuple of int
-        Numbers of the non-tumour and the tumour class.
-    """
+    """Return the numbers of patients and of images, each (non-tumor, tumor), as in the paper."""
     share = PAPER_PATIENTS[1] / sum(PAPER_PATIENTS)
-    tumours = min(max(round(n_patients * share), 1), n_patients - 1)
-    patients = (n_patients - tumours, tumours)
+    tumors = min(max(round(n_patients * share), 1), n_patients - 1)
+    patients = (n_patients - tumors, tumors)
     wanted = [n * i / p for n, i, p in zip(patients, PAPER_IMAGES, PAPER_PATIENTS, strict=True)]
     if n_images is None:
         return patients, (round(wanted[0]), round(wanted[1]))
     images = round(n_images * wanted[1] / sum(wanted))
-    images = min(max(images, tumours), n_images - patients[0])
+    images = min(max(images, tumors), n_images - patients[0])
     return patients, (n_images - images, images)
 
 
 def plan_cohort(n_patients, n_images, random_state):
-    """Draw all patients of a cohort; the same arguments give the same patients.
-
-    Parameters
-    ----------
-    n_patients : int
-        Patients in all.
-    n_images : int or None
-        Images in all; None for the paper's number per patient.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    patients : list of Patient
-        In random order of the classes.
-    """
+    """Draw all patients of a cohort, in random order; the same arguments give the same patients."""
     first, *seeds = np.random.SeedSequence(random_state).spawn(n_patients + 1)
     rng = np.random.default_rng(first)
     patients, images = class_counts(n_patients, n_images)
@@ -111,38 +82,38 @@ def plan_cohort(n_patients, n_images, random_state):
     ]
 
 
-def _plan_patient(patient_id, has_tumour, n_views, seed):
-    own, *picture_seeds = seed.spawn(1 + n_views)
+def _plan_patient(patient_id, has_tumor, n_views, seed):
+    own, *image_seeds = seed.spawn(1 + n_views)
     rng = np.random.default_rng(own)
-    is_female, age = draw_person(rng, has_tumour)
-    burden = float(rng.normal()) if has_tumour else None
+    is_female, age = draw_person(rng, has_tumor)
+    burden = float(rng.normal()) if has_tumor else None
     record = {"gender": "F" if is_female else "M", "age": age}
     for analyte in ("alp", "ldh"):
         activity = draw_activity(rng, analyte, age, is_female, burden)
         names = (analyte, f"{analyte}_low", f"{analyte}_high")
         record.update(zip(names, measure(rng, analyte, activity), strict=True))
-    tumour = _plan_tumour(rng, burden) if has_tumour else None
-    findings = _plan_findings(rng, age, has_tumour)
-    subject = Subject(age + rng.random(), is_female, _seed(rng), tumour, findings)
-    # A first picture from the front or side, then the other, then any.
+    tumor = _plan_tumor(rng, burden) if has_tumor else None
+    findings = _plan_findings(rng, age, has_tumor)
+    subject = Subject(age + rng.random(), is_female, _seed(rng), tumor, findings)
+    # A first image from the front or side, then the other, then any.
     views = [*rng.permutation(VIEWS[:2]), VIEWS[2], *rng.choice(VIEWS, size=n_views)][:n_views]
     views = tuple(map(str, views))
-    return Patient(patient_id, has_tumour, record, subject, views, tuple(picture_seeds))
+    return Patient(patient_id, has_tumor, record, subject, views, tuple(image_seeds))
 
 
 def _seed(rng):
     return int(rng.integers(2**63))
 
 
-def _plan_tumour(rng, burden):
+def _plan_tumor(rng, burden):
     correlation = BURDEN_VISIBILITY_CORRELATION
     score = correlation * burden + np.sqrt(1.0 - correlation**2) * rng.normal()
     visibility = float(special.betaincinv(*VISIBILITY_BETA, special.ndtr(score)))
-    site = str(rng.choice(list(TUMOUR_SITES), p=[share for share, *_ in TUMOUR_SITES.values()]))
-    _, mean, spread = TUMOUR_SITES[site]
-    return Tumour(
+    site = str(rng.choice(list(TUMOR_SITES), p=[share for share, *_ in TUMOR_SITES.values()]))
+    _, mean, spread = TUMOR_SITES[site]
+    return Tumor(
         bone=site,
-        # Near enough to the joint that every picture of the knee holds the middle of the tumour.
+        # Near enough to the joint that every image of the knee holds the middle of the tumor.
         level=mean + spread * float(np.clip(rng.normal(), -1.5, 1.5)),
         half_length=float(rng.uniform(12.0, 26.0) + 10.0 * visibility),
         azimuth=float(rng.uniform(0.0, 2 * np.pi)),
@@ -152,15 +123,15 @@ def _plan_tumour(rng, burden):
     )
 
 
-def _plan_findings(rng, age, has_tumour):
+def _plan_findings(rng, age, has_tumor):
     kinds = []
-    if rng.random() < LOOK_ALIKE_SHARE[has_tumour]:
+    if rng.random() < LOOK_ALIKE_SHARE[has_tumor]:
         shares = LOOK_ALIKES_YOUNG if age < 20 else LOOK_ALIKES_ADULT
         kinds.append(str(rng.choice(list(shares), p=list(shares.values()))))
     chances = {
         "osteoarthritis": 0.85 * special.expit((age - 58) / 6),
         "vascular": 0.5 * special.expit((age - 70) / 5),
-        "effusion": 0.15 if has_tumour else 0.3,
+        "effusion": 0.15 if has_tumor else 0.3,
         "tubercle": 0.12 if 10 <= age <= 17 else 0.0,
     }
     kinds += [kind for kind, chance in chances.items() if rng.random() < chance]

@@ -1,7 +1,7 @@
 """Draw one synthetic knee radiograph.
 
-The picture is composed as X-rays compose it: the attenuation of soft tissue, bone and metal adds up
-along the beam, then a film curve turns the sum into grey values. A bone is its outline, inflated to
+The image is composed as X-rays compose it: the attenuation of soft tissue, bone and metal adds up
+along the beam, then a film curve turns the sum into gray values. A bone is its outline, inflated to
 a rounded body with a dense cortex, so that its edges come out bright by themselves.
 """
 
@@ -31,52 +31,32 @@ from ._knee_canvas import (
     smooth_outline,
 )
 from ._knee_findings import Finding, add_finding, shape_outlines
-from ._knee_tumor import Tumour, add_tumour
+from ._knee_tumor import Tumor, add_tumor
 
 VIEWS = ("ap", "lateral", "oblique")
-# Attenuation per millimetre at about 60 kV; that of bone is its excess over soft tissue.
+# Attenuation per millimeter at about 60 kV; that of bone is its excess over soft tissue.
 MUSCLE, FAT, CORTICAL, TRABECULAR = 0.022, 0.0165, 0.062, 0.0125
-# How far forward a part lies, for the turn of the oblique view; millimetres.
+# How far forward a part lies, for the turn of the oblique view; millimeters.
 FORWARD = {"femur": -4.0, "tibia": 0.0, "fibula": -20.0, "patella": 38.0, "skin": -6.0}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """All that the pictures of one patient share."""
+    """All that the images of one patient share."""
 
     age: float
     is_female: bool
     seed: int
-    tumour: Tumour | None = None
+    tumor: Tumor | None = None
     findings: tuple[Finding, ...] = ()
 
 
 def draw_knee(subject, view, rng, size):
-    """Draw one view of a subject's knee.
-
-    Parameters
-    ----------
-    subject : Subject
-        The patient; the same anatomy and lesions show in each of the views.
-    view : {"ap", "lateral", "oblique"}
-        Direction of the beam.
-    rng : numpy.random.Generator
-        Source of what differs from picture to picture: positioning, exposure, noise.
-    size : int
-        Height and width of the picture in pixels.
-
-    Returns
-    -------
-    image : ndarray of shape (size, size), uint8
-        Grey values; bone is bright.
-    box : tuple of 4 float or None
-        Left, top, right and bottom of the drawn tumour in pixels, clipped to the picture. None
-        where the subject has no tumour.
-    """
+    """Draw one view of a knee: uint8 pixels, and the tumor's box in pixels or None."""
     anatomy = np.random.default_rng(subject.seed)
     growth = growth_at(subject.age, subject.is_female)
     mirrored = bool(anatomy.random() < 0.5)
-    # Sources of their own, so that a tumour moves neither the knee nor the noise.
+    # Sources of their own, so that a tumor moves neither the knee nor the noise.
     seeds = rng.integers(2**63, size=4)
     pose, tissue, lesion, film = (np.random.default_rng(seed) for seed in seeds)
     canvas = _position(view, growth, mirrored, pose, size)
@@ -90,7 +70,7 @@ def draw_knee(subject, view, rng, size):
     _add_joint_lines(canvas, growth)
     for finding in subject.findings:
         add_finding(canvas, finding)
-    box = None if subject.tumour is None else add_tumour(canvas, subject.tumour, lesion)
+    box = None if subject.tumor is None else add_tumor(canvas, subject.tumor, lesion)
     return _expose(canvas, mirrored, film), box
 
 
@@ -102,17 +82,17 @@ def _position(view, growth, mirrored, rng, size):
     cos, sin = np.cos(turn), np.sin(turn)
     flip = np.diag([-1.0 if mirrored else 1.0, 1.0])
     matrix = scale * np.array([[cos, -sin], [sin, cos]]) @ flip
-    centre = size * np.array([0.5 + rng.normal(0.0, 0.035), rng.uniform(0.49, 0.62)])
+    center = size * np.array([0.5 + rng.normal(0.0, 0.035), rng.uniform(0.49, 0.62)])
     beam = {"ap": rng.normal(0.0, 5.0), "lateral": 90.0}.get(view)
     if beam is None:
         beam = rng.choice([-1.0, 1.0]) * rng.uniform(25.0, 45.0)
     flexion = np.deg2rad(rng.uniform(8.0, 40.0) if view == "lateral" else rng.normal(0.0, 2.0))
-    projection = Projection(matrix, centre, size)
+    projection = Projection(matrix, center, size)
     return Canvas(projection, view, float(np.deg2rad(beam)), float(flexion))
 
 
 def _outlines(canvas, growth, anatomy, findings):
-    """Outlines of this subject's bones and skin in the view, in millimetres."""
+    """Outlines of this subject's bones and skin in the view, in millimeters."""
     landmarks = LATERAL if canvas.view == "lateral" else FRONTAL
     widths = anatomy.normal(1.0, 0.04, size=5)
     seeds = anatomy.integers(2**32, size=5)
@@ -210,7 +190,7 @@ def _add_bone(canvas, name, outline, mineral, texture, growth):
     canvas.bone[window] += bone * growth.size
 
 
-# Millimetres along a growth plate, and past it towards the joint.
+# Millimeters along a growth plate, and past it towards the joint.
 _ACROSS, _PAST = np.linspace(-60.0, 60.0, 121), np.linspace(-12.0, 12.0, 241)
 
 
@@ -231,7 +211,7 @@ def _add_joint_lines(canvas, growth):
     whole = canvas.region("femur", (0.0, -10.0), 45.0)
     bone = canvas.bone[whole.window]
     if canvas.view == "lateral":
-        # Blumensaat's line, and the second condyle a few millimetres off the first.
+        # Blumensaat's line, and the second condyle a few millimeters off the first.
         roof = np.abs(whole.y + 22.0 - 0.64 * (whole.x + 6.0))
         along = np.exp(-(((whole.x + 4.0) / 16.0) ** 4))
         bone += 0.28 * growth.size * along * np.exp(-((roof / 0.9) ** 2)) * whole.inside
@@ -245,7 +225,7 @@ def _add_joint_lines(canvas, growth):
 
 
 def _expose(canvas, mirrored, rng):
-    """Turn attenuation into grey values, as a digital detector and its processing would."""
+    """Turn attenuation into gray values, as a digital detector and its processing would."""
     size = canvas.projection.size
     # The detector's processing evens out broad differences, which lets cortex and marrow show.
     coarse = Image.fromarray(canvas.bone).resize((size // 8, size // 8), Image.Resampling.BOX)
@@ -260,13 +240,13 @@ def _expose(canvas, mirrored, rng):
     flesh, bony = _levels(canvas)
     dark, bright = rng.uniform(0.22, 0.38), rng.uniform(0.62, 0.74)
     contrast = (_logit(bright) - _logit(dark)) / (bony - flesh)
-    grey = 1.0 / (1.0 + np.exp(-contrast * (total - flesh) - _logit(dark)))
+    gray = 1.0 / (1.0 + np.exp(-contrast * (total - flesh) - _logit(dark)))
     floor = 1.0 / (1.0 + np.exp(contrast * flesh - _logit(dark)))
-    grey = (grey - floor) / (1.0 - floor) * rng.uniform(0.94, 1.03) + rng.uniform(0.01, 0.05)
-    picture = Image.fromarray((np.clip(grey, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
-    _collimate(picture, canvas.view, rng)
-    _mark_side(picture, mirrored, rng)
-    return np.asarray(picture)
+    gray = (gray - floor) / (1.0 - floor) * rng.uniform(0.94, 1.03) + rng.uniform(0.01, 0.05)
+    image = Image.fromarray((np.clip(gray, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
+    _collimate(image, canvas.view, rng)
+    _mark_side(image, mirrored, rng)
+    return np.asarray(image)
 
 
 def _levels(canvas):
@@ -282,16 +262,16 @@ def _logit(share):
     return float(np.log(share / (1.0 - share)))
 
 
-def _collimate(picture, view, rng):
+def _collimate(image, view, rng):
     """Blacken what the shutters of the tube cover: often both sides, sometimes top or bottom."""
     if rng.random() < 0.4:
         return
-    size = picture.size[0]
+    size = image.size[0]
     sides = rng.uniform(0.0, 0.14 if view != "lateral" else 0.07, size=2) * size
     ends = rng.uniform(0.0, 0.05, size=2) * size * (rng.random() < 0.4)
     tilt = rng.normal(0.0, 0.01) * size
     left, right, top, bottom = sides[0], size - sides[1], ends[0], size - ends[1]
-    brush = ImageDraw.Draw(picture)
+    brush = ImageDraw.Draw(image)
     dark = int(rng.integers(0, 10))
     brush.polygon([(0, 0), (left + tilt, 0), (left - tilt, size), (0, size)], fill=dark)
     brush.polygon([(size, 0), (right + tilt, 0), (right - tilt, size), (size, size)], fill=dark)
@@ -299,11 +279,11 @@ def _collimate(picture, view, rng):
     brush.polygon([(0, size), (size, size), (size, bottom - tilt), (0, bottom + tilt)], fill=dark)
 
 
-def _mark_side(picture, mirrored, rng):
-    """Put a lead letter into a corner of some pictures."""
+def _mark_side(image, mirrored, rng):
+    """Put a lead letter into a corner of some images."""
     if rng.random() < 0.5:
         return
-    size = picture.size[0]
+    size = image.size[0]
     height = size * rng.uniform(0.05, 0.08)
     left = size * (0.04 if rng.random() < 0.5 else 0.88)
     top = size * (0.05 if rng.random() < 0.6 else 0.86)
@@ -311,4 +291,4 @@ def _mark_side(picture, mirrored, rng):
     right = [(0, 1), (0, 0), (0.5, 0), (0.6, 0.22), (0.5, 0.48), (0, 0.48), (0.25, 0.48), (0.6, 1)]
     letter = [(0, 0), (0, 1), (0.55, 1)] if mirrored else right
     line = [(left + height * x, top + height * y) for x, y in letter]
-    ImageDraw.Draw(picture).line(line, fill=int(rng.integers(200, 256)), width=width)
+    ImageDraw.Draw(image).line(line, fill=int(rng.integers(200, 256)), width=width)

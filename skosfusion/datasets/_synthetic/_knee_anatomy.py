@@ -1,6 +1,6 @@
-"""Outlines of the bones and soft tissue around a knee, in millimetres of an adult man's knee.
+"""Outlines of the bones and soft tissue around a knee, in millimeters of an adult man's knee.
 
-The origin is the centre of the joint, y points to the foot. In the frontal views x points to the
+The origin is the center of the joint, y points to the foot. In the frontal views x points to the
 outer (fibular) side, in the lateral view to the front. Proportions follow anatomy textbooks;
 they are drawn by eye and measure nobody.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Closed outlines; the shafts run far out of the picture.
+# Closed outlines; the shafts run far out of the image.
 FRONTAL = {
     "femur": [
         (-14.5, -400), (-14.5, -190), (-15, -140), (-16.5, -108), (-20, -84), (-27, -64),
@@ -68,7 +68,7 @@ LATERAL = {
     ],
 }  # fmt: skip
 
-# Functions of y, millimetres: half depth of a part along the beam, thickness of the cortex, and
+# Functions of y, millimeters: half depth of a part along the beam, thickness of the cortex, and
 # how dense the cancellous bone is (the marrow of a shaft holds hardly any).
 DEPTH = {
     "femur": ([-140, -105, -75, -50, -25, 0], [15, 16.5, 20, 27, 30, 29]),
@@ -89,7 +89,7 @@ CANCELLOUS = {
     "fibula": ([14, 40, 70], [1.2, 0.8, 0.3]),
     "patella": ([-60, 0], [0.9, 0.9]),
 }
-# Height of the growth plates, and of the centre from which the epiphysis ossifies.
+# Height of the growth plates, and of the center from which the epiphysis ossifies.
 PHYSIS = {"femur": (-27.0, -11.0), "tibia": (24.0, 14.0), "fibula": (31.0, 22.0)}
 
 
@@ -104,11 +104,9 @@ class Growth:
 
 
 def growth_at(age, is_female):
-    """Skeleton at an age in years.
-
-    Distal femoral and proximal tibial growth plates fuse at about 14 to 16 in girls and 16 to 18
-    in boys (J. E. O'Connor et al., J Anat 212 (2008) 198); mineral is lost from about 50 years on.
-    """
+    """Return the skeleton at an age in years."""
+    # Distal femoral and proximal tibial growth plates fuse at about 14 to 16 in girls and 16 to 18
+    # in boys (J. E. O'Connor et al., J Anat 212 (2008) 198); mineral is lost from about 50 years.
     fusion = 14.8 if is_female else 16.8
     adult = 0.9 if is_female else 1.0
     size = np.interp(age, [4, 8, 12, fusion], [0.56, 0.71, 0.87, 1.0]) * adult

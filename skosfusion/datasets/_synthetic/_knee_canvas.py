@@ -1,4 +1,4 @@
-"""Canvas on which a radiograph is drawn: where millimetres fall on it, and the brushes."""
+"""Canvas on which a radiograph is drawn: where millimeters fall on it, and the brushes."""
 
 from dataclasses import dataclass, field
 
@@ -11,37 +11,37 @@ LOWER_LEG = frozenset({"tibia", "fibula"})
 
 @dataclass(frozen=True)
 class Projection:
-    """Linear map from millimetres of the knee to pixels: ``pixel = matrix @ mm + centre``."""
+    """Linear map from millimeters of the knee to pixels: ``pixel = matrix @ mm + center``."""
 
     matrix: np.ndarray
-    centre: np.ndarray
+    center: np.ndarray
     size: int
 
     @property
     def pixels_per_mm(self):
-        """Scale of the picture."""
+        """Scale of the image."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     def turned(self, angle):
         """Return the projection of a part turned about the joint by an angle in radians."""
         cos, sin = np.cos(angle), np.sin(angle)
-        return Projection(self.matrix @ np.array([[cos, -sin], [sin, cos]]), self.centre, self.size)
+        return Projection(self.matrix @ np.array([[cos, -sin], [sin, cos]]), self.center, self.size)
 
     def scaled(self, factor):
-        """Return the projection onto a smaller or larger picture."""
-        return Projection(self.matrix * factor, self.centre * factor, round(self.size * factor))
+        """Return the projection onto a smaller or larger image."""
+        return Projection(self.matrix * factor, self.center * factor, round(self.size * factor))
 
     def to_pixels(self, points):
-        """Map points of shape (n_points, 2) from millimetres to pixels (column, row)."""
-        return np.asarray(points) @ self.matrix.T + self.centre
+        """Map points of shape (n_points, 2) from millimeters to pixels (column, row)."""
+        return np.asarray(points) @ self.matrix.T + self.center
 
     def to_mm(self, window):
-        """Return x and y in millimetres of every pixel centre in a window of the picture."""
+        """Return x and y in millimeters of every pixel center in a window of the image."""
         rows, columns = window
         inverse = np.linalg.inv(self.matrix)
         column, row = (
-            np.arange(span.start, span.stop, dtype=np.float32) + np.float32(0.5 - centre)
-            for span, centre in zip((columns, rows), self.centre, strict=True)
+            np.arange(span.start, span.stop, dtype=np.float32) + np.float32(0.5 - center)
+            for span, center in zip((columns, rows), self.center, strict=True)
         )
         to_x, to_y = inverse.astype(np.float32)
         x = to_x[0] * column + (to_x[1] * row)[:, None]
@@ -49,7 +49,7 @@ class Projection:
         return x, y
 
     def window(self, points, margin=2):
-        """Smallest window of the picture that holds points given in millimetres."""
+        """Smallest window of the image that holds points given in millimeters."""
         pixels = self.to_pixels(points)
         low = np.clip(np.floor(pixels.min(axis=0)) - margin, 0, self.size - 1).astype(int)
         high = np.clip(np.ceil(pixels.max(axis=0)) + margin, low + 1, self.size).astype(int)
@@ -91,16 +91,16 @@ def silhouette(outline, window):
     """Pixels of a window inside an outline of pixel coordinates, as a boolean array."""
     rows, columns = window
     shape = (columns.stop - columns.start, rows.stop - rows.start)
-    picture = Image.new("L", shape)
+    image = Image.new("L", shape)
     shifted = outline - (columns.start + 0.5, rows.start + 0.5)
-    ImageDraw.Draw(picture).polygon(shifted.ravel().tolist(), fill=255)
-    return np.asarray(picture) > 0
+    ImageDraw.Draw(image).polygon(shifted.ravel().tolist(), fill=255)
+    return np.asarray(image) > 0
 
 
 def enlarge(coarse, shape):
     """Resize a small float array to a shape, bicubically."""
-    picture = Image.fromarray(np.ascontiguousarray(coarse, dtype=np.float32))
-    return np.asarray(picture.resize(shape[::-1], Image.Resampling.BICUBIC))
+    image = Image.fromarray(np.ascontiguousarray(coarse, dtype=np.float32))
+    return np.asarray(image.resize(shape[::-1], Image.Resampling.BICUBIC))
 
 
 def cloud_noise(rng, shape, grain, octaves=3):
@@ -152,10 +152,10 @@ class Canvas:
                 return float(across.max() + across.min()) / 2, float(np.ptp(across)) / 2
         return 0.0, 15.0
 
-    def region(self, bone, centre, reach):
+    def region(self, bone, center, reach):
         """Look at the surroundings of a point of a bone (mm), up to a reach (mm) from it."""
         projection = self.projection_of(bone)
-        corners = np.array(centre) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+        corners = np.array(center) + reach * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
         window = projection.window(corners)
         inside = np.zeros([part.stop - part.start for part in window], bool)
         if bone in self.silhouettes:
@@ -168,19 +168,19 @@ class Region:
     """Part of the canvas around a lesion, in coordinates of the bone that bears it."""
 
     window: tuple
-    x: np.ndarray  # millimetres, shape of the window
+    x: np.ndarray  # millimeters, shape of the window
     y: np.ndarray
     inside: np.ndarray  # boolean: within the silhouette of the bone
     pixels_per_mm: float
 
     def outer_distance(self):
-        """Millimetres from the surface of the bone, 0 within it."""
+        """Millimeters from the surface of the bone, 0 within it."""
         if not self.inside.any():
             return np.full(self.inside.shape, 1e3, np.float32)
         return self._distance(~self.inside)
 
     def inner_distance(self):
-        """Millimetres below the surface of the bone, 0 outside it."""
+        """Millimeters below the surface of the bone, 0 outside it."""
         if self.inside.all():
             return np.full(self.inside.shape, 1e3, np.float32)
         return self._distance(self.inside)
@@ -190,12 +190,12 @@ class Region:
         return distance / np.float32(self.pixels_per_mm)
 
     def noise(self, rng, grain, octaves=3):
-        """Fractal noise with a coarsest period of ``grain`` millimetres."""
+        """Fractal noise with a coarsest period of ``grain`` millimeters."""
         return cloud_noise(rng, self.inside.shape, grain * self.pixels_per_mm, octaves)
 
 
 def _paste(target, target_window, source_window, source):
-    """Copy the part of a source that overlaps a target, both given by windows of one picture."""
+    """Copy the part of a source that overlaps a target, both given by windows of one image."""
     low = [max(a.start, b.start) for a, b in zip(target_window, source_window, strict=True)]
     high = [min(a.stop, b.stop) for a, b in zip(target_window, source_window, strict=True)]
     if low[0] >= high[0] or low[1] >= high[1]:

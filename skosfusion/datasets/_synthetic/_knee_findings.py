@@ -1,4 +1,4 @@
-"""Harmless findings on knee radiographs; some of them look like a tumour."""
+"""Harmless findings on knee radiographs; some of them look like a tumor."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ._knee_canvas import step
 
 @dataclass(frozen=True)
 class Finding:
-    """A benign finding; lengths in millimetres of an adult knee."""
+    """A benign finding; lengths in millimeters of an adult knee."""
 
     kind: str  # a key of BRUSHES
     bone: str
@@ -89,9 +89,9 @@ def _osteochondroma(canvas, finding, rng):
     region, x, y = _spot(canvas, finding, 16.0 + 10.0 * finding.extent, 0.9)
     length = 10.0 + 14.0 * finding.extent
     slant = np.clip(y * away / length, 0.0, 1.0)
-    centre = np.sign(toward) * abs(toward) * length * 0.8 * slant
+    center = np.sign(toward) * abs(toward) * length * 0.8 * slant
     width = (4.0 + 3.0 * finding.extent) * (1.0 - 0.25 * slant)
-    cap = np.hypot((x - centre) / width, np.maximum(np.abs(y - slant * away * length), 0.0) / width)
+    cap = np.hypot((x - center) / width, np.maximum(np.abs(y - slant * away * length), 0.0) / width)
     cap += 0.08 * region.noise(rng, 6.0)
     bone = canvas.bone[region.window]
     body = step(-cap, -1.0, -0.8)
@@ -152,10 +152,10 @@ def _vascular(canvas, finding, rng):
 
 def _effusion(canvas, finding, rng):
     """Fluid in the joint, dense above the kneecap."""
-    centre = (27.0, -68.0) if canvas.view == "lateral" else (0.0, -55.0)
+    center = (27.0, -68.0) if canvas.view == "lateral" else (0.0, -55.0)
     spread = (9.0, 24.0) if canvas.view == "lateral" else (50.0, 30.0)
-    region = canvas.region("knee", centre, 60.0)
-    distance = np.hypot((region.x - centre[0]) / spread[0], (region.y - centre[1]) / spread[1])
+    region = canvas.region("knee", center, 60.0)
+    distance = np.hypot((region.x - center[0]) / spread[0], (region.y - center[1]) / spread[1])
     depth = 0.3 if canvas.view == "lateral" else 0.1
     canvas.soft[region.window] += (
         depth * (0.3 + 0.7 * finding.strength) * step(-distance, -1.2, -0.5)
@@ -167,9 +167,9 @@ def _tubercle(canvas, finding, rng):
     if canvas.view != "lateral":
         return
     for _ in range(rng.integers(1, 4)):
-        centre = np.array([33.0, 40.0]) + rng.normal(0.0, [1.5, 5.0])
-        region = canvas.region("tibia", centre, 9.0)
-        distance = np.hypot(region.x - centre[0], 0.6 * (region.y - centre[1]))
+        center = np.array([33.0, 40.0]) + rng.normal(0.0, [1.5, 5.0])
+        region = canvas.region("tibia", center, 9.0)
+        distance = np.hypot(region.x - center[0], 0.6 * (region.y - center[1]))
         radius = rng.uniform(1.5, 2.5 + 1.5 * finding.extent)
         canvas.bone[region.window] += (0.25 + 0.3 * finding.strength) * step(
             -distance, -1.3 * radius, -0.6 * radius
@@ -196,11 +196,11 @@ def _draw_rod(metal, ends, width, density):
     thread = width * (0.4 + 0.1 * (np.arange(steps.size) % 2))
     left = ends[0] + np.outer(steps, along) + np.outer(thread, across)
     right = ends[0] + np.outer(steps, along) - np.outer(thread, across)
-    picture = Image.new("L", metal.shape[::-1])
+    image = Image.new("L", metal.shape[::-1])
     outline = list(map(tuple, np.vstack([left, right[::-1]])))
     if len(outline) > 2:
-        ImageDraw.Draw(picture).polygon(outline, fill=1)
-        metal += np.float32(density) * np.asarray(picture)
+        ImageDraw.Draw(image).polygon(outline, fill=1)
+        metal += np.float32(density) * np.asarray(image)
 
 
 BRUSHES = {

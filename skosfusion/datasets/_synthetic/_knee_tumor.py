@@ -13,8 +13,8 @@ from ._knee_canvas import look_up, step
 
 
 @dataclass(frozen=True)
-class Tumour:
-    """An osteosarcoma; lengths in millimetres of an adult knee."""
+class Tumor:
+    """An osteosarcoma; lengths in millimeters of an adult knee."""
 
     bone: str
     level: float
@@ -25,33 +25,33 @@ class Tumour:
     seed: int
 
 
-def add_tumour(canvas, tumour, rng):
-    """Draw a tumour and return its box: left, top, right, bottom in pixels."""
-    own = np.random.default_rng(tumour.seed)
-    seen = tumour.visibility * rng.uniform(0.8, 1.0)
+def add_tumor(canvas, tumor, rng):
+    """Draw a tumor and return its box: left, top, right, bottom in pixels."""
+    own = np.random.default_rng(tumor.seed)
+    seen = tumor.visibility * rng.uniform(0.8, 1.0)
     gain = 1.35 * seen**0.8
-    toward = math.cos(tumour.azimuth - canvas.beam)
+    toward = math.cos(tumor.azimuth - canvas.beam)
     side, profile = math.copysign(1.0, toward), abs(toward)
-    half = tumour.half_length
+    half = tumor.half_length
     outgrowth = (3.0 + 26.0 * seen) * (0.35 + 0.65 * profile)
-    axis, width = canvas.span(tumour.bone, tumour.level)
+    axis, width = canvas.span(tumor.bone, tumor.level)
     reach = max(1.5 * half, width + 1.6 * outgrowth) + 4.0
-    region = canvas.region(tumour.bone, (axis, tumour.level), reach)
+    region = canvas.region(tumor.bone, (axis, tumor.level), reach)
     outer, inner = region.outer_distance(), region.inner_distance()
-    along = (region.y - tumour.level) / half
+    along = (region.y - tumor.level) / half
     envelope = np.exp(-(np.abs(along) ** 3))
     sided = _sided(region, axis, side, profile)
     bone, soft = canvas.bone[region.window], canvas.soft[region.window]
     before = bone + soft
 
-    _destroy(bone, region, own, envelope * (0.35 + 0.65 * sided), inner, tumour, seen)
+    _destroy(bone, region, own, envelope * (0.35 + 0.65 * sided), inner, tumor, seen)
     coarse, fine = region.noise(own, 16.0, 2), region.noise(own, 5.0, 2)
     around = np.exp(-((outer / outgrowth) ** 2)) * (outer > 0)
     fluffy = step(coarse + 0.35 * fine, 0.3 - 1.3 * seen, 2.6 - 0.9 * seen)
     medullary = region.inside * envelope * (0.4 + 0.6 * sided)
     density = 0.45 * medullary + 0.65 * around * sided * envelope
-    bone += gain * (0.4 + 1.1 * tumour.blastic) * fluffy * density
-    bone += gain * profile * _sunburst(region, own, outer, along, outgrowth, tumour) * sided
+    bone += gain * (0.4 + 1.1 * tumor.blastic) * fluffy * density
+    bone += gain * profile * _sunburst(region, own, outer, along, outgrowth, tumor) * sided
     bone += gain * profile * _codman(outer, along, half, outgrowth) * sided
     swelling = np.clip(1.0 - (outer / (1.6 * outgrowth)) ** 2, 0.0, None) * (outer > 0)
     bulge = np.exp(-(np.abs(along / 1.1) ** 3)) * (0.15 + 0.85 * sided)
@@ -60,29 +60,29 @@ def add_tumour(canvas, tumour, rng):
 
 
 def _sided(region, axis, side, profile):
-    """Weight that favours the side of the outgrowth, the more so the more it is in profile."""
+    """Weight that favors the side of the outgrowth, the more so the more it is in profile."""
     lean = 1.0 / (1.0 + np.exp(-side * (region.x - axis) / 5.0))
     return 1.0 - profile * (1.0 - lean) * 0.9
 
 
-def _destroy(bone, region, own, where, inner, tumour, seen):
+def _destroy(bone, region, own, where, inner, tumor, seen):
     """Eat holes into the bone; the cortex goes first."""
     holes = step(region.noise(own, 8.0), 0.9 - 1.3 * seen, 2.0 - 0.8 * seen)
     cortical = 1.0 + 0.6 * np.exp(-((inner / 5.0) ** 2))
-    loss = seen * (0.75 - 0.5 * tumour.blastic) * holes * where * cortical * region.inside
+    loss = seen * (0.75 - 0.5 * tumor.blastic) * holes * where * cortical * region.inside
     bone *= 1.0 - np.clip(loss, 0.0, 0.92)
 
 
-def _sunburst(region, own, outer, along, outgrowth, tumour):
+def _sunburst(region, own, outer, along, outgrowth, tumor):
     """Spicules that stand on the surface and fan out."""
-    half = tumour.half_length
+    half = tumor.half_length
     # Where on the bone a spicule stands; they fan out, and bend a little.
     root = along / (1.0 + 0.5 * outer / half) + 0.03 * outer / half * region.noise(own, 14.0, 1)
     knots = np.arange(-2.5 * half, 2.5 * half, own.uniform(0.9, 1.5))
     spicules = look_up(root * half, knots, own.standard_normal(knots.size))
     lengths = own.uniform(0.5, 1.3, knots.size) * outgrowth
     fade = step(-outer / look_up(root * half, knots, lengths), -1.0, -0.35) * (outer > 0)
-    strength = own.uniform(0.1, 0.9) * tumour.blastic
+    strength = own.uniform(0.1, 0.9) * tumor.blastic
     return strength * step(spicules, 0.0, 1.2) * fade * np.exp(-((root * 1.1) ** 4))
 
 

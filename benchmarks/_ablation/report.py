@@ -1,0 +1,102 @@
+"""The table beside the paper's, and the files that keep it."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from _common import machine
+from _common.files import sweep, write_atomically, write_record
+
+from skosfusion import AblationDisplay, ablation_table
+
+from .units import SCORING
+
+#: Table 1 of the paper (ResNet18, images of 848 patients): accuracy, precision, recall, F1.
+PAPER = {
+    "Baseline": (0.9435, 0.9588, 0.9144, 0.9357),
+    "Gender": (0.9493, 0.9571, 0.9300, 0.9432),
+    "Age": (0.9643, 0.9680, 0.9532, 0.9600),
+    "Gender & age": (0.9612, 0.9652, 0.9481, 0.9566),
+    "LDH": (0.9489, 0.9595, 0.9262, 0.9423),
+    "ALP": (0.9635, 0.9704, 0.9481, 0.9591),
+    "ALP & LDH": (0.9643, 0.9662, 0.9538, 0.9599),
+    "All": (0.9719, 0.9826, 0.9549, 0.9685),
+}
+
+
+def make_table(cv_results, rows, cohort, *, with_paper):
+    """Arrange the results."""
+    table = ablation_table(cv_results, rows)
+    table.insert(1, "n_patients", len(set(cohort.groups)))
+    table.insert(2, "n_images", len(cohort.data))
+    if with_paper:
+        for i, metric in enumerate(SCORING):
+            table[f"paper_{metric}"] = [
+                PAPER[row][i] if row in PAPER else None for row in table.index
+            ]
+    return table
+
+
+def format_table(table):
+    """Write the table for people."""
+    shown = pd.DataFrame(index=table.index.rename(None))
+    shown["patients"], shown["images"] = table["n_patients"], table["n_images"]
+    for metric in SCORING:
+        pairs = zip(table[metric], table[f"{metric}_std"], strict=True)
+        name = "F1" if metric == "f1" else metric
+        shown[name] = [f"{mean:.4f} ± {std:.4f}" for mean, std in pairs]
+        if f"paper_{metric}" in table:
+            shown[f"paper {name}"] = [
+                "" if pd.isna(value) else f"{value:.4f}" for value in table[f"paper_{metric}"]
+            ]
+    return shown.to_string()
+
+
+def leakage(found):
+    """Sum up what a check for leakage found, without the names of patients."""
+    columns = ["picture", "row", "several_names", "several_patients", "several_labels"]
+    return {
+        "leaks": found.leaks,
+        "leaking_patients_by_fold": [
+            int((found.patients_on_both_sides["fold"] == fold).sum())
+            for fold in range(found.n_folds)
+        ],
+        "leaking_images": found.n_leaking_images,
+        "patients_with_two_labels": found.patients_with_two_labels["patient"].nunique(),
+        "repeated_images": found.repeated_images[[*columns, "on_both_sides"]].to_dict("records"),
+    }
+
+
+def write(folder, table, cv_results, rows, record):
+    """Write CSV, JSON and the bar chart."""
+    folder = Path(folder)
+    sweep(folder, "ablation.")
+    csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
+    write_atomically(csv, table.to_csv().encode())
+    folds = {
+        metric: {
+            row: [
+                float(cv_results[key][i])
+                for key in cv_results
+                if key.startswith("split") and key.endswith(f"_{metric}")
+            ]
+            for i, row in enumerate(rows)
+        }
+        for metric in SCORING
+    }
+    record = record | {"folds": folds, "versions": versions(), "machine": machine.facts()}
+    write_record(record_file, record)
+    try:
+        display = AblationDisplay.from_cv_results(cv_results, rows=rows).plot()
+    except ImportError as error:
+        print(f"no bar chart: {error}")
+        return [csv, record_file]
+    display.ax_.set_title(record["title"], fontsize=9)
+    display.figure_.savefig(chart, dpi=150)
+    return [csv, record_file, chart]
+
+
+def versions():
+    """Give the versions that decide a result, and what torch computes with."""
+    capability = "CUDA" if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    return machine.versions() | {"computes with": capability}

@@ -1,0 +1,1 @@
+"""What all scripts share: the base of their options, the machine, and files that are whole."""

@@ -1,0 +1,74 @@
+"""What users say of their columns, made complete: a declaration for each column to read."""
+
+from .._utils.validation import check_parameter, did_you_mean
+from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
+from ._declarations import (
+    AgeColumn,
+    GenderColumn,
+    ImageColumn,
+    KitColumn,
+    PatientColumn,
+    TargetColumn,
+    is_column_name,
+)
+
+_REQUIRED = ("image", "patient_id", "target")
+# Kinds that belong to one of our names, and kinds for names that users choose: numbers, categories
+# and columns to keep would join the second.
+_KINDS = {
+    "image": ImageColumn,
+    "patient_id": PatientColumn,
+    "gender": GenderColumn,
+    "age": AgeColumn,
+    "target": TargetColumn,
+}
+_FREE_KINDS = (KitColumn,)
+
+
+def complete_columns(columns, tables):
+    """Return all columns to read, by name: those declared, and ours that are in the tables."""
+    check_parameter("columns", columns, isinstance(columns, dict), "a dict of our names to yours")
+    declared = {name: _declare(name, what) for name, what in columns.items()}
+    ours = {name: kind() for name, kind in _KINDS.items()}
+    ours |= {name: KitColumn(*kit) for name, kit in PAPER_KITS.items()}
+    for name, column in ours.items():
+        if name not in declared and (name in _REQUIRED or column._is_there(name, tables)):
+            declared[name] = column
+    return {name: column for name, column in declared.items() if column is not None}
+
+
+def _declare(name, what):
+    """Return what a user wrote for one of our names, or a name of their own, as a declaration."""
+    if name not in _KINDS:
+        return _declare_freely(name, what)
+    kind, is_optional = _KINDS[name], name not in _REQUIRED
+    if isinstance(what, kind) or (what is None and is_optional):
+        return what
+    allowed = f"the name of a column, or {kind.__name__}(...)"
+    allowed += ", or None to leave it out" if is_optional else ""
+    check_parameter(f"columns[{name!r}]", what, is_column_name(what), allowed)
+    return kind(what)
+
+
+def _declare_freely(name, what):
+    known = [*_KINDS, *PAPER_KITS]
+    if name not in known and not isinstance(what, (*_FREE_KINDS, tuple, list)):
+        hint = did_you_mean(name, known)
+        allowed = f"one of {known}, or a name of your own for KitColumn(value, low, high)"
+        check_parameter("key of columns", name, False, f"{allowed}{hint and '; '}{hint}")
+    check_kit_name(name)
+    if what is None or isinstance(what, _FREE_KINDS):
+        return what
+    if isinstance(what, str):
+        what = (what, *PAPER_KITS[name][1:])
+    check_kit(f"columns[{name!r}]", what)
+    return KitColumn(*what)
+
+
+def as_image_column(image):
+    """Return a column name as the declaration of an image column."""
+    if isinstance(image, ImageColumn):
+        return image
+    allowed = "the name of a column, or ImageColumn(...)"
+    check_parameter("image", image, is_column_name(image), allowed)
+    return ImageColumn(image)

@@ -1,0 +1,184 @@
+"""Features in memory, by encoder and image content."""
+
+import os
+from typing import NamedTuple
+
+from .._utils.caches import BoundedMap
+from .._utils.locks import ForkSafeLock
+from .._utils.validation import check_integer
+from ._encoder_key import encoder_key, has_known_code
+from ._feature_files import FeatureFiles
+from ._inference import folded_encoder
+
+
+class FeatureCacheInfo(NamedTuple):
+    """What a `FeatureCache` has done and holds."""
+
+    hits: int
+    misses: int
+    n_features: int
+    n_bytes: int
+    folder_hits: int
+
+
+class FeatureCache:
+    """Features by encoder and image content; safe for threads.
+
+    Keys are digests of what the features depend on: the encoder's weights and
+    type, its number format, the image options and the versions of the software
+    on one side, the bytes of the image file on the other. A changed file or
+    another encoder can therefore never meet a stale value.
+
+    Parameters
+    ----------
+    max_bytes : int, default=2**30
+        Most memory to use. The encoder that was asked for longest ago leaves
+        first; what does not fit even then is computed again when needed.
+
+    See Also
+    --------
+    EncoderFeatures : What fills a cache.
+    shared_feature_cache : The cache of this process.
+
+    Examples
+    --------
+    >>> from skosfusion.network import FeatureCache
+    >>> FeatureCache().info()
+    FeatureCacheInfo(hits=0, misses=0, n_features=0, n_bytes=0, folder_hits=0)
+    """
+
+    def __init__(self, max_bytes=2**30):
+        check_integer("max_bytes", max_bytes, minimum=0)
+        self._lock = ForkSafeLock()
+        self._by_encoder = BoundedMap(max_bytes, evict="least recent")
+        self.clear()
+
+    def clear(self):
+        """Forget all features and counts."""
+        with self._lock:
+            self._by_encoder.clear()
+            self._files = {}
+            self._folded = None, None
+            self._hits = self._misses = self._folder_hits = 0
+
+    def info(self):
+        """Count what the cache did and holds.
+
+        Returns
+        -------
+        FeatureCacheInfo
+            Named tuple: ``hits`` and ``misses`` (features found in memory, and computed),
+            ``n_features`` and ``n_bytes`` (vectors in memory now, and their size),
+            ``folder_hits`` (features read from a folder).
+        """
+        with self._lock:
+            n_features = sum(map(len, self._by_encoder.values()))
+            counts = self._hits, self._misses
+            return FeatureCacheInfo(*counts, n_features, self._by_encoder.cost, self._folder_hits)
+
+    def prune(self, folder, max_bytes):
+        """Remove the oldest features of a cache folder, whatever encoder and versions they have.
+
+        What other processes miss then is computed again. Works as
+        `skosfusion.images.ImageStore.prune`, which does the same for pixels.
+
+        Parameters
+        ----------
+        folder : str or os.PathLike
+            The folder, as given to `EncoderFeatures`; only ``features`` in it is looked at.
+        max_bytes : int
+            Bytes that may stay; 0 removes all.
+
+        Returns
+        -------
+        int
+            Bytes that are left.
+        """
+        check_integer("max_bytes", max_bytes, minimum=0)
+        with self._lock:
+            self._files = {}
+        return FeatureFiles.prune(folder, max_bytes)
+
+    def features(
+        self,
+        network,
+        paths,
+        image_options,
+        *,
+        key=None,
+        rows=None,
+        folder=None,
+        keep_on_disk=True,
+        keep_few=True,
+        progress=iter,
+    ):
+        """Return features as `EncoderFeatures` does: the old way, until no caller is left."""
+        from ._features import EncoderFeatures
+
+        source = EncoderFeatures.__new__(EncoderFeatures)
+        key = encoder_key(network, image_options) if key is None else key
+        source._bind(network, image_options, folder, self, key)
+        source._files = source._files if keep_on_disk else None
+        return source._features(paths, rows, progress, keep_few=keep_few)
+
+    def _get(self, key, fingerprints):
+        with self._lock:
+            vectors = self._by_encoder.get(key) or {}
+            return {f: vectors[f] for f in fingerprints if f in vectors}
+
+    def _put(self, key, features):
+        """Admit features as far as they fit."""
+        with self._lock:
+            vectors = self._by_encoder.get(key) or {}
+            for fingerprint, vector in features.items():
+                if fingerprint in vectors:
+                    continue
+                if not self._by_encoder.put(key, vectors, (len(vectors) + 1) * vector.nbytes):
+                    break
+                vectors[fingerprint] = vector
+
+    def _count(self, *, hits, misses, folder_hits):
+        with self._lock:
+            self._hits += hits
+            self._misses += misses
+            self._folder_hits += folder_hits
+
+    def _files_in(self, folder, key, n_features):
+        """Return the feature files of an encoder, which remember what they hold."""
+        place = os.path.abspath(folder), key
+        files = self._files.get(place)
+        if files is None:
+            files = self._files[place] = FeatureFiles(folder, key, n_features)
+        files.forget_if_gone()
+        return files
+
+    def _folded_encoder(self, key, network):
+        """Fold an encoder once, not for each batch to predict from; the last one is kept."""
+        if not has_known_code(network):
+            return None
+        device = network.pixel_mean.device
+        kept, encoder = self._folded
+        if kept != (key, device):
+            encoder = folded_encoder(network.encoder, network.encoder_dtype)
+            self._folded = (key, device), encoder
+        return encoder
+
+
+_SHARED = FeatureCache()
+
+
+def shared_feature_cache():
+    """Return the cache that all classifiers of this process share.
+
+    Returns
+    -------
+    FeatureCache
+        The cache.
+
+    Examples
+    --------
+    >>> from skosfusion.network import shared_feature_cache
+    >>> shared_feature_cache().info().misses >= 0
+    True
+    """
+    return _SHARED
