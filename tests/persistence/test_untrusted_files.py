@@ -32,7 +32,7 @@ class Plain(torch.nn.Module):
         return self.layer(clinical)
 
 
-class TestStrangersFiles:
+class TestUntrustedFiles:
     @pytest.fixture
     def saved(self, table, path):
         save_model(clinical_only(optimizer=torch.optim.Adam).fit(*table), path)
