@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skosfusion import load_pipeline, make_fusion_pipeline, save_pipeline
+from skosfusion import load_model, make_fusion_pipeline, save_model
 from skosfusion.datasets import make_osteosarcoma_cohort
 from skosfusion.exceptions import ModelFileError
 
@@ -21,8 +21,8 @@ pipeline.fit(cohort.data, cohort.target)
 # The file holds the normalisation too: the loaded pipeline predicts the same, to the bit.
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name, "model.safetensors")
-save_pipeline(pipeline, path)
-loaded = load_pipeline(path)
+save_model(pipeline, path)
+loaded = load_model(path)
 same = np.array_equal(loaded.predict_proba(cohort.data), pipeline.predict_proba(cohort.data))
 print(f"{path.stat().st_size / 2**20:.0f} MB; predictions are the same: {same}")
 
@@ -32,7 +32,7 @@ content = bytearray(path.read_bytes())
 content[len(content) // 2] ^= 1
 path.write_bytes(content)
 try:
-    load_pipeline(path)
+    load_model(path)
 except ModelFileError as error:
     print(f"refused: {str(error)[-90:]}")
 folder.cleanup()

@@ -2,10 +2,10 @@
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Each public name and the room it lives in. A room is opened when it is first asked for: whoever
-# normalises a table or draws images, in many processes perhaps, need not wait for torch to load.
+# normalizes a table or draws images, in many processes perhaps, need not wait for torch to load.
 _ROOMS = {
     "ABLATIONS": "model_selection",
     "AblationDisplay": "inspection",
@@ -22,12 +22,12 @@ _ROOMS = {
     "ablation_table": "model_selection",
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
-    "load_pipeline": "pipeline",
+    "load_model": "persistence",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
-    "save_pipeline": "pipeline",
+    "save_model": "persistence",
     "scale_boxes": "inspection",
 }
 

@@ -84,8 +84,8 @@ ROOMS = {
     "datasets": ("_utils", "exceptions", "preprocessing", "images"),
     "network": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
-    "persistence": ("_utils", "exceptions", "network", "classifier"),
-    "pipeline": ("classifier", "preprocessing", "exceptions", "persistence"),
+    "persistence": ("_utils", "exceptions", "preprocessing", "network", "classifier"),
+    "pipeline": ("classifier", "preprocessing"),
     "model_selection": ("_utils", "exceptions", "preprocessing", "images"),
     "inspection": (
         "_utils",

@@ -1,5 +1,8 @@
-"""Models in files without pickle."""
+"""Fitted models in files without pickle."""
 
-from ._classifier import describe, one_error, restore
-from ._components import check_trusted
-from ._file import read_model_file, write_model_file
+from .._utils.naming import publish
+from ._model import load_model, save_model
+
+__all__ = ["load_model", "save_model"]
+
+publish(__name__, __all__)

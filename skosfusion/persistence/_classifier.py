@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import version
 
 import numpy as np
@@ -12,16 +12,13 @@ from skorch.history import History
 from torch.utils.data import DataLoader
 
 from .. import __version__
-from ..classifier import check_parameters, resolve_device
-from ..exceptions import ModelFileError
+from ..classifier import FusionClassifier, check_parameters, resolve_device
 from ..network import FusionNetwork, encoder_part, feature_length
-from ._components import Decoder, encode
-from ._optimizer_state import join_optimizer, restore_optimizer, split_optimizer
+from ._components import encode
+from ._trusted import name_of
 
-# To be raised when older versions could not read a file.
-FORMAT = 1
 _VERSIONS = ("torch", "torchvision", "skorch", "scikit-learn", "numpy", "pillow")
-# Of the machine, or able to do harm where a stranger chose them.
+# Of the machine, or able to do harm where the file is untrusted.
 _NOT_KEPT = re.compile(
     r"memory|compile|torch_load_kwargs|iterator_train__(num_workers|pin_memory|timeout)"
     r"|iterator_valid__(?!batch_size$).*"
@@ -33,183 +30,94 @@ _OF_TRAINING = re.compile(
 _OF_COMPONENTS = re.compile(
     r"(module|criterion|optimizer|callbacks|iterator_train|iterator_valid|dataset)__\w+"
 )
-# Batches are padded to their full size, and pictures are read in theirs.
+# Batches are padded to their full size, and images are read in theirs.
 _LARGEST = {"batch_size": 2**15, "iterator_valid__batch_size": 2**15, "image_size": 2**13}
 _MOST_EPOCHS = 20_000
-_MODULE = "module."
+_MODULE, _ENCODER = "module.", "encoder."
 _CONSTANTS = ("pixel_mean", "pixel_std")
 _LABELS = {"b": bool, "i": int, "u": int, "f": float, "U": str}
+_NUMBER_FORMATS = {None: None, "bfloat16": torch.bfloat16}
 
 
 def versions():
-    """Tell what decides how a model computes.
-
-    Returns
-    -------
-    dict of str to str
-        Version by package.
-    """
+    """Return the version of each package that decides how a model computes."""
     return {"skosfusion": __version__} | {name: version(name) for name in _VERSIONS}
 
 
 def describe(classifier):
-    """Turn a fitted classifier into what a model file holds.
+    """Turn a fitted classifier into a description for JSON, and tensors by name."""
+    module = classifier.module_
+    _refuse_other_shapes(classifier, module.state_dict())
+    tensors = {_MODULE + name: value for name, value in module.state_dict().items()}
+    tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
+    description = {
+        "class": name_of(type(classifier)),
+        "parameters": _describe_parameters(classifier.fitted_params_),
+        **_describe_inputs(classifier),
+        **_describe_labels(classifier),
+        **_describe_network(classifier),
+        "history": _describe_history(classifier.history_),
+        "versions": versions(),
+    }
+    return description, tensors
 
-    Parameters
-    ----------
-    classifier : FusionClassifier
-        Fitted.
 
-    Returns
-    -------
-    description : dict
-        Parameters, labels, columns, preprocessing of images, history and versions, for JSON.
-    tensors : dict of str to Tensor
-        Network, pixel scale, and state of the optimiser.
+def restore(description, tensors, decoder):
+    """Make a fitted classifier of an untrusted description and its tensors, or raise anything."""
+    kind = decoder.decode({"class": description["class"]})
+    if not issubclass(kind, FusionClassifier):
+        raise TypeError(f"its class {description['class']!r:.100} is not a FusionClassifier")
+    classifier = kind(**_restore_parameters(kind, description["parameters"], decoder))
+    _check_restored_parameters(classifier)
+    _place(classifier, description["device"])
+    classifier.fitted_params_ = classifier.get_params(deep=False)
+    _restore_inputs(classifier, description)
+    _restore_labels(classifier, description)
+    _restore_network(classifier, description, tensors)
+    classifier.history_ = _restore_history(description["history"], decoder)
+    _warn_of_versions(description["versions"])
+    return classifier
 
-    Raises
-    ------
-    ValueError
-        For a parameter that prediction needs and that has no form in a file.
 
-    Warns
-    -----
-    UserWarning
-        For parameters of training that have none; they are left out.
-    """
-    check_parameters(classifier)
-    parameters, left_out = {}, []
-    for name, value in classifier.get_params(deep=False).items():
+# Parameters
+
+
+def _describe_parameters(parameters):
+    described, left_out = {}, []
+    for name, value in parameters.items():
         if _NOT_KEPT.fullmatch(name):
             continue
         if name in _LARGEST and isinstance(value, int) and value > _LARGEST[name]:
             raise ValueError(f"{name}={value} cannot be saved; at most {_LARGEST[name]} can")
-        if name == "weights" and not isinstance(value, (str, type(None))):
-            value = os.fspath(value)
-        if name == "weights" and isinstance(value, str):
-            value = os.path.basename(value)  # folders of this machine concern nobody else
+        if name == "weights":
+            value = _without_folder(value)
         try:
-            parameters[name] = encode(value)
+            described[name] = encode(value)
         except TypeError as error:
             if not _OF_TRAINING.fullmatch(name):
                 raise ValueError(
                     f"{name} cannot be saved: {error}; the model needs it to predict, so put it "
-                    "into a class of your own, and trust that class in load"
+                    "into a class of your own, and trust that class in load_model"
                 ) from error
             left_out.append(name)
-    try:
-        optimizer, states = split_optimizer(classifier.optimizer_.state_dict())
-    except TypeError:
-        optimizer, states = None, {}
-        left_out.append("the optimiser's state")
     if left_out:
         warnings.warn(
             f"{', '.join(left_out)} cannot be saved and will be missing in the loaded model, which "
             "does not need them to predict; set them again before it is trained",
-            stacklevel=3,
+            stacklevel=4,
         )
-    module = classifier.module_
-    tensors = {_MODULE + name: value for name, value in module.state_dict().items()}
-    tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
-    _refuse_other_shapes(classifier, module.state_dict())
-    dtype = getattr(module, "encoder_dtype", None)
-    names = getattr(classifier, "feature_names_in_", None)
-    description = {
-        "format": FORMAT,
-        "kind": "classifier",
-        "versions": versions(),
-        "parameters": parameters,
-        "classes": _describe_labels(classifier.classes_inferred_),
-        "n_features_in": classifier.n_features_in_,
-        "feature_names_in": None if names is None else names.tolist(),
-        "class_weights": encode(
-            None if classifier._class_weights_ is None else classifier._class_weights_.tolist()
-        ),
-        "seed": classifier._seed_,
-        "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
-        "encoder_has_trained": classifier._encoder_has_trained_,
-        "device": next(module.parameters()).device.type,
-        "optimizer": optimizer,
-        "history": _describe_history(classifier.history_),
-    }
-    return description, tensors | states
+    return described
 
 
-def _describe_labels(classes):
-    kind = classes.dtype.kind
-    if kind == "O" and all(isinstance(label, (str, bool, int, float)) for label in classes):
-        return {"dtype": "object", "values": classes.tolist()}
-    if kind in _LABELS:
-        return {"dtype": classes.dtype.str, "values": encode(classes.tolist())}
-    raise ValueError(
-        f"labels of type {classes.dtype} cannot be saved; use texts, numbers or booleans"
-    )
+def _without_folder(weights):
+    """Keep a file's name; folders of this machine concern nobody else."""
+    return weights if weights is None else os.path.basename(os.fspath(weights))
 
 
-def _describe_history(history):
-    """Keep what is plain; callbacks may record anything."""
-    epochs = []
-    for epoch in history.to_list():
-        plain = {}
-        for name in epoch.keys() - {"batches"}:
-            with suppress(TypeError):
-                plain[name] = encode(epoch[name])
-        epochs.append(dict(sorted(plain.items())))
-    return epochs
-
-
-@contextmanager
-def one_error(path):
-    """Turn whatever a stranger's model file makes go wrong into one type of error."""
-    try:
-        yield
-    except (ModelFileError, Warning):
-        raise
-    except Exception as error:
-        raise ModelFileError(
-            f"{os.fspath(path)!r} holds no usable model: {error!s:.500}"
-        ) from error
-
-
-def restore(kind, description, tensors, *, trusted=()):
-    """Make a fitted classifier of what a model file holds.
-
-    Parameters
-    ----------
-    kind : type
-        `FusionClassifier` or a class derived from it.
-    description : dict
-        From `describe`, or of a stranger.
-    tensors : dict of str to Tensor
-        Likewise.
-    trusted : iterable of type, default=()
-        Classes of the user's that the file may name.
-
-    Returns
-    -------
-    FusionClassifier
-        Fitted.
-
-    Raises
-    ------
-    Exception
-        Of any type, for whatever does not fit; see `one_error`.
-
-    Warns
-    -----
-    UserWarning
-        For other versions, and for a device that is not here.
-    """
-    if description["format"] != FORMAT:
-        raise ValueError(
-            f"it has the format {description['format']!r:.50}, and this version of skosfusion "
-            f"({__version__}) reads {FORMAT}; load it with the version that wrote it, "
-            f"{description['versions']['skosfusion']!r:.50}"
-        )
-    decoder = Decoder(trusted)
+def _restore_parameters(kind, described, decoder):
     known = kind().get_params(deep=False)
     parameters = {}
-    for name, value in description["parameters"].items():
+    for name, value in described.items():
         if name not in known and not _OF_COMPONENTS.fullmatch(name):
             raise ValueError(f"{kind.__name__} has no parameter {name!r:.50}")
         if not _NOT_KEPT.fullmatch(name):
@@ -219,51 +127,16 @@ def restore(kind, description, tensors, *, trusted=()):
         if type(value) is not int or value > largest or value < (-1 if name == "batch_size" else 1):
             raise ValueError(f"{name}={parameters[name]!r:.50} is not allowed; at most {largest}")
     if isinstance(parameters.get("weights"), str):
-        parameters["weights"] = os.path.basename(parameters["weights"])
-    classifier = kind(**parameters)
+        parameters["weights"] = _without_folder(parameters["weights"])
+    return parameters
+
+
+def _check_restored_parameters(classifier):
     check_parameters(classifier)
     if classifier.predict_nonlinearity not in ("auto", None):
         raise ValueError(f"predict_nonlinearity={classifier.predict_nonlinearity!r:.50}")
     if not issubclass(classifier.iterator_valid, DataLoader):
-        raise TypeError(f"iterator_valid={classifier.iterator_valid!r:.50} is no DataLoader")
-    _place(classifier, description["device"])
-    _restore_inputs(classifier, description)
-    state = {
-        name.removeprefix(_MODULE): value
-        for name, value in tensors.items()
-        if name.startswith(_MODULE)
-    }
-    _refuse_other_shapes(classifier, state)
-    for name, value in tensors.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"its entry {name!r:.100} is not finite")
-
-    classifier._encoder_state_to_restore_ = _of_encoder(state)
-    with classifier._resolved_device():
-        classifier.initialize()
-    module = classifier.module_
-    for name, value in module.state_dict().items():
-        if name in state and state[name].dtype != value.dtype:
-            raise ValueError(f"its entry {name!r:.100} has the type {state[name].dtype}")
-    module.load_state_dict(state)
-    for name in _CONSTANTS:
-        if hasattr(module, name):
-            getattr(module, name).copy_(tensors[name].view_as(getattr(module, name)))
-    dtype = description["encoder_dtype"]
-    if hasattr(module, "encoder_dtype"):
-        module.encoder_dtype = {None: None, "bfloat16": torch.bfloat16}[dtype]
-    if description["optimizer"] is not None:
-        state = join_optimizer(description["optimizer"], tensors, decoder)
-        restore_optimizer(classifier.optimizer_, state)
-    classifier._encoder_has_trained_ = bool(description["encoder_has_trained"])
-    if len(description["history"]) > _MOST_EPOCHS:
-        raise ValueError(f"its history has {len(description['history'])} epochs")
-    classifier.history_ = History(
-        {name: decoder.decode(value) for name, value in epoch.items()} | {"batches": []}
-        for epoch in description["history"]
-    )
-    _warn_of_versions(description["versions"])
-    return classifier
+        raise TypeError(f"iterator_valid={classifier.iterator_valid!r:.50} is not a DataLoader")
 
 
 def _place(classifier, device):
@@ -284,11 +157,21 @@ def _place(classifier, device):
         )
 
 
+# Inputs and labels
+
+
+def _describe_inputs(classifier):
+    names = getattr(classifier, "feature_names_in_", None)
+    return {
+        "n_features_in": classifier.n_features_in_,
+        "feature_names_in": None if names is None else names.tolist(),
+    }
+
+
 def _restore_inputs(classifier, description):
-    """Set what `fit` found out about columns and labels."""
     n_features, names = description["n_features_in"], description["feature_names_in"]
     if type(n_features) is not int or n_features < 1:
-        raise ValueError(f"n_features_in={n_features!r:.50} is no number of columns")
+        raise ValueError(f"n_features_in={n_features!r:.50} is not a number of columns")
     classifier.n_features_in_ = n_features
     if names is not None:
         if len(names) != n_features or not all(isinstance(name, str) for name in names):
@@ -297,24 +180,40 @@ def _restore_inputs(classifier, description):
     image = classifier.image_column
     if image is not None and (names is None or image not in names):
         raise ValueError(f"its image column {image!r:.50} is not among its columns")
-    classifier.classes_inferred_ = _labels(description["classes"])
-    weights = description["class_weights"]
-    if weights is not None and len(weights) != len(classifier.classes_inferred_):
+
+
+def _describe_labels(classifier):
+    classes, weights = classifier.classes_, classifier.class_weights_
+    kind = classes.dtype.kind
+    if kind == "O" and all(isinstance(label, (str, bool, int, float)) for label in classes):
+        described = {"dtype": "object", "values": classes.tolist()}
+    elif kind in _LABELS:
+        described = {"dtype": classes.dtype.str, "values": encode(classes.tolist())}
+    else:
+        raise ValueError(
+            f"labels of type {classes.dtype} cannot be saved; use texts, numbers or booleans"
+        )
+    return {
+        "classes": described,
+        "class_weights": None if weights is None else encode(weights.tolist()),
+    }
+
+
+def _restore_labels(classifier, description):
+    classes, weights = _classes(description["classes"]), description["class_weights"]
+    if weights is not None and len(weights) != len(classes):
         raise ValueError("its class weights are not one a class")
-    classifier._class_weights_ = None if weights is None else torch.tensor(weights)
-    seed = description["seed"]
-    if type(seed) is not int or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r:.50} is no seed")
-    classifier._seed_ = seed
+    classifier.classes_inferred_ = classes
+    classifier.class_weights_ = None if weights is None else torch.tensor(weights)
 
 
-def _labels(described):
+def _classes(described):
     values, dtype = described["values"], described["dtype"]
     if not isinstance(values, list) or len(values) < 2:
-        raise ValueError("its classes are no list of two or more")
+        raise ValueError("its classes are not a list of two or more")
     if dtype == "object":
         if not all(isinstance(value, (str, bool, int, float)) for value in values):
-            raise TypeError("its classes are no plain values")
+            raise TypeError("its classes are not plain values")
         return np.array(values, dtype=object)
     if not re.fullmatch(r"[<>|](b1|[iuf][1248]|U\d{1,4})", dtype):
         raise ValueError(f"its classes have the type {dtype!r:.50}")
@@ -327,18 +226,73 @@ def _labels(described):
     return classes
 
 
+# Network
+
+
+def _describe_network(classifier):
+    module = classifier.module_
+    dtype = getattr(module, "encoder_dtype", None)
+    return {
+        "seed": classifier.seed_,
+        "device": next(module.parameters()).device.type,
+        "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
+        "encoder_has_trained": getattr(module, "encoder_has_trained", False),
+    }
+
+
+def _restore_network(classifier, description, tensors):
+    seed = description["seed"]
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r:.50} is not a seed")
+    classifier.seed_ = seed
+    state = {
+        name.removeprefix(_MODULE): value
+        for name, value in tensors.items()
+        if name.startswith(_MODULE)
+    }
+    _refuse_other_shapes(classifier, state)
+    for name, value in tensors.items():
+        _refuse_poison(name, value)
+
+    classifier.initialize(encoder_state=_of_encoder(state))
+    classifier.optimizer_is_fresh_ = True
+    module = classifier.module_
+    for name, value in module.state_dict().items():
+        if name in state and state[name].dtype != value.dtype:
+            raise ValueError(f"its entry {name!r:.100} has the type {state[name].dtype}")
+    module.load_state_dict(state)
+    for name in _CONSTANTS:
+        if hasattr(module, name):
+            getattr(module, name).copy_(tensors[name].view_as(getattr(module, name)))
+    dtype = _NUMBER_FORMATS[description["encoder_dtype"]]
+    if hasattr(module, "encoder_dtype"):
+        module.encoder_dtype = dtype
+    if hasattr(module, "encoder_has_trained"):
+        module.encoder_has_trained = bool(description["encoder_has_trained"])
+
+
+def _refuse_poison(name, tensor):
+    """Refuse values that would turn every prediction into NaN."""
+    if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        raise ValueError(f"its entry {name!r:.100} is not finite")
+    is_deviation = name == "pixel_std"
+    if (is_deviation and (tensor <= 0).any()) or (
+        name.endswith("running_var") and (tensor < 0).any()
+    ):
+        raise ValueError(f"its entry {name!r:.100} is not the spread of anything: 0 or negative")
+
+
 def _refuse_other_shapes(classifier, state):
     """Compare the network that would be built with the tensors there are, before it is built."""
-    arguments = classifier._module_arguments()
+    arguments, kind = classifier.network_arguments(), classifier.fitted_params_["module"]
     if isinstance(arguments["backbone"], str):
         encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
     width = arguments["hidden_units"]
     first, last = state.get("head.0.weight"), state.get("head.2.weight")
-    if classifier.module is FusionNetwork or (first is not None and last is not None):
+    if kind is FusionNetwork or (first is not None and last is not None):
         n_clinical, n_classes = arguments["n_clinical"], arguments["n_classes"]
-        is_known = classifier.module is FusionNetwork and isinstance(arguments["backbone"], str)
         n_features = first.shape[1] - n_clinical
-        if is_known:
+        if kind is FusionNetwork and isinstance(arguments["backbone"], str):
             n_features = feature_length(arguments["backbone"], arguments["image_size"])
         elif arguments["backbone"] is None:
             n_features = 0
@@ -357,10 +311,34 @@ def _refuse_other_shapes(classifier, state):
 
 def _of_encoder(state):
     return {
-        name.removeprefix("encoder."): value
+        name.removeprefix(_ENCODER): value
         for name, value in state.items()
-        if name.startswith("encoder.")
+        if name.startswith(_ENCODER)
     }
+
+
+# History and versions
+
+
+def _describe_history(history):
+    """Keep what is plain; callbacks may record anything."""
+    epochs = []
+    for epoch in history.to_list():
+        plain = {}
+        for name in epoch.keys() - {"batches"}:
+            with suppress(TypeError):
+                plain[name] = encode(epoch[name])
+        epochs.append(dict(sorted(plain.items())))
+    return epochs
+
+
+def _restore_history(epochs, decoder):
+    if len(epochs) > _MOST_EPOCHS:
+        raise ValueError(f"its history has {len(epochs)} epochs")
+    return History(
+        {name: decoder.decode(value) for name, value in epoch.items()} | {"batches": []}
+        for epoch in epochs
+    )
 
 
 def _warn_of_versions(there):

@@ -7,80 +7,12 @@ import os
 
 import numpy as np
 import torch
-from sklearn import model_selection
-from skorch.callbacks import EarlyStopping, EpochScoring, GradientNormClipping
-from skorch.dataset import Dataset, ValidSplit
-from torch.utils.data import DataLoader
 
-from ..network import FusionNetwork
-
-# Named, never made, while a file is read.
-_CLASSES = {
-    "skosfusion.network.FusionNetwork": FusionNetwork,
-    "skorch.dataset.Dataset": Dataset,
-    "torch.utils.data.DataLoader": DataLoader,
-}
-_CLASSES |= {
-    f"torch.optim.{name}": value
-    for name, value in vars(torch.optim).items()
-    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
-}
-_CLASSES["torch.nn.CrossEntropyLoss"] = torch.nn.CrossEntropyLoss
-# Made with their parameters. None of them opens a file or calls what it is given by name.
-_MADE = {
-    f"skorch.{kind.__name__}": kind
-    for kind in (ValidSplit, EarlyStopping, EpochScoring, GradientNormClipping)
-}
-_MADE |= {
-    f"sklearn.model_selection.{name}": getattr(model_selection, name)
-    for name in (
-        "GroupKFold",
-        "GroupShuffleSplit",
-        "KFold",
-        "ShuffleSplit",
-        "StratifiedGroupKFold",
-        "StratifiedKFold",
-        "StratifiedShuffleSplit",
-    )
-}
-_NAMES = {kind: name for name, kind in (_CLASSES | _MADE).items()}
-
-
-def class_name(kind):
-    """Name a class as model files do.
-
-    Parameters
-    ----------
-    kind : type
-        The class.
-
-    Returns
-    -------
-    str
-        Its name, with the module.
-    """
-    return _NAMES.get(kind, f"{kind.__module__}.{kind.__qualname__}")
+from ._trusted import CLASSES, COMPONENTS, name_of
 
 
 def encode(value):
-    """Turn a parameter into what JSON can hold.
-
-    Parameters
-    ----------
-    value : object
-        Numbers, texts, None, paths, devices, classes, and components of skorch and scikit-learn
-        that are listed here; lists, tuples and dicts of these.
-
-    Returns
-    -------
-    object
-        The same for JSON; everything but numbers, texts and lists is an object with one key.
-
-    Raises
-    ------
-    TypeError
-        For anything else.
-    """
+    """Turn a parameter into what JSON can hold, or raise TypeError."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, np.bool_):
@@ -99,9 +31,9 @@ def encode(value):
     if isinstance(value, dict):
         return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
     if isinstance(value, type):
-        return {"class": class_name(value)}
-    if type(value) in _MADE.values():
-        return {"object": _NAMES[type(value)], "parameters": _changed_parameters(value)}
+        return {"class": name_of(value)}
+    if type(value) in COMPONENTS.values():
+        return {"object": name_of(type(value)), "parameters": _changed_parameters(value)}
     raise TypeError(f"{value!r} ({type(value).__name__}) has no form in a model file")
 
 
@@ -115,67 +47,18 @@ def _changed_parameters(component):
     }
 
 
-def check_trusted(trusted, *kinds):
-    """Check the parameter `trusted` of loaders.
-
-    Parameters
-    ----------
-    trusted : iterable
-        What the user trusts.
-    *kinds : type
-        What its items may be.
-
-    Returns
-    -------
-    list
-        The items.
-
-    Raises
-    ------
-    TypeError
-        For anything else, such as a class that is not in a list.
-    """
-    items = None if isinstance(trusted, (str, type)) or not np.iterable(trusted) else list(trusted)
-    if items is None or not all(isinstance(item, kinds) for item in items):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise TypeError(f"trusted={trusted!r:.100} must be a list of items of type {names}")
-    return items
-
-
 class Decoder:
-    """Turns what `encode` gave back into parameters.
-
-    Parameters
-    ----------
-    trusted : iterable of type, default=()
-        Classes of the user's that files may name.
-    """
+    """Turns what `encode` gave back into parameters; knows the classes that the user trusts."""
 
     def __init__(self, trusted=()):
-        self._classes = dict(_CLASSES)
+        self._classes = dict(CLASSES)
         for kind in trusted:
             if isinstance(kind, type):
                 # A script's own class is called after __main__, or after its module.
-                self._classes |= {class_name(kind): kind, kind.__qualname__: kind}
+                self._classes |= {name_of(kind): kind, kind.__qualname__: kind}
 
     def decode(self, encoded):
-        """Turn one value back.
-
-        Parameters
-        ----------
-        encoded : object
-            From `encode`, or of a stranger.
-
-        Returns
-        -------
-        object
-            The parameter.
-
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            For anything that `encode` does not give, and classes that are not trusted.
-        """
+        """Turn one value back, or raise ValueError, TypeError or KeyError."""
         if isinstance(encoded, list):
             return [self.decode(item) for item in encoded]
         if not isinstance(encoded, dict):
@@ -183,7 +66,7 @@ class Decoder:
         kinds = tuple(sorted(encoded))
         if kinds == ("object", "parameters"):
             parameters = encoded["parameters"].items()
-            return _MADE[encoded["object"]](**{k: self.decode(v) for k, v in parameters})
+            return COMPONENTS[encoded["object"]](**{k: self.decode(v) for k, v in parameters})
         if kinds == ("tuple",):
             return tuple(self.decode(item) for item in encoded["tuple"])
         if kinds == ("dict",):

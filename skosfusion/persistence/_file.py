@@ -10,12 +10,15 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from .._utils.files import sweep_temporary_files, write_atomically
+from .._utils.files import (
+    NotRegularError,
+    read_regular_file,
+    sweep_temporary_files,
+    write_atomically,
+)
 from ..exceptions import ModelFileError
 
 MAX_FILE_BYTES = 16 * 2**30
-"""Largest model file that is read, in bytes."""
-
 # The header of ResNet152 takes 0.1 MB.
 _MAX_HEADER_BYTES = 8 * 2**20
 _MAX_TENSORS = 10_000
@@ -23,31 +26,7 @@ _DESCRIPTION, _DIGEST = "skosfusion", "sha256"
 
 
 def write_model_file(path, description, tensors):
-    """Write a model so that `path` holds either its old content or all of the new.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The file, in a folder that exists.
-    description : dict
-        What is not a tensor, as JSON can hold it.
-    tensors : dict of str to Tensor
-        The tensors.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; an earlier one is left as it was.
-
-    Examples
-    --------
-    >>> import tempfile, torch
-    >>> from skosfusion.persistence import read_model_file, write_model_file
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_model_file(f"{folder}/model.safetensors", {"a": 1}, {"w": torch.ones(2)})
-    ...     read_model_file(f"{folder}/model.safetensors")
-    ({'a': 1}, {'w': tensor([1., 1.])})
-    """
+    """Write a description for JSON and tensors, so that `path` holds the old or all of the new."""
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -76,27 +55,7 @@ def write_model_file(path, description, tensors):
 
 
 def read_model_file(path):
-    """Read a model file of a stranger.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-        The file.
-
-    Returns
-    -------
-    description : dict
-        What `write_model_file` was given; only the digest has been checked.
-    tensors : dict of str to Tensor
-        The tensors, on the CPU.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ModelFileError
-        If it is no regular file, damaged, cut off, or not of this kind.
-    """
+    """Read description and tensors of an untrusted file, or raise ModelFileError."""
     content = _read(path)
     try:
         (length,) = struct.unpack_from("<Q", content)
@@ -112,10 +71,10 @@ def read_model_file(path):
             raise ValueError("its content does not match its digest")
         description = json.loads(text, parse_constant=_refuse_constant)
         if not isinstance(description, dict):
-            raise TypeError("its description is no object")
+            raise TypeError("its description is not an object")
     except Exception as error:
         raise ModelFileError(
-            f"{os.fspath(path)!r} is damaged, cut off, or no model file of skosfusion "
+            f"{os.fspath(path)!r} is damaged, cut off, or not a model file of skosfusion "
             f"({type(error).__name__}: {error!s:.200}); save the model again"
         ) from error
     return description, tensors
@@ -124,21 +83,14 @@ def read_model_file(path):
 def _read(path):
     name = os.fspath(path)
     try:
-        # A pipe would keep the reader waiting for ever.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(name, flags), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ModelFileError(f"{name!r} is a folder, pipe or device; name a model file")
-            if status.st_size > MAX_FILE_BYTES:
-                raise ModelFileError(
-                    f"{name!r} has {status.st_size} bytes, more than the {MAX_FILE_BYTES} allowed"
-                )
-            return file.read(status.st_size)
-    except (ModelFileError, FileNotFoundError):
+        content, _ = read_regular_file(name, MAX_FILE_BYTES)
+    except FileNotFoundError:
         raise
+    except NotRegularError as error:
+        raise ModelFileError(f"{name!r} is a folder, pipe or device; name a model file") from error
     except (OSError, ValueError) as error:
         raise ModelFileError(f"model file {name!r} cannot be read: {error}") from error
+    return content
 
 
 def _digest(text, tensors):

@@ -4,12 +4,13 @@ import json
 
 import safetensors.torch
 
+from skosfusion import load_model, save_model
 from skosfusion.persistence._file import _digest, read_model_file
 
 
 def again(classifier, path, **options):
-    classifier.save(path)
-    return type(classifier).load(path, **options)
+    save_model(classifier, path)
+    return load_model(path, **options)
 
 
 def rewrite(path, change):

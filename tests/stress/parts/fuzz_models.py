@@ -1,5 +1,6 @@
 """Model and pipeline files, sound and mutated, some with a digest that is right again."""
 
+import copy
 import hashlib
 import io
 import json
@@ -15,10 +16,10 @@ import torch
 
 from skosfusion import (
     FusionClassifier,
-    load_pipeline,
+    load_model,
     make_clinical_transformer,
     make_fusion_pipeline,
-    save_pipeline,
+    save_model,
 )
 from skosfusion.exceptions import ModelFileError
 
@@ -44,10 +45,10 @@ def _bases():
         path = os.path.join(folder, "model")
         files = []
         for options in ({}, {"optimizer": torch.optim.Adam, "class_weight": "balanced"}):
-            FusionClassifier(**small, **options).fit(numbers, target).save(path)
+            save_model(FusionClassifier(**small, **options).fit(numbers, target), path)
             files.append(_bytes(path))
         pipeline = make_fusion_pipeline(image=None, clinical=clinical, **small)
-        save_pipeline(pipeline.fit(table, target), path)
+        save_model(pipeline.fit(table, target), path)
         files.append(_bytes(path))
     return files
 
@@ -145,7 +146,8 @@ def _change_json(tree, random):
     node, key = places[random.integers(len(places))]
     deed = random.integers(6)
     if deed < 3:
-        node[key] = _VALUES[random.integers(len(_VALUES))]
+        # A copy: changed within the tree, a value would be so in every later file, even in itself.
+        node[key] = copy.deepcopy(_VALUES[random.integers(len(_VALUES))])
     elif deed == 3:
         del node[key]
     elif deed == 4:
@@ -216,10 +218,7 @@ def _change_header(data, random):
 
 def use(path, random):
     """Load the file; predict with what comes out of it."""
-    if path.endswith("pipeline.safetensors"):
-        load_pipeline(path)
-    else:
-        FusionClassifier.load(path)
+    load_model(path)
 
 
 #: Errors that are documented for a file that is there.

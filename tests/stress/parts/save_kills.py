@@ -8,10 +8,10 @@ import torch
 
 from skosfusion import (
     FusionClassifier,
-    load_pipeline,
+    load_model,
     make_clinical_transformer,
     make_fusion_pipeline,
-    save_pipeline,
+    save_model,
 )
 
 from . import processes
@@ -54,15 +54,12 @@ def inputs(kind, table):
 
 def save(kind, model, path):
     """Save a model."""
-    if kind == "classifier":
-        model.save(path)
-    else:
-        save_pipeline(model, path)
+    save_model(model, path)
 
 
 def load(kind, path):
     """Load a model."""
-    return FusionClassifier.load(path) if kind == "classifier" else load_pipeline(path)
+    return load_model(path)
 
 
 class Versions:
