@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .._utils.caches import BoundedMap
 from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
-from ._encoder_key import encoder_key, has_known_code
+from ._encoder_key import has_known_code
 from ._feature_files import FeatureFiles
 from ._inference import folded_encoder
 
@@ -98,28 +98,6 @@ class FeatureCache:
         with self._lock:
             self._files = {}
         return FeatureFiles.prune(folder, max_bytes)
-
-    def features(
-        self,
-        network,
-        paths,
-        image_options,
-        *,
-        key=None,
-        rows=None,
-        folder=None,
-        keep_on_disk=True,
-        keep_few=True,
-        progress=iter,
-    ):
-        """Return features as `EncoderFeatures` does: the old way, until no caller is left."""
-        from ._features import EncoderFeatures
-
-        source = EncoderFeatures.__new__(EncoderFeatures)
-        key = encoder_key(network, image_options) if key is None else key
-        source._bind(network, image_options, folder, self, key)
-        source._files = source._files if keep_on_disk else None
-        return source._features(paths, rows, progress, keep_few=keep_few)
 
     def _get(self, key, fingerprints):
         with self._lock:

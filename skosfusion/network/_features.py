@@ -66,17 +66,14 @@ class EncoderFeatures:
     """
 
     def __init__(self, network, image_options, *, folder=None, cache=None):
-        self._bind(network, image_options, folder, cache, encoder_key(network, image_options))
-
-    def _bind(self, network, image_options, folder, cache, key):
-        self.network, self.key = network, key
+        self.network, self.key = network, encoder_key(network, image_options)
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
         self._files = None
         # A user's class can change under its name, and no later run trains an encoder to the same
         # weights.
         if folder is not None and has_known_code(network) and not network.encoder_has_trained:
-            self._files = self._cache._files_in(folder, key, network.n_features)
+            self._files = self._cache._files_in(folder, self.key, network.n_features)
 
     def for_training(self, paths, *, rows=None, progress=iter):
         """Return the features of all images of a table; a folder keeps every one of them.

@@ -10,8 +10,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from skosfusion import ClinicalGradientsDisplay, FusionClassifier, clinical_gradients
-from skosfusion.classifier import shared_feature_cache
-from skosfusion.network import FusionNetwork
+from skosfusion.network import EncoderFeatures, FusionNetwork, shared_feature_cache
 
 mpl.use("Agg")
 
@@ -34,7 +33,7 @@ def by_finite_differences(classifier, table, code, name, step=1e-6):
     """Central differences of the logit, in float64."""
     network = copy.deepcopy(classifier.module_).eval()
     features = torch.from_numpy(
-        shared_feature_cache().features(network, table["image"].tolist(), {"image_size": 32})
+        EncoderFeatures(network, {"image_size": 32}).for_training(table["image"].tolist())
     ).double()
     head = network.head.double()
     logits = []

@@ -1,7 +1,7 @@
 """Try to get a wrong value out of a cache folder that several processes use at once.
 
 Workers read random subsets of small images through `ImageStore.read(folder=...)`, and features of a
-fixed encoder through `FeatureCache.features(folder=...)`, and forget what they hold in memory at
+fixed encoder through `EncoderFeatures(folder=...)`, and forget what they hold in memory at
 random, so that the folder is really used. One more process deletes, cuts, flips, swaps and empties
 cache files, plants pickles among them, and puts other images under the same paths, with the same
 length and time. Every value must be that of a content which lay at the path during the call.
@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 from skosfusion import FusionClassifier
-from skosfusion.classifier import FeatureCache
 from skosfusion.images import ImageStore, shared_image_store
+from skosfusion.network import EncoderFeatures, FeatureCache
 
 from .._helpers.executed import Executed
 from .parts import processes
@@ -106,7 +106,7 @@ def _run(report, chosen, scratch):
 
 
 def _tell(report, totals, harm, executed):
-    kinds = {"pixels": "ImageStore.read", "features": "FeatureCache.features"}
+    kinds = {"pixels": "ImageStore.read", "features": "EncoderFeatures"}
     n_calls = sum(totals[f"calls: {kind}"] for kind in kinds)
     report.count("calls that gave right values", n_calls - totals["wrong calls"], n_calls)
     for kind, name in kinds.items():
@@ -153,7 +153,9 @@ def _write_expected_features(gallery, scratch):
         for version in range(gallery.n_versions):
             path = scratch / f"still{file}_{version}.bmp"
             path.write_bytes(gallery.content(file, version))
-            found.append(memory.features(network, [str(path)], FEATURE_OPTIONS)[0])
+            found.append(
+                EncoderFeatures(network, FEATURE_OPTIONS, cache=memory).for_training([str(path)])[0]
+            )
     features = np.array(found).reshape(len(gallery.paths), gallery.n_versions, -1)
     np.save(scratch / "features.npy", features)
 
@@ -174,7 +176,8 @@ def _work(gallery, scratch, number, n_calls, chosen, done):
             try:
                 if random.random() < _FEATURE_SHARE:
                     kind, right = "features", features
-                    found = vectors.features(network, paths, FEATURE_OPTIONS, folder=cache)
+                    source = EncoderFeatures(network, FEATURE_OPTIONS, folder=cache, cache=vectors)
+                    found = source.for_training(paths)
                 else:
                     name = random.choice(list(OPTIONS))
                     kind, right = "pixels", expected[name]
