@@ -18,7 +18,7 @@ pipeline = make_fusion_pipeline(
 pipeline.fit(cohort.data, cohort.target)
 
 # %%
-# The file holds the normalisation too: the loaded pipeline predicts the same, to the bit.
+# The file holds the normalization too: the loaded pipeline predicts the same, to the bit.
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name, "model.safetensors")
 save_model(pipeline, path)

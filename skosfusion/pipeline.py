@@ -7,7 +7,7 @@ from .preprocessing import make_clinical_transformer
 
 
 def make_fusion_pipeline(*, image="image", clinical=None, **params):
-    """Make the paper's method: normalise the clinical columns, then fuse and classify.
+    """Make the paper's method: normalize the clinical columns, then fuse and classify.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class FusionDataset(Dataset):
     Parameters
     ----------
     clinical : ndarray of shape (n_samples, n_clinical)
-        Normalised clinical values, float32.
+        Normalized clinical values, float32.
     codes : ndarray of shape (n_samples,) or None, default=None
         Labels as positions in ``classes_``, int64.
     paths : list of (str or None) or None, default=None
@@ -83,7 +83,7 @@ def as_gathered(batch):
 class ShuffledBatches:
     """Random batches of row numbers; a last batch of a single row joins the one before.
 
-    Batch normalisation cannot train on one row.
+    Batch normalization cannot train on one row.
 
     Parameters
     ----------

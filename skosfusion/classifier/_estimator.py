@@ -76,8 +76,8 @@ class FusionClassifier(ConventionalNet):
         Number format of the encoder. "auto" is bf16 mixed precision where the
         hardware multiplies it natively, and fp32 elsewhere.
     memory : str, path-like or None, default=None
-        Folder in which decoded pictures, and the features of a fixed torchvision
-        encoder, are kept between runs and shared by processes; pictures then take no
+        Folder in which decoded images, and the features of a fixed torchvision
+        encoder, are kept between runs and shared by processes; images then take no
         memory. None: both are kept within the process only.
     class_weight : "balanced", dict or None, default=None
         Weight of each class in the loss, as in scikit-learn.
@@ -90,7 +90,7 @@ class FusionClassifier(ConventionalNet):
     criterion : type, default=torch.nn.CrossEntropyLoss
         The loss.
     optimizer : type, default=torch.optim.SGD
-        The optimiser. For SGD, the momentum is 0.9 unless ``optimizer__momentum``
+        The optimizer. For SGD, the momentum is 0.9 unless ``optimizer__momentum``
         says otherwise; the paper names neither.
     lr : float, default=0.01
         Initial learning rate.
@@ -147,7 +147,7 @@ class FusionClassifier(ConventionalNet):
 
     See Also
     --------
-    skosfusion.make_clinical_transformer : Normalise the clinical columns.
+    skosfusion.make_clinical_transformer : Normalize the clinical columns.
     skosfusion.make_fusion_pipeline : Both in one pipeline.
 
     Notes
@@ -450,13 +450,12 @@ class FusionClassifier(ConventionalNet):
             verbose=self.verbose,
         )
 
+    @contextlib.contextmanager
     def _computing(self):
         """Use the cores and, where there are images, the memory as is best for long work."""
-        stack = contextlib.ExitStack()
-        stack.enter_context(one_thread_in_thread_workers())
-        if self.image_column is not None:
-            stack.enter_context(kept_memory)
-        return stack
+        memory = contextlib.nullcontext() if self.image_column is None else kept_memory
+        with one_thread_in_thread_workers(), memory:
+            yield
 
     def initialize(self, encoder_state=None):
         """Build the network, loss and optimizer; `fit` does this.

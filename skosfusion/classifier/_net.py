@@ -316,18 +316,7 @@ class ConventionalNet(NeuralNetClassifier):
         return super().evaluation_step((full, codes), training)[: len(codes)]
 
     def predict_proba(self, X):
-        """Predict the probability of each class.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n_samples, n_features)
-            The same columns as in `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities in the order of `classes_`, float32, in [0, 1].
-        """
+        """Predict the probability of each class."""
         check_is_fitted(self)
         as_probabilities = self._get_predict_nonlinearity()
         # The device is named, since skorch's cached predictions would take `self.device`.

@@ -371,7 +371,7 @@ def test_case_15_below_the_declared_minimum(cohort, labels, image_options, put):
     X = cohort[["image", "alp"]]
     bad = X.assign(image=[*X["image"][:ROW], path, *X["image"][ROW + 1 :]])
     classifier.fit(X, labels)
-    for call in (lambda: classifier.fit(bad, labels), lambda: classifier.predict(bad)):
+    for call in (lambda: classifier.predict(bad), lambda: classifier.fit(bad, labels)):
         with pytest.raises(ImageError, match=r"40 x 20 .* minimum_side=32") as caught:
             call()
         check_image_error(caught.value, path, cause=False)

@@ -68,7 +68,7 @@ def test_case_16_name_that_is_no_text(folder, table):
 def test_case_17_directory(fitted, tmp_path):
     """A folder in place of a file: ImageError."""
     error = fitted.refuses_image(str(tmp_path), ImageError, "this is a folder, not a file")
-    check_image_error(error, str(tmp_path), cause=False)
+    check_image_error(error, str(tmp_path))
 
 
 def within_seconds(function, path, seconds=20):
