@@ -261,7 +261,9 @@ class FusionClassifier(ConventionalNet):
 
     @property
     def _required_callbacks(self):
-        return [("feed_images", FeedImages()), *super()._required_callbacks]
+        has_images = self.fitted_params_["image_column"] is not None
+        feeding = [("feed_images", FeedImages())] if has_images else []
+        return [*feeding, *super()._required_callbacks]
 
     def fit(self, X, y, sample_weight=None, *, groups=None):
         """Train the network.
