@@ -23,10 +23,13 @@ class FeedImages(Callback):
 
 
 def feed_images(net, dataset, *, epoch):
-    """Let a dataset give what the network reads in an epoch, counted from 1."""
+    """Let a dataset give what the network reads in an epoch, counted from 1.
+
+    Every image is read, and the encoder fixed or freed.
+    """
     fixed = net.frozen_epochs == "all" or epoch <= net.frozen_epochs
     if dataset.paths is not None and dataset.encoder_is_fixed != fixed:
-        net.image_inputs_.feed(dataset, fixed=fixed)
+        net.image_inputs().feed(dataset, fixed=fixed)
 
 
 class StopAtDivergence(Callback):

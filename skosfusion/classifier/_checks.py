@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
+from ..images import ReadOptions
 
 
 def _is_milestones(value):
@@ -26,7 +27,8 @@ def _is_milestones(value):
     )
 
 
-_IMAGE_OPTIONS = {"contrast", "crop_box", "frame", "minimum_side", "percentiles"}
+# The size is a parameter of its own.
+_IMAGE_OPTIONS = set(ReadOptions._fields) - {"image_size"}
 
 
 def _is_random_state(value):

@@ -58,7 +58,10 @@ class FusionDataset(Dataset):
         return len(self.clinical)
 
     def __getitems__(self, rows):
-        """Gather a batch: a dict of network inputs, and the label codes."""
+        return self.gather(rows)
+
+    def gather(self, rows):
+        """Return a batch: a dict of network inputs, and the label codes."""
         rows = torch.as_tensor(rows)
         # Faster than indexing.
         inputs = {"clinical": self.clinical.index_select(0, rows)}
@@ -71,7 +74,7 @@ class FusionDataset(Dataset):
         return inputs, self.codes.index_select(0, rows)
 
     def __getitem__(self, row):
-        inputs, codes = self.__getitems__([row])
+        inputs, codes = self.gather([row])
         return {name: values[0] for name, values in inputs.items()}, codes[0]
 
 

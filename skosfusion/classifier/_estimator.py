@@ -27,8 +27,8 @@ from ._device import one_thread_in_thread_workers, resolve_device, resolve_encod
 from ._image_inputs import ImageInputs
 from ._net import ConventionalNet, padded
 
-# In one pass over the parameters: a tenth of the time of an epoch with a fixed encoder. SGD gains
-# nothing, and its fused form fails when an encoder that was fixed begins to train.
+# They update all parameters in one pass, which saves a tenth of an epoch with a fixed encoder. SGD
+# gains nothing, and its fused form fails when an encoder that was fixed begins to train.
 _FUSED_OPTIMIZERS = torch.optim.Adam, torch.optim.AdamW
 
 
@@ -153,7 +153,7 @@ class FusionClassifier(ConventionalNet):
     Notes
     -----
     Parameters take effect at the next fit; `fitted_params_` keeps those of the last one. A `fit`
-    that is refused, fails or is interrupted leaves the classifier un-fitted. A `partial_fit` that
+    that is refused, fails or is interrupted leaves the classifier unfitted. A `partial_fit` that
     is refused before training leaves the last fit as it was.
 
     References
@@ -329,32 +329,38 @@ class FusionClassifier(ConventionalNet):
             As in `fit`. What is refused before training leaves the last fit as it was. A parameter
             that was changed since is used where a fit can go on with it, and else refused by name.
         """
-        refused = contextlib.nullcontext() if self.initialized_ else self._unfitted_on_error()
+        # A first call that is refused must not leave half of a fit.
+        clean = contextlib.nullcontext() if self.initialized_ else self._unfitted_on_error()
         with self._computing():
-            with refused:
+            with clean:
                 dataset = self._prepare(X, y, sample_weight, groups, classes)
             with self._unfitted_on_error():
                 self._run_training(dataset)
         return self
 
     def _prepare(self, X, y, sample_weight, groups, classes=None):
-        """Check what is given, build the network if there is none, and read every image."""
+        """Check what is given, build the network if there is none, and read every image.
+
+        `_begin_fit`, `_continue_fit` and what else belongs to the life of a fit is in `_net.py`.
+        """
         check_parameters(self)
         goes_on = self.initialized_
         if goes_on:
             self._refuse_changed_params()
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
-        weights = check_sample_weight(sample_weight, clinical)
+        sample_weight = check_sample_weight(sample_weight, clinical)
         codes, labels = check_labels(y, self.classes_ if goes_on else classes)
-        if weights is not None and not goes_on and classes is None:
-            codes, labels = classes_in_use(codes, labels, weights)
-        groups = check_groups(groups)
-        dataset = FusionDataset(clinical, codes, paths=paths, groups=groups, sample_weight=weights)
+        if sample_weight is not None and not goes_on and classes is None:
+            codes, labels = classes_in_use(codes, labels, sample_weight)
+        dataset = FusionDataset(
+            clinical, codes, paths=paths, groups=check_groups(groups), sample_weight=sample_weight
+        )
         dataset.parts = split_dataset(dataset, self.train_split)
         if not goes_on:
-            self.class_weights_ = weigh_classes(self.class_weight, codes, labels, weights)
+            self.class_weights_ = weigh_classes(self.class_weight, codes, labels, sample_weight)
             self._begin_fit(labels)
+        # The last refusal, of a bad image, comes before anything of an earlier fit is changed.
         feed_images(self, dataset, epoch=len(self.history_) + 1)
         if goes_on:
             self._continue_fit()
@@ -383,17 +389,18 @@ class FusionClassifier(ConventionalNet):
         ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`, float32, in [0, 1].
         """
+        # skorch asks for the batches of `get_dataset` and runs `evaluation_step` on each.
         with self._computing():
             return super().predict_proba(X)
 
     def get_dataset(self, X, y=None):
-        """Check a table to predict from, and make a dataset of it; a dataset stays as it is."""
-        if is_dataset(X):
+        """Check a table to predict from, and make a dataset of it."""
+        if is_dataset(X):  # as scoring callbacks pass it
             return X
         clinical, paths = self._check_inputs(X, reset=False)
         dataset = FusionDataset(clinical, paths=paths)
         if paths is not None:
-            dataset.load_images = self.image_inputs_.load_features(paths)
+            dataset.load_images = self.image_inputs().features_on_demand(paths)
         return dataset
 
     def input_batches(self, X, *, pixels=False):
@@ -427,27 +434,30 @@ class FusionClassifier(ConventionalNet):
                         f"row {dataset.paths.index(None)} has no image to show; leave rows without "
                         "one out"
                     )
-                dataset.load_images = self.image_inputs_.load_pixels(dataset.paths)
-                n_rows = self.image_inputs_.pixels_at_once
+                images = self.image_inputs()
+                dataset.load_images = images.pixels_on_demand(dataset.paths)
+                n_rows = images.pixels_at_once
             n_rows = len(dataset) if n_rows == -1 else n_rows
             starts = range(0, len(dataset), n_rows)
             shown = self.verbose and pixels
+            device = next(self.module_.parameters()).device
             for start in progress_bar(starts, shown=shown, desc="explaining images", unit="batch"):
                 rows = range(start, min(start + n_rows, len(dataset)))
-                inputs, _ = dataset.__getitems__(list(rows))
-                device = next(self.module_.parameters()).device
+                inputs, _ = dataset.gather(list(rows))
                 yield to_tensor(padded(inputs, n_rows), device=device), rows
 
-    @property
-    def image_inputs_(self):
-        """Images as the fitted network reads them, an `ImageInputs`."""
+    def image_inputs(self):
+        """Return images as the fitted network reads them, an `ImageInputs`.
+
+        What decides a result is that of the fit; where things are kept is as set now.
+        """
         params = self.fitted_params_
         loaders = self.get_params_for("iterator_train"), self.get_params_for("iterator_valid")
         return ImageInputs(
             self.module_,
             {"image_size": params["image_size"], **(params["image_options"] or {})},
             memory=self.memory,
-            # An accelerator's memory is not for other processes, nor to be pinned.
+            # What lies in an accelerator's memory cannot go to loader processes, nor be pinned.
             resident=not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
             verbose=self.verbose,
         )
@@ -464,6 +474,7 @@ class FusionClassifier(ConventionalNet):
 
         `encoder_state` takes the place of the initial weights of the encoder that `weights` names.
         """
+        # skorch calls `initialize_module` without arguments.
         self._encoder_state = encoder_state
         try:
             return super().initialize()

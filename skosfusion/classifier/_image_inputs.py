@@ -46,17 +46,18 @@ class ImageInputs:
         self.verbose = verbose
 
     def feed(self, dataset, *, fixed):
-        """Fix or free the encoder, and let a dataset give features or pixels accordingly."""
-        self.network.freeze_encoder(fixed)
+        """Let a dataset give features or pixels, and fix or free the encoder accordingly."""
         load = self._load_known_features if fixed else self._load_known_pixels
+        # Read first: a bad image must leave the network as it was.
         dataset.load_images = load(dataset.paths)
         dataset.encoder_is_fixed = fixed
+        self.network.freeze_encoder(fixed)
 
     def features(self, paths):
         """Return the features of all images: float32, (n_rows, n_features)."""
         return self._features(self._source().for_training, paths, range(len(paths)))
 
-    def load_features(self, paths):
+    def features_on_demand(self, paths):
         """Return a function from row numbers to features, which are encoded when asked for."""
         encode = self._source().for_prediction
 
@@ -66,7 +67,7 @@ class ImageInputs:
 
         return load
 
-    def load_pixels(self, paths):
+    def pixels_on_demand(self, paths):
         """Return a function from row numbers to pixels, which are read when asked for."""
         return partial(self._load_pixels, paths)
 
@@ -79,12 +80,12 @@ class ImageInputs:
         return EncoderFeatures(self.network, self.read_options, folder=self.memory)
 
     def _features(self, encode, paths, rows):
-        there = _with_image(paths, rows)
-        if not there:
+        with_image = _with_image(paths, rows)
+        if not with_image:
             return np.zeros((len(rows), self.network.n_features), np.float32)
         progress = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
-        features = encode([paths[row] for row in there], rows=there, progress=progress)
-        return _spread(features, rows, there)
+        features = encode([paths[row] for row in with_image], rows=with_image, progress=progress)
+        return _spread(features, rows, with_image)
 
     def _load_known_features(self, paths):
         """Encode every image before training starts, so that a bad one is found in time."""
@@ -101,7 +102,7 @@ class ImageInputs:
             self._device
         ):
             return partial(_gather, "image", self._resident_pixels(paths, shape))
-        return self.load_pixels(paths)
+        return self.pixels_on_demand(paths)
 
     def _read_all(self, paths):
         """Read each image once, and find the number of channels."""
@@ -125,9 +126,9 @@ class ImageInputs:
         return {"image": self._pixels(paths, rows.tolist())}
 
     def _pixels(self, paths, rows):
-        there = _with_image(paths, rows)
-        pixels = self._read(shared_image_store().read_batch, paths, there)
-        return torch.from_numpy(_spread(pixels, rows, there))
+        with_image = _with_image(paths, rows)
+        pixels = self._read(shared_image_store().read_batch, paths, with_image)
+        return torch.from_numpy(_spread(pixels, rows, with_image))
 
     def _read(self, read, paths, rows):
         return read(
@@ -148,12 +149,12 @@ def _with_image(paths, rows):
     return [row for row in rows if paths[row] is not None]
 
 
-def _spread(values, rows, there):
-    """Give each row its values, and zeros to those that are not there."""
-    if len(there) == len(rows):
+def _spread(values, rows, with_image):
+    """Give each row its values, and zeros to those without an image."""
+    if len(with_image) == len(rows):
         return values
     spread = np.zeros((len(rows), *values.shape[1:]), values.dtype)
-    spread[np.isin(rows, there)] = values
+    spread[np.isin(rows, with_image)] = values
     return spread
 
 

@@ -115,10 +115,12 @@ class ConventionalNet(NeuralNetClassifier):
         self._params_to_validate.update(of_components)
         return self
 
+    # The life of a fit: begun, or refused and continued; trained; forgotten where it fails.
+
     def _begin_fit(self, classes):
-        """Keep what decides a new fit, and build network, loss and optimizer."""
+        """Keep what decides a new fit, and build network, loss and optimizer from it."""
         self._keep_params()
-        self.classes_inferred_ = classes
+        self.classes_inferred_ = classes  # where skorch's `classes_` finds them
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.initialize()
 
@@ -160,6 +162,7 @@ class ConventionalNet(NeuralNetClassifier):
     def _run_training(self, dataset):
         """Train on a dataset that is checked and split."""
         self.notify("on_train_begin", X=dataset, y=dataset.codes)
+        # The scheduler has seen it by now.
         vars(self).pop("optimizer_is_fresh_", None)
         with self._seeded_random_layers():
             try:

@@ -284,9 +284,9 @@ class TestResidentPixels:
 
     def test_pixels_to_be_pinned_are_not_resident(self, classifier, cohort):
         classifier.set_params(max_epochs=1).fit(cohort[["image"]], cohort["diagnosis"])
-        assert classifier.image_inputs_.resident
+        assert classifier.image_inputs().resident
         classifier.set_params(iterator_valid__pin_memory=True)
-        assert not classifier.image_inputs_.resident
+        assert not classifier.image_inputs().resident
 
     def test_loader_processes_get_pixels_from_the_store(self, fit, cohort, monkeypatch):
         if sys.platform != "linux":
