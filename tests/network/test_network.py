@@ -6,14 +6,13 @@ import torch
 from torch import nn
 
 from skosfusion.network import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     FusionNetwork,
     backbone_names,
     build_encoder,
     folded_encoder,
 )
 from skosfusion.network import _encoders as network_module
+from skosfusion.network._fusion import IMAGENET_MEAN, IMAGENET_STD
 
 from .._helpers import tiny
 
