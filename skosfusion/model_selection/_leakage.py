@@ -90,8 +90,8 @@ def check_leakage(
             "fold" and "image_id".
         repeated_images : DataFrame
             One line for each row of `frame` whose image is in other rows, too: "image_id" (a
-            number, the same for equal images), "row" (position in `frame`), "image" (path), "patient"
-            and "label" of that row; then what holds for the image: "several_names",
+            number, the same for equal images), "row" (position in `frame`), "image" (path),
+            "patient" and "label" of that row; then what holds for the image: "several_names",
             "several_patients", "several_labels" and "in_both".
         patients_with_two_labels : DataFrame
             "patient", "label" and "n_rows", one line for each label of a patient who has several.

@@ -32,7 +32,7 @@ def test_the_last_map_is_that_of_the_layer_that_finishes_last():
 
 
 def test_layers_are_found_as_in_prediction():
-    # In training mode batch normalisation refuses a single value a channel.
+    # In training mode batch normalization refuses a single value a channel.
     encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 2), nn.BatchNorm2d(4)).train()
     assert find_feature_map(encoder, 4).name == "0"
     assert encoder.training
