@@ -67,7 +67,7 @@ class KeptFiles:
         return n_bytes
 
 
-def reason(error):
+def system_reason(error):
     """Return why the system refused, without the name of the file, which is another each time."""
     return error.strerror or type(error).__name__
 

@@ -252,7 +252,7 @@ def _restore_network(classifier, description, tensors):
     }
     _refuse_other_shapes(classifier, state)
     for name, value in tensors.items():
-        _refuse_poison(name, value)
+        _refuse_unusable_values(name, value)
 
     classifier.initialize(encoder_state=_of_encoder(state))
     classifier.optimizer_is_fresh_ = True
@@ -271,7 +271,7 @@ def _restore_network(classifier, description, tensors):
         module.encoder_has_trained = bool(description["encoder_has_trained"])
 
 
-def _refuse_poison(name, tensor):
+def _refuse_unusable_values(name, tensor):
     """Refuse values that would turn every prediction into NaN."""
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         raise ValueError(f"its entry {name!r:.100} is not finite")

@@ -18,9 +18,9 @@ from skosfusion.network import (
     _feature_cache,
     _features,
     _inference,
-    encoder_key,
     is_torchvision_model,
 )
+from skosfusion.network._encoder_key import encoder_key
 
 from .._helpers import tiny
 from .._helpers.features import OPTIONS, CountingEncoder, encoded
