@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skosfusion.preprocessing import (
+    AgeScaler,
     ClinicalTransformer,
     KitRangeScaler,
     MissingValues,
@@ -235,6 +236,21 @@ class TestClinicalTransformer:
         with pytest.raises(ValueError, match="age 300 in column 'age', row 0"):
             transformer.fit(X.assign(age=300.0))
         pd.testing.assert_frame_equal(transformer.transform(X), expected)
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+    def test_nothing_of_a_fit_that_fails_is_left(self, error, X, monkeypatch):
+        def fail(self, X, y=None):
+            raise error
+
+        transformer, fresh = make_clinical_transformer().fit(X), make_clinical_transformer()
+        before = [dict(vars(transformer)), dict(vars(fresh))]
+        monkeypatch.setattr(AgeScaler, "fit", fail)
+        for one in (transformer, fresh):
+            with pytest.raises(error):
+                one.fit(X.assign(further=1.0))
+        after = [vars(transformer), vars(fresh)]
+        assert [{*state} for state in after] == [{*state} for state in before]
+        assert all(after[0][name] is value for name, value in before[0].items())
 
     def test_steps_of_ones_own_are_taken(self, X):
         steps = [("lab", KitRangeScaler(100, 300), ["ldh"]), ("off", "drop", ["age"])]
