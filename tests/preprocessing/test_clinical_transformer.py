@@ -252,6 +252,25 @@ class TestClinicalTransformer:
         assert [{*state} for state in after] == [{*state} for state in before]
         assert all(after[0][name] is value for name, value in before[0].items())
 
+    @pytest.mark.parametrize(
+        ("spoil", "error", "message"),
+        [
+            (lambda X: X.to_numpy(), TypeError, "X must be a pandas DataFrame"),
+            (lambda X: X[:0], ValueError, "needs at least one row"),
+            (lambda X: X.rename(columns={"alp": "age"}), ValueError, "2 columns named 'age'"),
+            (lambda X: X.rename(columns={"age": "ages"}), ValueError, "did you mean 'ages'"),
+        ],
+    )
+    def test_a_table_to_transform_is_checked_as_in_fit(self, spoil, error, message, X):
+        transformer = make_clinical_transformer().fit(X)
+        for method in (transformer.transform, transformer.fit):
+            with pytest.raises(error, match=message):
+                method(spoil(X))
+
+    def test_a_table_to_transform_may_lack_what_is_dropped(self, X):
+        transformer = make_clinical_transformer().set_params(age="drop").fit(X)
+        assert "age" not in transformer.transform(X.drop(columns="age"))
+
     def test_steps_of_ones_own_are_taken(self, X):
         steps = [("lab", KitRangeScaler(100, 300), ["ldh"]), ("off", "drop", ["age"])]
         out = ClinicalTransformer(steps).set_output(transform="pandas").fit_transform(X)
