@@ -176,6 +176,13 @@ class TestKeptMemory:
             assert Library.calls == [(-4, 0), (-1, -1)]
         assert Library.calls[-1] == 0
 
+    @pytest.mark.parametrize(("value", "is_set"), [("0", False), ("1", True), ("", True)])
+    def test_a_variable_of_the_environment_leaves_the_allocator_alone(
+        self, value, is_set, monkeypatch
+    ):
+        monkeypatch.setenv("SKOSFUSION_KEEP_MEMORY", value)
+        assert (_hardware._KeptMemory()._glibc is not None) is is_set
+
     def test_without_images_nothing_is_set(self, cohort, monkeypatch):
         monkeypatch.setattr(_hardware._KeptMemory, "__enter__", None)
         X, y = cohort[["age", "alp"]] / 100, cohort["diagnosis"]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -138,6 +139,13 @@ class TestRefusedInput:
                 with pytest.raises(NotFittedError):
                     classifier.predict(frame)
                 assert not [name for name in vars(classifier) if name.endswith("_")]
+
+    def test_after_a_refused_fit_there_is_nothing_that_a_clone_has_not(self, table):
+        classifier = clinical_only(max_epochs=1).fit(*table)
+        with pytest.raises(ValueError, match="one class only"):
+            classifier.fit(table[0], 0 * table[1])
+        assert vars(classifier).keys() == vars(clone(classifier)).keys()
+        assert (classifier.history_, classifier.virtual_params_) == (None, {})
 
     def test_a_refused_partial_fit_leaves_the_last_fit(self, classifier, frame, target, refused):
         before = classifier.partial_fit(frame, target).predict_proba(frame)
