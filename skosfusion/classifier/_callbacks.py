@@ -103,7 +103,9 @@ class EpochProgress(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Show the training loss."""
-        self.bar_.set_postfix(loss=f"{net.history_[-1, 'train_loss']:.3f}", refresh=False)
+        loss = net.history_[-1].get("train_loss")  # not there where its callback is switched off
+        if loss is not None:
+            self.bar_.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
     def on_train_end(self, net, **kwargs):
         """Remove the bar."""

@@ -22,6 +22,7 @@ from ._checks import (
     classes_in_use,
     weigh_classes,
 )
+from ._components import check_components
 from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_in_thread_workers, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs
@@ -344,9 +345,12 @@ class FusionClassifier(ConventionalNet):
         `_begin_fit`, `_continue_fit` and what else belongs to the life of a fit is in `_net.py`.
         """
         check_parameters(self)
+        check_components(self)
         goes_on = self.initialized_
         if goes_on:
             self._refuse_changed_params()
+        else:
+            self._draw_seed()
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
         sample_weight = check_sample_weight(sample_weight, clinical)
@@ -356,13 +360,16 @@ class FusionClassifier(ConventionalNet):
         dataset = FusionDataset(
             clinical, codes, paths=paths, groups=check_groups(groups), sample_weight=sample_weight
         )
-        dataset.parts = split_dataset(dataset, self.train_split)
+        with self._seeded(step=-1) if self.train_split else contextlib.nullcontext():
+            dataset.parts = split_dataset(dataset, self.train_split)
+        weights = weigh_classes(self.class_weight, codes, labels, sample_weight)
         if not goes_on:
-            self.class_weights_ = weigh_classes(self.class_weight, codes, labels, sample_weight)
+            self.class_weights_ = weights
             self._begin_fit(labels)
         # The last refusal, of a bad image, comes before anything of an earlier fit is changed.
         feed_images(self, dataset, epoch=len(self.history_) + 1)
         if goes_on:
+            self.class_weights_ = weights
             self._continue_fit()
         return dataset
 
@@ -425,7 +432,7 @@ class FusionClassifier(ConventionalNet):
             Position of each sample in `X`; the rows of padding after them have none.
         """
         self.check_is_fitted()
-        with self._computing(), self._seeded_random_layers():
+        with self._computing(), self._seeded_where_drawn():
             dataset = self.get_dataset(X)
             n_rows = self._rows_to_predict_at_once()
             if pixels:

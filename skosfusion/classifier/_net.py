@@ -1,7 +1,6 @@
 """skorch's classifier, made to keep scikit-learn's conventions."""
 
 import contextlib
-import threading
 import warnings
 from itertools import chain
 
@@ -16,15 +15,17 @@ from skorch.utils import params_for, to_numpy, to_tensor
 from torch.utils.data import DataLoader
 
 from ._callbacks import StopAtDivergence, describe_divergence, score_codes
+from ._components import is_of_torch
 from ._dataset import ShuffledBatches, as_gathered
 from ._device import resolve_device
+from ._random import draws_random_numbers, seeded
 
-# Torch's global random state is shared by threads: who seeds it must have it alone.
-_RANDOM_STATE_LOCK = threading.RLock()
 # What a continued fit can take over; every other parameter is for a new fit.
 _FOR_CONTINUED_FITS = {
     "batch_size",
     "callbacks",
+    "class_weight",
+    "criterion",
     "frozen_epochs",
     "iterator_train",
     "iterator_valid",
@@ -37,6 +38,10 @@ _FOR_CONTINUED_FITS = {
     "verbose",
     "warm_start",
 }
+
+
+# What a row of probabilities may differ from 1.
+_ROUNDING = 1e-3
 
 
 class ConventionalNet(NeuralNetClassifier):
@@ -117,12 +122,17 @@ class ConventionalNet(NeuralNetClassifier):
 
     # The life of a fit: begun, or refused and continued; trained; forgotten where it fails.
 
+    def _draw_seed(self):
+        """Draw the one seed that everything random in a new fit follows from."""
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+
     def _begin_fit(self, classes):
         """Keep what decides a new fit, and build network, loss and optimizer from it."""
         self._keep_params()
         self.classes_inferred_ = classes  # where skorch's `classes_` finds them
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.initialize()
+        if torch.get_default_dtype() != torch.float32:
+            self.module_.float()
 
     def _keep_params(self):
         params = self.get_params(deep=False)
@@ -132,7 +142,7 @@ class ConventionalNet(NeuralNetClassifier):
     def _refuse_changed_params(self):
         """Refuse a continued fit where a parameter was changed that only a new fit can use."""
         for name in self._changed_params():
-            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name == "optimizer":
+            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in ("optimizer", "criterion"):
                 raise ValueError(
                     f"{name}={getattr(self, name, None)!r:.200} is for a new fit; to go on with "
                     f"this one, set it back to {self.fitted_params_.get(name)!r:.200}"
@@ -143,6 +153,9 @@ class ConventionalNet(NeuralNetClassifier):
         changed = self._changed_params()
         of_optimizer = [name for name in changed if name == "lr" or name.startswith("optimizer__")]
         self._apply_virtual_params({name: getattr(self, name) for name in of_optimizer})
+        if any(name.startswith("criterion__") or name == "class_weight" for name in changed):
+            self.initialize_criterion()
+            self.criterion_.to(next(self.module_.parameters()).device)
         if any(name.startswith(("callbacks", "lr_milestones")) for name in changed):
             self._initialize_callbacks()
             self._complete_callbacks()
@@ -164,7 +177,7 @@ class ConventionalNet(NeuralNetClassifier):
         self.notify("on_train_begin", X=dataset, y=dataset.codes)
         # The scheduler has seen it by now.
         vars(self).pop("optimizer_is_fresh_", None)
-        with self._seeded_random_layers():
+        with self._seeded_where_drawn():
             try:
                 self.fit_loop(dataset, dataset.codes)
             except KeyboardInterrupt:
@@ -203,7 +216,7 @@ class ConventionalNet(NeuralNetClassifier):
             raise ValueError(
                 "initialize needs the numbers of inputs and classes, which fit finds; call fit"
             )
-        with self._device_for_skorch(), self._forked_random_state():
+        with self._device_for_skorch(), self._seeded():
             super().initialize()
         self._complete_callbacks()
         return self
@@ -229,24 +242,21 @@ class ConventionalNet(NeuralNetClassifier):
         finally:
             self.device = requested
 
-    @contextlib.contextmanager
-    def _forked_random_state(self):
-        """Seed torch's global random state, and put the caller's back."""
-        device = resolve_device(self.device)
-        cuda = [device] if device.type == "cuda" else []
-        seed = self.seed_ + len(self.history_ or ())
-        with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
-            torch.default_generator.manual_seed(seed)
-            if cuda:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
-            yield
+    def _seeded(self, step=0):
+        """Seed all global random states for one part of a fit, and put the caller's back."""
+        return seeded(self.seed_ + len(self.history_ or ()) + step, resolve_device(self.device))
 
-    def _seeded_random_layers(self):
-        """Seed layers that draw random numbers in training, where there are any."""
-        if any(map(_draws_random_numbers, self.module_.modules())):
-            return self._forked_random_state()
-        return contextlib.nullcontext()
+    def _seeded_where_drawn(self):
+        """Seed training where anything but the loader may draw: layers, samplers, users' code."""
+        options = self.get_params_for("iterator_train")
+        draws = (
+            any(map(draws_random_numbers, self.module_.modules()))
+            or not {"sampler", "batch_sampler"}.isdisjoint(options)
+            or bool(self.callbacks and self.callbacks != "disable")
+            or self.iterator_train is not DataLoader
+            or not is_of_torch(self.criterion)
+        )
+        return self._seeded() if draws else contextlib.nullcontext()
 
     def check_data(self, X, y=None):
         """Do nothing: `fit` has checked the data, and knows the classes."""
@@ -265,10 +275,9 @@ class ConventionalNet(NeuralNetClassifier):
     def get_iterator(self, dataset, training=False):
         """Make the loader of batches; in training a last one of one row joins the one before."""
         prefix = "iterator_train" if training else "iterator_valid"
-        loader, options = getattr(self, prefix), self.get_params_for(prefix)
-        if loader is not DataLoader:
-            return super().get_iterator(dataset, training)
-        options.setdefault("collate_fn", as_gathered)
+        params = vars(self) if training else self.fitted_params_
+        loader, options = params[prefix], params_for(prefix, params)
+        options["collate_fn"] = as_gathered
         # A generator of its own keeps the loader from drawing from the global random state.
         options.setdefault("generator", torch.Generator().manual_seed(self.seed_))
         batch_size = options.pop("batch_size", self.batch_size)
@@ -286,9 +295,9 @@ class ConventionalNet(NeuralNetClassifier):
             )
         elif "batch_sampler" not in options:
             options["batch_size"] = batch_size
-            if "sampler" not in options:
-                options.setdefault("shuffle", training)
-        return DataLoader(dataset, **options)
+            if training and "sampler" not in options:
+                options.setdefault("shuffle", True)
+        return loader(dataset, **options)
 
     def _rows_to_predict_at_once(self):
         """Return the batch size of the fit, on which the last digits of a prediction depend."""
@@ -321,10 +330,13 @@ class ConventionalNet(NeuralNetClassifier):
     def predict_proba(self, X):
         """Predict the probability of each class."""
         check_is_fitted(self)
-        as_probabilities = self._get_predict_nonlinearity()
+        nonlinearity = self.fitted_params_["predict_nonlinearity"]
+        parts, row = [], 0
         # The device is named, since skorch's cached predictions would take `self.device`.
-        logits = self.forward_iter(X, training=False, device="cpu")
-        return np.concatenate([to_numpy(as_probabilities(part)) for part in logits])
+        for logits in self.forward_iter(X, training=False, device="cpu"):
+            parts.append(as_probabilities(logits, nonlinearity, first_row=row))
+            row += len(logits)
+        return np.concatenate(parts)
 
     def predict(self, X):
         """Predict the labels.
@@ -367,6 +379,27 @@ def _is_same(value, other):
         return bool(np.array_equal(value, other))
 
 
+def as_probabilities(logits, nonlinearity, *, first_row):
+    """Turn logits into probabilities, float32; what is not finite or none is an error."""
+    if not torch.isfinite(logits).all():
+        row = first_row + int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])
+        raise FloatingPointError(
+            f"the network gives {logits[row - first_row].tolist()} for row {row}, which is not "
+            "finite; look for extreme values in that row, or fit again with a lower lr"
+        )
+    if nonlinearity == "auto":
+        return torch.softmax(logits, dim=-1).numpy()
+    values = to_numpy(logits if nonlinearity is None else nonlinearity(logits))
+    wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _ROUNDING)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"predict_nonlinearity={nonlinearity!r} gives {values[row].tolist()} for row "
+            f"{first_row + row}, which are not probabilities; use 'auto' (softmax)"
+        )
+    return values
+
+
 def padded(inputs, n_rows):
     """Repeat the first row of a batch at its end until there are `n_rows`; longer ones stay."""
     values = next(iter(inputs.values()))
@@ -400,11 +433,3 @@ def weighted_loss(criterion, y_pred, y_true, sample_weight):
     total = sample_weight if class_weights is None else sample_weight * class_weights[y_true]
     # Weights may be too small for this number format.
     return (sample_weight * losses).sum() / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
-
-
-def _draws_random_numbers(layer):
-    """Return whether a layer may draw random numbers: torch's dropout, or anything not torch's."""
-    name = type(layer).__name__.lower()
-    if "dropout" in name or "stochasticdepth" in name:
-        return True
-    return not type(layer).__module__.startswith(("torch.nn.", "torchvision.", "skosfusion."))
