@@ -51,6 +51,10 @@ _PARAMETERS = {
         lambda v: v is Dataset,
         "skorch.dataset.Dataset, which is not used: the classifier makes datasets of its own",
     ),
+    "use_caching": (
+        lambda v: v is True or v == "auto",
+        "True or 'auto': scores are those of the validation step",
+    ),
     "predict_nonlinearity": (
         lambda v: v is None or v == "auto" or callable(v),
         "'auto' (softmax), a function of logits, or None where the network gives probabilities",
@@ -122,6 +126,13 @@ def check_parameters(estimator):
             raise ValueError(
                 f"{type(estimator).__name__} has no parameter {name!r}; {hint}".rstrip("; ")
             )
+
+
+def refuse_unknown_arguments(unknown):
+    """Raise TypeError for arguments of `fit` that there are not."""
+    for name in unknown:
+        hint = did_you_mean(name, ("sample_weight", "groups"))
+        raise TypeError(f"fit has no argument {name!r}; {hint}".rstrip("; "))
 
 
 def check_inputs(estimator, X, *, column, keep_missing, reset):

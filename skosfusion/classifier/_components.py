@@ -46,14 +46,22 @@ _COMPONENTS = ("module", "criterion", "optimizer", "iterator_train", "iterator_v
 
 def check_components(estimator):
     """Refuse parameters of components that have no effect or that there are not."""
-    parameters = [name for name in estimator.get_params(deep=False) if "__" in name]
+    parameters = [n for n in vars(estimator) if "__" in n and not n.startswith("_")]
     for name in parameters:
         component, _, rest = name.partition("__")
         remedy = REFUSED.get(name, REFUSED.get(f"{component}__*"))
+        if name.endswith("_"):
+            raise ValueError(
+                f"{name} ends in an underscore, as what a fit has found does; rename this argument "
+                "of your class"
+            )
         if remedy is not None:
             raise ValueError(f"{name} is not allowed: {remedy}")
         if component in _COMPONENTS:
             _check_name(estimator, component, rest)
+        elif component != "callbacks":
+            hint = did_you_mean(component, [*_COMPONENTS, "callbacks"])
+            raise ValueError(f"{name}: there is no component {component!r}; {hint}".rstrip("; "))
     _check_loaders(estimator)
     callbacks = estimator.callbacks if isinstance(estimator.callbacks, list) else []
     callbacks = [cb[1] if isinstance(cb, tuple) else cb for cb in callbacks]
@@ -123,6 +131,11 @@ def _check_callback(estimator, callback):
             "pass train_split=skorch.dataset.ValidSplit(5, stratified=True) and the patients as "
             "groups to fit, or let it look at the training loss (monitor='train_loss', "
             "on_train=True)"
+        )
+    if getattr(callback, "use_caching", True) is False:
+        raise ValueError(
+            f"{kind.__name__}(use_caching=False) is not allowed: scores are those of the "
+            "validation step; leave use_caching out"
         )
     if kind in (Checkpoint, TrainEndCheckpoint) and _is_parallel():
         raise ValueError(

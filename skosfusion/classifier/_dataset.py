@@ -177,6 +177,12 @@ def _imbalance(codes, valid):
 
 def _check_inner_split(train, valid, dataset):
     """Refuse an inner split with a patient in both parts, or a class that is not trained."""
+    for part in (train, valid):
+        if part is not None and not hasattr(part, "__getitems__"):
+            raise TypeError(
+                f"train_split gives a {type(part).__name__}, from which whole batches cannot be "
+                "taken; give torch.utils.data.Subset of the dataset that it is given"
+            )
     train_rows, valid_rows = _rows_in(dataset, train), _rows_in(dataset, valid)
     if train_rows is None or valid_rows is None:
         return

@@ -20,6 +20,7 @@ from ._checks import (
     check_parameters,
     check_sample_weight,
     classes_in_use,
+    refuse_unknown_arguments,
     weigh_classes,
 )
 from ._components import check_components
@@ -266,7 +267,7 @@ class FusionClassifier(ConventionalNet):
         feeding = [("feed_images", FeedImages())] if has_images else []
         return [*feeding, *super()._required_callbacks]
 
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    def fit(self, X, y=None, sample_weight=None, *, groups=None, **unknown):
         """Train the network.
 
         Parameters
@@ -274,12 +275,14 @@ class FusionClassifier(ConventionalNet):
         X : DataFrame or array-like of shape (n_samples, n_features)
             Clinical values, and the image column if one is declared.
         y : array-like of shape (n_samples,)
-            Labels of any kind.
+            Labels of any kind; needed, None is for errors alone.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each sample in the loss, 0 or more, beside that of its class. A weight
             of 2 counts as two samples in the mean over a batch; samples of weight 0 do not train.
         groups : array-like of shape (n_samples,) or None, default=None
             Patient of each sample; an inner validation split keeps patients together.
+        **unknown
+            Nothing: what is passed by another name is a TypeError.
 
         Returns
         -------
@@ -298,6 +301,8 @@ class FusionClassifier(ConventionalNet):
             If the loss stops being a finite number.
         """
         with self._unfitted_on_error(), self._computing():
+            # Here and not by Python, so that this error, too, leaves no fit.
+            refuse_unknown_arguments(unknown)
             if not self.warm_start:
                 self._forget()
             self._run_training(self._prepare(X, y, sample_weight, groups))

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
-from skorch.utils import params_for, to_numpy, to_tensor
+from skorch.utils import params_for, to_device, to_numpy, to_tensor
 from torch.utils.data import DataLoader
 
 from ._callbacks import StopAtDivergence, describe_divergence, score_codes
@@ -40,6 +40,9 @@ _FOR_CONTINUED_FITS = {
 }
 
 
+_FOR_NEW_FITS = {"criterion", "optimizer", "optimizer__param_groups"}
+# A loaded model may lack these, and may be given them before it is trained further.
+_LEFT_OUT_OF_FILES = {"criterion", "optimizer", "random_state"}
 # What a row of probabilities may differ from 1.
 _ROUNDING = 1e-3
 
@@ -128,21 +131,18 @@ class ConventionalNet(NeuralNetClassifier):
 
     def _begin_fit(self, classes):
         """Keep what decides a new fit, and build network, loss and optimizer from it."""
-        self._keep_params()
+        self.fitted_params_ = copied_params(self)
         self.classes_inferred_ = classes  # where skorch's `classes_` finds them
         self.initialize()
         if torch.get_default_dtype() != torch.float32:
             self.module_.float()
 
-    def _keep_params(self):
-        params = self.get_params(deep=False)
-        copied = {n: v.copy() for n, v in params.items() if isinstance(v, (dict, list))}
-        self.fitted_params_ = params | copied
-
     def _refuse_changed_params(self):
         """Refuse a continued fit where a parameter was changed that only a new fit can use."""
         for name in self._changed_params():
-            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in ("optimizer", "criterion"):
+            if getattr(self, "optimizer_is_fresh_", False) and name in _LEFT_OUT_OF_FILES:
+                continue
+            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in _FOR_NEW_FITS:
                 raise ValueError(
                     f"{name}={getattr(self, name, None)!r:.200} is for a new fit; to go on with "
                     f"this one, set it back to {self.fitted_params_.get(name)!r:.200}"
@@ -151,16 +151,20 @@ class ConventionalNet(NeuralNetClassifier):
     def _continue_fit(self):
         """Use the parameters as they are now in a fit that goes on."""
         changed = self._changed_params()
-        of_optimizer = [name for name in changed if name == "lr" or name.startswith("optimizer__")]
-        self._apply_virtual_params({name: getattr(self, name) for name in of_optimizer})
-        if any(name.startswith("criterion__") or name == "class_weight" for name in changed):
-            self.initialize_criterion()
-            self.criterion_.to(next(self.module_.parameters()).device)
+        # Callbacks first, as their parameters may still be refused.
         if any(name.startswith(("callbacks", "lr_milestones")) for name in changed):
             self._initialize_callbacks()
             self._complete_callbacks()
-        self._keep_params()
-        if getattr(self, "optimizer_is_fresh_", False):
+        if any(name.startswith("criterion") or name == "class_weight" for name in changed):
+            self.initialize_criterion()
+            self.criterion_.to(next(self.module_.parameters()).device)
+        if "optimizer" in changed:
+            self._initialize_optimizer()
+        of_optimizer = [name for name in changed if name == "lr" or name.startswith("optimizer__")]
+        self._apply_virtual_params({name: getattr(self, name) for name in of_optimizer})
+        self.fitted_params_ = copied_params(self)
+        fresh = vars(self).pop("optimizer_is_fresh_", False)
+        if fresh:
             warnings.warn(
                 "the model was loaded from a file, which does not keep the optimizer's state: "
                 "training goes on with a fresh optimizer",
@@ -169,14 +173,12 @@ class ConventionalNet(NeuralNetClassifier):
 
     def _changed_params(self):
         now, fitted = self.get_params(deep=False), self.fitted_params_
-        names = sorted(now.keys() | fitted.keys())
-        return [name for name in names if not _is_same(now.get(name), fitted.get(name))]
+        names, none = sorted(now.keys() | fitted.keys()), object()
+        return [n for n in names if not _is_same(now.get(n, none), fitted.get(n, none))]
 
     def _run_training(self, dataset):
         """Train on a dataset that is checked and split."""
         self.notify("on_train_begin", X=dataset, y=dataset.codes)
-        # The scheduler has seen it by now.
-        vars(self).pop("optimizer_is_fresh_", None)
         with self._seeded_where_drawn():
             try:
                 self.fit_loop(dataset, dataset.codes)
@@ -206,8 +208,9 @@ class ConventionalNet(NeuralNetClassifier):
     def _forget(self):
         """Drop everything that a fit has set: what ends in an underscore, and skorch's lists."""
         skorchs = {"_modules", "_criteria", "_optimizers"}
-        for name in [name for name in vars(self) if name.endswith("_") or name in skorchs]:
-            vars(self).pop(name)
+        for name in list(vars(self)):
+            if name in skorchs or (name.endswith("_") and "__" not in name):
+                vars(self).pop(name)
         self._history, self._initialized, self._virtual_params = None, False, {}
 
     def initialize(self):
@@ -304,6 +307,11 @@ class ConventionalNet(NeuralNetClassifier):
         options = params_for("iterator_valid", self.fitted_params_)
         return options.get("batch_size", self.fitted_params_["batch_size"])
 
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Yield the logits of each batch, in the order of the rows, in training mode too."""
+        for batch in self.get_iterator(self.get_dataset(X), training=False):
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
+
     def infer(self, x, **fit_params):
         """Run the network on one batch, where the network is."""
         device = next(self.module_.parameters()).device
@@ -369,14 +377,20 @@ class ConventionalNet(NeuralNetClassifier):
             self.device = requested
 
 
+def copied_params(estimator):
+    """Return the parameters of an estimator, apart from what is done to its lists later."""
+    params = estimator.get_params(deep=False)
+    return params | {n: v.copy() for n, v in params.items() if isinstance(v, (dict, list))}
+
+
 def _is_same(value, other):
     """Return whether two values of a parameter are the same one, or plainly equal."""
     if value is other:
         return True
     try:
         return type(value) is type(other) and bool(value == other)
-    except ValueError:  # arrays
-        return bool(np.array_equal(value, other))
+    except (ValueError, RuntimeError):  # arrays and tensors
+        return bool(np.array_equal(np.asarray(value), np.asarray(other)))
 
 
 def as_probabilities(logits, nonlinearity, *, first_row):
@@ -388,7 +402,7 @@ def as_probabilities(logits, nonlinearity, *, first_row):
             "finite; look for extreme values in that row, or fit again with a lower lr"
         )
     if nonlinearity == "auto":
-        return torch.softmax(logits, dim=-1).numpy()
+        return to_numpy(torch.softmax(logits, dim=-1))
     values = to_numpy(logits if nonlinearity is None else nonlinearity(logits))
     wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _ROUNDING)
     if wrong.any():

@@ -2,13 +2,20 @@
 
 Exit status 1: the fault is there; 0: it is not.
 """
-import os, sys, tempfile, warnings
+
+import os
+import sys
+import tempfile
+import warnings
+
 os.environ.setdefault("TQDM_DISABLE", "1")
-import numpy as np, pandas as pd, torch
 from pathlib import Path
-from torch import nn
-from sklearn.base import clone
-from skosfusion import FusionClassifier, load_model, make_fusion_pipeline, save_model
+
+import numpy as np
+import torch
+
+from skosfusion import FusionClassifier, load_model, save_model
+
 torch.set_num_threads(1)
 
 
@@ -16,8 +23,10 @@ def verdict(fault, text):
     print(("FAULT: " if fault else "ok: ") + text)
     sys.exit(int(fault))
 
+
 from sklearn.datasets import make_classification
 from sklearn.preprocessing import scale
+
 X, y = make_classification(200, 6, n_informative=4, class_sep=2.0, random_state=0)
 X = scale(X).astype(np.float32)
 SMALL = dict(max_epochs=15, lr=0.1, batch_size=32, random_state=0, verbose=0)
@@ -26,7 +35,10 @@ SMALL = dict(max_epochs=15, lr=0.1, batch_size=32, random_state=0, verbose=0)
 from sklearn.exceptions import NotFittedError
 
 bad = False
-for change in (dict(module__hidden_units=32), dict(module=type("Net", (__import__("skosfusion.network", fromlist=["x"]).FusionNetwork,), {}))):
+for change in (
+    dict(module__hidden_units=32),
+    dict(module=type("Net", (__import__("skosfusion.network", fromlist=["x"]).FusionNetwork,), {})),
+):
     c = FusionClassifier(**SMALL).fit(X, y)
     before = c.predict_proba(X)
     score = c.score(X, y)
@@ -40,7 +52,17 @@ for change in (dict(module__hidden_units=32), dict(module=type("Net", (__import_
         continue
     same = np.array_equal(before, after)
     bad |= not same
-    print(list(change), "accuracy", score, "->", c.score(X, y), "epochs in history_", len(c.history_), "warnings", len(caught))
+    print(
+        list(change),
+        "accuracy",
+        score,
+        "->",
+        c.score(X, y),
+        "epochs in history_",
+        len(c.history_),
+        "warnings",
+        len(caught),
+    )
 c = FusionClassifier(module__hidden_units=64, **SMALL).fit(X, y).set_params(module__hidden_units=32)
 with tempfile.TemporaryDirectory() as folder:
     try:
