@@ -73,7 +73,8 @@ def system_reason(error):
 
 
 def _folders_below(folder):
-    if not os.path.isdir(folder):
+    # A link would lead to what is not ours.
+    if os.path.islink(folder) or not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
         return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
