@@ -350,11 +350,11 @@ class FusionClassifier(ConventionalNet):
         `_begin_fit`, `_continue_fit` and what else belongs to the life of a fit is in `_net.py`.
         """
         check_parameters(self)
-        check_components(self)
         goes_on = self.initialized_
         if goes_on:
             self._refuse_changed_params()
-        else:
+        check_components(self)
+        if not goes_on:
             self._draw_seed()
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
