@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.dataset import ValidSplit
 
+from skosfusion.classifier._image_inputs import ImageInputs
 from skosfusion.network import FusionNetwork
 
 from .._helpers.caches import forget
@@ -242,6 +243,21 @@ class TestRequiredCallbacks:
         while len(classifier.history_ or ()) < 4:
             classifier.partial_fit(frame, target, groups=cohort["patient_id"])
         assert batches.by_epoch == {1: "features", 2: "features", 3: "image", 4: "image"}
+
+    def test_images_are_fed_anew_only_where_the_encoder_is_freed(
+        self, classifier, frame, target, monkeypatch
+    ):
+        fed, feed = [], ImageInputs.feed
+
+        def count(images, dataset, *, fixed):
+            fed.append(fixed)
+            feed(images, dataset, fixed=fixed)
+
+        monkeypatch.setattr(ImageInputs, "feed", count)
+        classifier.set_params(frozen_epochs=2, max_epochs=4).fit(frame, target)
+        assert fed == [True, False]
+        classifier.set_params(frozen_epochs="all").fit(frame, target)
+        assert fed[2:] == [True]
 
     def test_disabled_callbacks_leave_those_that_training_needs(
         self, classifier, frame, target, table

@@ -188,6 +188,16 @@ class TestFailedFits:
         with pytest.raises(NotFittedError):
             classifier.predict(table[0])
 
+    def test_ctrl_c_beside_early_stopping_is_passed_on_too(self, table):
+        class Interrupt(Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise KeyboardInterrupt
+
+        stopping = EarlyStopping("train_loss", patience=2, sink=lambda text: None)
+        classifier = clinical_only(callbacks=[stopping, Interrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(*table)
+
     def test_early_stopping_ends_the_fit_and_keeps_it(self, table):
         stopping = EarlyStopping("train_loss", patience=2, threshold=10.0, sink=lambda text: None)
         classifier = clinical_only(callbacks=[stopping]).fit(*table)
