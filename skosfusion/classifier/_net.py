@@ -253,7 +253,7 @@ class ConventionalNet(NeuralNetClassifier):
         """Seed training where anything but the loader may draw: layers, samplers, users' code."""
         options = self.get_params_for("iterator_train")
         draws = (
-            any(map(draws_random_numbers, self.module_.modules()))
+            draws_random_numbers(self.module_)
             or not {"sampler", "batch_sampler"}.isdisjoint(options)
             or bool(self.callbacks and self.callbacks != "disable")
             or self.iterator_train is not DataLoader
@@ -336,7 +336,7 @@ class ConventionalNet(NeuralNetClassifier):
         return super().evaluation_step((full, codes), training)[: len(codes)]
 
     def predict_proba(self, X):
-        """Predict the probability of each class."""
+        """Predict the probability of each class, in the order of the rows."""
         check_is_fitted(self)
         nonlinearity = self.fitted_params_["predict_nonlinearity"]
         parts, row = [], 0

@@ -30,8 +30,12 @@ def seeded(seed, device):
             random.setstate(states[1])
 
 
-def draws_random_numbers(layer):
+def draws_random_numbers(network):
     """Return whether a layer may draw random numbers: torch's dropout, or anything not torch's."""
+    return any(map(_may_draw, network.modules()))
+
+
+def _may_draw(layer):
     name = type(layer).__name__.lower()
     if "dropout" in name or "stochasticdepth" in name:
         return True
