@@ -254,3 +254,12 @@ class TestPlantedSteps:
         plant(saved, packed([("before", preprocessing.StandardScaler())], change))
         with pytest.raises(ModelFileError, match="not trusted"):
             load_model(saved)
+
+    @pytest.mark.parametrize("loader", ["DictNode", "DTypeNode", "JsonNode", "NdArrayNode"])
+    def test_trust_in_a_class_does_not_open_nodes_that_hold_plain_values(self, loader, saved):
+        def change(schema):
+            schema["content"][0]["content"][1] |= {"__loader__": loader}
+
+        plant(saved, packed([("before", preprocessing.StandardScaler())], change))
+        with pytest.raises(ModelFileError, match=r"StandardScaler, which is not trusted"):
+            load_model(saved, trusted=[preprocessing.StandardScaler])
