@@ -96,11 +96,14 @@ class TestParametersOfTheLastFit:
         with pytest.raises(ValueError, match="no image in 1 of 48 rows"):
             classifier.predict(frame.assign(image=frame["image"].where(frame.index != 3)))
 
-    def test_the_folder_is_that_of_now(self, classifier, frame, target, tmp_path):
-        classifier.fit(frame, target).set_params(memory=tmp_path)
+    def test_the_folder_and_the_progress_shown_are_those_of_now(
+        self, classifier, frame, target, tmp_path
+    ):
+        classifier.fit(frame, target).set_params(memory=tmp_path, verbose=2)
         forget()
         classifier.predict(frame)
         assert (tmp_path / "images").is_dir()
+        assert classifier.image_inputs().verbose == 2
 
 
 class TestRefusedChanges:
@@ -228,6 +231,12 @@ class TestContinuedFits:
         assert classifier.optimizer_.param_groups[0]["lr"] == 0.01
         assert not any(p.requires_grad for p in classifier.module_.encoder.parameters())
         assert classifier.fitted_params_["frozen_epochs"] == 3
+
+
+def test_momentum_is_that_of_stochastic_gradient_descent_alone(table):
+    assert clinical_only(max_epochs=1).fit(*table).optimizer_.param_groups[0]["momentum"] == 0.9
+    rmsprop = clinical_only(max_epochs=1, optimizer=torch.optim.RMSprop).fit(*table)
+    assert rmsprop.optimizer_.param_groups[0]["momentum"] == 0
 
 
 class TestRequiredCallbacks:

@@ -155,6 +155,13 @@ class TestRefusedInput:
             np.testing.assert_array_equal(classifier.predict_proba(frame), before)
         assert len(classifier.history_) == 3
 
+    def test_a_partial_fit_takes_the_columns_of_the_fit_only(self, classifier, frame, target):
+        before = classifier.fit(frame, target).predict_proba(frame)
+        for other in (frame.rename(columns={"alp": "ldh"}), frame.drop(columns="alp")):
+            with pytest.raises(ValueError, match="feature names should match"):
+                classifier.partial_fit(other, target)
+        np.testing.assert_array_equal(classifier.predict_proba(frame), before)
+
     def test_a_refused_first_partial_fit_leaves_no_fit(self, classifier, frame, refused):
         for X, y in refused:
             with pytest.raises((ValueError, OSError)):
@@ -203,6 +210,18 @@ class TestFailedFits:
         classifier = clinical_only(callbacks=[stopping]).fit(*table)
         assert len(classifier.history_) < 20
         classifier.predict(table[0])
+
+    @pytest.mark.parametrize("error", [FloatingPointError, KeyboardInterrupt])
+    def test_a_partial_fit_that_fails_in_training_leaves_no_fit(self, error, table):
+        class Fail(Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise error
+
+        classifier = clinical_only(max_epochs=1).fit(*table).set_params(callbacks=[Fail()])
+        with pytest.raises(error):
+            classifier.partial_fit(*table)
+        with pytest.raises(NotFittedError):
+            classifier.predict(table[0])
 
     def test_an_unfitted_classifier_says_so(self, table):
         for method in ("predict", "predict_proba"):
