@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .._utils.cells import is_missing, read_numbers, shown_cell, whole_text
+from .._utils.cells import is_missing, shown_cell, whole_text
+from .._utils.number_columns import read_numbers
 from .._utils.validation import did_you_mean, shown
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")

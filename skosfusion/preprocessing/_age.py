@@ -4,12 +4,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number, read_numbers, shown_number
-from .._utils.validation import check_parameter
+from .._utils.ages import age_of_dates, hint_for_ages
+from .._utils.cells import is_number, shown_number
+from .._utils.number_columns import read_numbers
+from .._utils.validation import check_parameter, shown
 from ._cells import column_names, count_missing, read_table, to_float32
-
-_OLDEST_IN_YEARS = 120
-_OLDEST_IN_MONTHS = 12 * _OLDEST_IN_YEARS
 
 
 class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -136,7 +135,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, X, *, reset):
         self._check_parameters()
-        ages = read_table(self, X, read_numbers, reset=reset)
+        ages = read_table(self, X, _read_ages, reset=reset)
         if self.valid_range is not None:
             for column, name in zip(ages.T, column_names(self), strict=True):
                 _check_ages(column, name, *self.valid_range)
@@ -172,16 +171,15 @@ def _check_ages(ages, column, youngest, oldest):
     if not outside.size:
         return
     row = outside[0]
-    median = np.nanmedian(ages)
-    remedy = "correct it, leave it empty if unknown, or give another valid_range"
-    if median > _OLDEST_IN_YEARS:
-        unit, divisor = ("days", 365.25) if median > _OLDEST_IN_MONTHS else ("months", 12)
-        remedy = (
-            f"the median of the column is {median:g}, so these look like ages in {unit}: "
-            f"divide them by {divisor}"
-        )
+    hint = hint_for_ages(ages, column)
+    remedy = hint or "correct it, leave it empty if unknown, or give another valid_range"
+    more = f" (as in {shown(outside[1:], 'more row')})" if len(outside) > 1 else ""
     start = "Negative values in data: age" if ages[row] < 0 else "age"
     raise ValueError(
         f"{start} {shown_number(ages[row])} in column {column!r}, row {row} is outside the valid "
-        f"range {youngest} to {oldest} years; {remedy}"
+        f"range {youngest} to {oldest} years{more}; {remedy}"
     )
+
+
+def _read_ages(cells, column):
+    return read_numbers(cells, column, dates=age_of_dates)

@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number, read_numbers, shown_number
+from .._utils.cells import is_number, shown_number
+from .._utils.number_columns import read_numbers
 from .._utils.validation import check_parameter
 from ._cells import column_names, count_missing, read_table, to_float32
 
