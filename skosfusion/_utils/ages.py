@@ -38,8 +38,8 @@ def hint_for_ages(ages, column):
         what = f"{looks} years of birth" if median > _OLDEST else "this looks like a year of birth"
         return (
             f"{what}: the age is the year of the image less the year of birth, as in "
-            f"table[{column!r}] = 2020 - table[{column!r}], with the year of the image, or the column of it, in place of "
-            "2020"
+            f"table[{column!r}] = 2020 - table[{column!r}], with the year of the image, or the "
+            "column of it, in place of 2020"
         )
     if median <= _OLDEST:
         return None
@@ -51,12 +51,14 @@ def hint_for_ages(ages, column):
         return f"{looks} ages in months: divide them by 12"
     in_days = f"{looks} ages in days: divide them by 365.25"
     if is_whole and known.min() > 3650:
-        dates = f"pd.to_datetime(table[{column!r}], {_EXCEL})"
-        return f"{in_days}, or like dates of birth as Excel counts days: then, {_from_dates(column, dates)}"
+        dates = _from_dates(column, f"pd.to_datetime(table[{column!r}], {_EXCEL})")
+        if known.max() > 365.25 * _OLDEST:
+            return f"{looks} dates as Excel counts days: {dates}"
+        return f"{in_days}; or like dates as Excel counts days: {dates}"
     return in_days
 
 
 def _are_dates_as_numbers(values):
     day, month, year = values % 100, values // 100 % 100, values // 10000
-    valid = (1 <= day) & (day <= 31) & (1 <= month) & (month <= 12) & (1850 <= year)
+    valid = (day >= 1) & (day <= 31) & (month >= 1) & (month <= 12) & (year >= 1850)
     return bool((valid & (year <= datetime.date.today().year)).all())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_SPACES = "'’ \u00a0\u2009\u202f"
+_SPACES = "'\u2019 \u00a0\u2009\u202f"
 _FORMS = {
     ".": re.compile(rf"[+-]?\d{{1,3}}(?:([,{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d*)?", re.ASCII),
     ",": re.compile(
@@ -23,7 +23,7 @@ _DATE = re.compile(
 )
 # "0x1A", "1e" and "1/2" are something else.
 _WITH_UNIT = re.compile(
-    r"([+-]?[\d.,'’\s]*\d[.,]?)(?:\s+([^\W\d_].*|[%°‰µμ*/↑↓(\[+!].*)"
+    r"([+-]?[\d.,'\u2019\s]*\d[.,]?)(?:\s+([^\W\d_].*|[%°‰µμ*/↑↓(\[+!].*)"
     r"|(?![eE]$)([^\W\d_][^\d]*|[%°‰µμ*↑↓(\[!][^\d]*|/[^\W\d_µμ].*))",
     re.ASCII,
 )

@@ -1,4 +1,4 @@
-"""Columns of numbers: read as they are declared, with all cells that cannot be read in one error."""
+"""Columns of numbers: read as declared, with all cells that cannot be read in one error."""
 
 import decimal
 import math
