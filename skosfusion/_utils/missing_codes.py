@@ -2,6 +2,9 @@
 
 import numpy as np
 
+CHECKED = "skosfusion: checked for codes"
+"""Where a DataFrame notes, in `attrs`, the columns that were looked through when it was loaded."""
+
 _NEGATIVE = [-1, -9, -99, -999, -9999, -99999, -8, -88, -888, -8888, -99.9, -999.9]
 _POSITIVE = [99, 999, 9999, 99999, 999999, 99.9, 99.99, 999.9, 999.99, 9999.9, 9999.99]
 _POSITIVE += [88, 888, 8888, 77, 777, 7777]

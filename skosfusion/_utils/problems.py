@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from ..exceptions import ImageError, TableError
+from ..exceptions import TableError
 
 _SHOWN = 12
 
@@ -40,10 +40,10 @@ def _listed(errors):
         lines.append(f"- and {len(errors) - _SHOWN} more")
     text = "\n".join([f"{len(errors)} problems:", *lines])
     kinds = {type(error) for error in errors}
-    if kinds == {ImageError}:
-        listed = ImageError(text, path=errors[0].path, row=errors[0].row)
-    elif kinds in ({FileNotFoundError}, {TypeError}):
+    if kinds in ({FileNotFoundError}, {TypeError}):
         listed = kinds.pop()(text)
+    elif len(kinds) == 1 and hasattr(errors[0], "row"):  # ImageError
+        listed = kinds.pop()(text, path=errors[0].path, row=errors[0].row)
     else:
         return TableError(text, errors)
     listed.problems = tuple(errors)

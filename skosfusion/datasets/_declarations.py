@@ -186,8 +186,14 @@ class AgeColumn(NumberOptions, _Column):
     ----------
     column : str, default="age"
         Your name for the column. Its cells are years.
-    decimal, unit, censored, na_values
-        As in :class:`KitColumn`: "14,5", "14 years", ">89" and codes for a missing value.
+    decimal : {".", ",", None}, default=None
+        As in :class:`KitColumn`; with "," the cell "14,5" is read.
+    unit : str, list of str or None, default=None
+        As in :class:`KitColumn`; with "years" the cell "14 years" is read. No age is converted.
+    censored : {"error", "limit"}, default="error"
+        As in :class:`KitColumn`; with "limit" the cell ">89" is read as 89.
+    na_values : list of str or number, or None, default=None
+        As in :class:`KitColumn`; ``[99]`` where 99 stands for an unknown age.
 
     Raises
     ------

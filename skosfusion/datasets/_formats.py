@@ -99,7 +99,7 @@ def _text(path, head, texts):
         return None
     found = []
     if encoding != "utf-8":
-        found.append(f"in {encoding}, not in UTF-8" + _GUESS.get(encoding, ""))
+        found.append(f"in {encoding}, not in utf-8" + _GUESS.get(encoding, ""))
     if separator != ",":
         found.append(f"separated by {_SEPARATORS[separator]}, not by commas")
     if skipped:

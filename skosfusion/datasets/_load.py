@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
+from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
 from ._complete import columns_of_text, complete_columns
@@ -128,10 +129,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     >>> import pathlib, tempfile
     >>> import pandas as pd
     >>> from skosfusion.datasets import TargetColumn, load_cohort
-    >>> images = pd.DataFrame({"file": ["knee.png"], "record": ["007"]})
-    >>> records = pd.DataFrame({"record": ["007"], "age": [14], "finding": ["Tumor, left"]})
+    >>> images = pd.DataFrame({"file": ["knee.png", "shin.png"], "record": ["007", "008"]})
+    >>> records = pd.DataFrame(
+    ...     {"record": ["007", "008"], "age": [14, 15], "finding": ["Tumor, left", "bruise"]}
+    ... )
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     pathlib.Path(folder, "knee.png").touch()
+    ...     for name in images["file"]:
+    ...         pathlib.Path(folder, name).touch()
     ...     cohort = load_cohort(
     ...         images,
     ...         records,
@@ -139,14 +143,17 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     ...         columns={
     ...             "image": "file",
     ...             "patient_id": "record",
-    ...             "target": TargetColumn("finding", positive="tumor"),
+    ...             "target": TargetColumn("finding", positive="tumor*"),
     ...         },
     ...     )
     >>> cohort.data[["patient_id", "age"]]
       patient_id   age
     0        007  14.0
+    1        008  15.0
     >>> cohort.target.tolist()
-    [1]
+    [1, 0]
+    >>> print(cohort.DESCR.splitlines()[2])
+    Labels: 0 (not tumor*): 'bruise' 1; 1 (tumor*): 'Tumor, left' 1
     """
     check_parameter("na_values", na_values, are_values(na_values), ALLOWED_NA_VALUES)
     missing = MISSING.union(spelling(value) for value in na_values)
@@ -179,6 +186,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         warnings.warn(note, UserWarning, stacklevel=2)
     data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
     data = data.reset_index(drop=True)
+    data.attrs[CHECKED] = list(columns)
     labels = labels.reset_index(drop=True)
     _logger.info("%d images loaded", len(data))
     kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
@@ -227,12 +235,11 @@ def _check_target(target, data, inputs):
 
 def _describe(data, labels, columns, absent):
     gaps = data.isna().sum()
-    inputs = [f"{name} ({', '.join(map(repr, what._columns))})" for name, what in columns.items()]
     return _DESCR.format(
         n_images=int(data["image"].notna().sum()),
         n_patients=data["patient_id"].nunique(),
         labels=labels,
-        inputs=", ".join(inputs) or "none",
+        inputs=", ".join(columns) or "none",
         absent=", ".join(absent) or "none",
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",
     )

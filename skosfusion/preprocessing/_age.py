@@ -8,10 +8,11 @@ from .._utils.ages import age_of_dates, hint_for_ages
 from .._utils.cells import is_number, shown_number
 from .._utils.number_columns import read_numbers
 from .._utils.validation import check_parameter, shown
-from ._cells import column_names, count_missing, read_table, to_float32
+from ._cells import column_names, count_missing, read_table, to_float32, warn_of_codes
+from ._warn_once import WarnsOnce
 
 
-class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class AgeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Divide age in years by 100.
 
     The divisor is a constant, not the range of the training data: a new patient may be older or
@@ -33,6 +34,12 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where X in `fit` was a DataFrame with names of type str.
+
+    Warns
+    -----
+    UserWarning
+        In `fit`, for numbers that look like codes for a missing value, such as 99. It comes once
+        for an estimator and its clones, not once a fold.
 
     See Also
     --------
@@ -83,6 +90,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         ages = self._read(X, reset=True)
         self.n_missing_ = count_missing(ages, column_names(self))
+        warn_of_codes(self, X, ages, column_names(self))
         return self
 
     def transform(self, X):

@@ -325,7 +325,7 @@ class TestRealTable:
                 "patient_id": "patientid",
                 "gender": "sex",
                 "saturation": ("pO2_saturation", 95, 100),
-                "target": TargetColumn("finding", positive="COVID-19", label_conflicts="keep"),
+                "target": TargetColumn("finding", positive="COVID-19*", label_conflicts="keep"),
             },
         )
 
