@@ -80,7 +80,8 @@ def recognize(text, notation):
         return Finding("limit", what, {"censored": "limit"})
     if _DATE.fullmatch(text):
         return Finding("date", "is a date, not a number")
-    for decimal, what in ((",", "with a decimal comma"), (".", "with marks between thousands")):
+    kinds = [(",", "with a decimal comma"), (".", "with marks between thousands")]
+    for decimal, what in kinds if "," in text or "." in text else kinds[::-1]:
         if decimal != notation.decimal and _FORMS[decimal].fullmatch(text):
             return _marked(text, decimal, what, notation)
     if match := _WITH_UNIT.fullmatch(text):
@@ -114,4 +115,5 @@ def thousands_with_points(texts):
     whole = [text for text in texts if text.lstrip("+-").isdecimal()]
     is_grouped = bool(pointed) and all(_THOUSANDS.fullmatch(text) for text in pointed)
     # "%.3f" gives every number three decimals; then there is no whole number beside them.
+    is_grouped = is_grouped and not any("e" in text.lower() for text in texts)
     return pointed if is_grouped and any(abs(int(text)) >= 10 for text in whole) else []

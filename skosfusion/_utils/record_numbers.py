@@ -9,13 +9,16 @@ from .cells import shown_cell
 from .validation import shown
 
 _EXPONENT = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d+|[+-]?\d[.,]\d+[eE]\d+", re.ASCII)
+_DOUBLE_BITS = 53
 _EXCEL_DIGITS = 15
 _FEWEST_ROUNDED = 3
 
 
 def check_digits(cells, where, remedy):
     """Raise ValueError for record numbers that are not what they were; `where` names them."""
-    lost = [row for row, cell in cells.items() if _has_lost_digits(cell)]
+    is_small = getattr(cells.dtype, "kind", "O") == "f" and cells.dtype.itemsize < 8
+    kept = np.finfo(cells.dtype).nmant + 1 if is_small else _DOUBLE_BITS
+    lost = [row for row, cell in cells.items() if _has_lost_digits(cell, kept)]
     if lost:
         raise ValueError(
             f"{where}, row {lost[0]}: the record number {shown_cell(cells[lost[0]])} is a number "
@@ -31,19 +34,18 @@ def check_digits(cells, where, remedy):
 
 
 def check_group_digits(values, noun):
-    """Raise ValueError for groups, given as an array, whose digits a float has lost."""
-    if np.asarray(values).dtype.kind not in "fO":
+    """Raise ValueError for patients, given one a row, whose digits a float has lost."""
+    if noun != "patient":
         return
     remedy = (
         "read the table again with this column as text, as in pd.read_csv(path, dtype=str), or "
         "give each patient another name"
     )
-    check_digits(pd.Series(values).reset_index(drop=True), f"the {noun}s", remedy)
+    check_digits(pd.Series(values).reset_index(drop=True), "patients", remedy)
 
 
-def _has_lost_digits(cell):
+def _has_lost_digits(cell, kept):
     if isinstance(cell, float | np.floating):
-        kept = np.finfo(type(cell) if isinstance(cell, np.floating) else float).nmant + 1
         return bool(abs(cell) >= 2.0**kept and np.isfinite(cell))
     return isinstance(cell, str) and bool(_EXPONENT.fullmatch(cell.strip()))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from .._utils.ages import age_of_dates
 from .._utils.cells import is_number
+from .._utils.problems import Problems
 from .._utils.record_numbers import check_digits
 from .._utils.validation import check_choice, check_parameter
 from ..preprocessing import check_kit
@@ -322,19 +323,21 @@ class KitColumn(NumberOptions, _Column):
         def declared(**options):
             return _option(name, replace(self, **options))
 
-        read = {}
+        read, problems = {}, Problems()
         for new, part in zip((name, f"{name}_low", f"{name}_high"), self._parts, strict=True):
             if is_number(part):
                 read[new] = float(part)
                 continue
             is_value = new == name
-            read[new] = records.numbers(
-                part,
-                _option(name),
-                notation=self._notation() if is_value else self._notation(censored="error"),
-                missing=self._missing() if is_value else frozenset(),
-                declared=declared,
-            )
+            with problems.collected():
+                read[new] = records.numbers(
+                    part,
+                    _option(name),
+                    notation=self._notation() if is_value else self._notation(censored="error"),
+                    missing=self._missing() if is_value else frozenset(),
+                    declared=declared,
+                )
+        problems.raise_any()
         lowest = np.nanmin(read[f"{name}_low"]) if np.any(np.isfinite(read[f"{name}_low"])) else 0
         may_be_negative = bool(lowest < 0)
         self._note_codes(

@@ -13,7 +13,7 @@ from ._warn_once import WarnsOnce
 
 # Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
 _SUSPECT_RATIO = 6.0
-# ... and moves the healthy patients, too; a few of them within the range say that the unit is right.
+# ... and moves healthy patients, too: a few values within the range say that the unit is right.
 _NORMAL_SHARE = 0.02
 
 
