@@ -55,6 +55,40 @@ class UnusableError(ValueError):
     """
 
 
+class TableError(ValueError):
+    """Several things are wrong with a table; each is listed.
+
+    One problem alone is raised as the error that it is. Several of one type are raised as that type
+    where it is TypeError, FileNotFoundError or ImageError.
+
+    Parameters
+    ----------
+    message : str
+        The list.
+    problems : sequence of Exception, default=()
+        The errors that are listed.
+
+    Attributes
+    ----------
+    problems : tuple of Exception
+        The errors that are listed.
+
+    Examples
+    --------
+    >>> from skosfusion.exceptions import TableError
+    >>> error = TableError("2 problems: ...", [ValueError("age"), TypeError("alp")])
+    >>> len(error.problems)
+    2
+    """
+
+    def __init__(self, message, problems=()):
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+    def __reduce__(self):
+        return TableError, (str(self), self.problems)
+
+
 class WeightsError(OSError):
     """The initial weights of an encoder are not available or do not fit it.
 

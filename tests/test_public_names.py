@@ -77,7 +77,7 @@ def test_rooms_without_networks_do_not_load_torch(room):
 
 
 ROOMS = {
-    "_utils": (),
+    "_utils": ("exceptions",),
     "exceptions": (),
     "preprocessing": ("_utils", "exceptions"),
     "images": ("_utils", "exceptions"),

@@ -56,8 +56,11 @@ def _columns(options):
         kits[name] = tuple(parts[:1] + [_number_or_name(part) for part in parts[1:]])
     if kits:  # those of the paper are taken only where none is named
         kits = {"alp": None, "ldh": None} | kits
+    positive = options.positive
     target = TargetColumn(
-        options.target, positive=options.positive, label_conflicts=options.label_conflicts
+        options.target,
+        positive=positive[0] if positive and len(positive) == 1 else positive,
+        label_conflicts=options.label_conflicts,
     )
     return pairs(options.column, "--column") | kits | {"target": target}
 
@@ -143,7 +146,7 @@ def make_folds(options, cohort):
     if labels.tolist() != [0, 1]:
         raise SystemExit(
             f"column {options.target!r} holds the labels {labels.tolist()}; say with --positive "
-            "TEXT which ones count as positive"
+            "LABEL which ones count as positive"
         )
     kind = StratifiedKFold if options.image_wise else StratifiedGroupKFold
     splitter = kind(options.folds, shuffle=True, random_state=options.seed)

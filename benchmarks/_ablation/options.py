@@ -54,7 +54,12 @@ def make_parser(description, *, out):
         help="a laboratory value and its normal range, as columns or numbers; repeatable",
     )
     data.add_argument("--target", default="diagnosis", metavar="COLUMN", help="label column")
-    data.add_argument("--positive", metavar="TEXT", help="labels that contain TEXT are positive")
+    data.add_argument(
+        "--positive",
+        action="append",
+        metavar="LABEL",
+        help="the positive label, or a pattern such as 'osteosarcoma*'; repeatable",
+    )
     data.add_argument(
         "--na-value", action="append", default=[], metavar="TEXT", help="text that means missing"
     )

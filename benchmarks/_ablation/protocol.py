@@ -1,6 +1,7 @@
 """From the options to data, folds and a pipeline that is ready to be fitted."""
 
 import sys
+import textwrap
 
 import torch
 from sklearn.utils import Bunch
@@ -34,6 +35,8 @@ def prepare(options):
         f"{source}: {n_patients} patients, {n_images} images, {int(cohort.target.sum())} positive",
         flush=True,
     )
+    if not embedded:
+        print(textwrap.indent(cohort.DESCR.strip(), "    "), flush=True)
     try:
         leakage = data.find_leaks(options, cohort, folds)
     except OSError as error:

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
 
+from .record_numbers import check_group_digits
+
 
 def complete_column(values, noun):
     """Return an array of one value for each row; ValueError for a row with none or several."""
@@ -21,11 +23,13 @@ def complete_column(values, noun):
             f"there is no {noun} in {len(missing)} of {len(values)} rows, the first is row "
             f"{missing[0]}; name it, or leave these rows out"
         )
+    check_group_digits(values, noun)
     return values
 
 
 def codes_of(values, noun):
     """Give equal values one number from 0; return the numbers, and the values in their order."""
+    check_group_digits(values, noun)
     try:
         return pd.factorize(values)
     except TypeError as error:

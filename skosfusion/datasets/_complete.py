@@ -25,16 +25,34 @@ _KINDS = {
 _FREE_KINDS = (KitColumn,)
 
 
-def complete_columns(columns, tables):
-    """Return all columns to read, by name: those declared, and ours that are in the tables."""
+def complete_columns(columns, tables, problems):
+    """Return all columns to read, by name, and which of ours were looked for and are not there."""
     check_parameter("columns", columns, isinstance(columns, dict), "a dict of our names to yours")
     declared = {name: _declare(name, what) for name, what in columns.items()}
     ours = {name: kind() for name, kind in _KINDS.items()}
     ours |= {name: KitColumn(*kit) for name, kit in PAPER_KITS.items()}
+    absent = {}
     for name, column in ours.items():
-        if name not in declared and (name in _REQUIRED or column._is_there(name, tables)):
+        if name in declared:
+            continue
+        is_there = name in _REQUIRED
+        with problems.collected():
+            is_there = is_there or column._is_there(name, tables)
+        if is_there:
             declared[name] = column
-    return {name: column for name, column in declared.items() if column is not None}
+        else:
+            absent[name] = column
+    return {name: column for name, column in declared.items() if column is not None}, absent
+
+
+def columns_of_text(columns):
+    """Return the columns that must stay text, however a table is read."""
+    names = []
+    for name in ("image", "patient_id", "target"):
+        what = columns.get(name) if isinstance(columns, dict) else None
+        column = getattr(what, "column", what)
+        names.append(column if isinstance(column, str) else _KINDS[name]().column)
+    return names
 
 
 def _declare(name, what):

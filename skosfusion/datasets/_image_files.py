@@ -3,46 +3,69 @@
 import os
 from pathlib import PurePath, PureWindowsPath
 
+import numpy as np
+import pandas as pd
+
 from .._utils.cells import shown_cell
+from .._utils.problems import Problems
 from ..images import check_file
 from ._tables import check_unicode
 
 
 def check_names(cells, column):
     """Return cells as text, or raise if one of them is neither a file name nor missing."""
-    names = cells.astype(object)
-    for row, cell in cells[cells.notna()].items():
-        where = f"column {column!r}, row {row}"
+    names, problems = [], Problems()
+    for row, cell, is_missing in zip(cells.index, cells, cells.isna(), strict=True):
         name = os.fspath(cell) if isinstance(cell, os.PathLike) else cell
-        if not isinstance(name, str):
-            raise TypeError(
-                f"{where}: an image must be a path of type str or os.PathLike, "
-                f"got {shown_cell(name)} ({type(name).__name__}); give the path of the file"
-            )
-        check_unicode(name, where)
-        names[row] = name
-    return names.astype("str")
+        with problems.collected():
+            names.append(np.nan if is_missing else _checked(name, f"column {column!r}, row {row}"))
+    problems.raise_any()
+    return pd.Series(names, index=cells.index, name=cells.name, dtype="str")
+
+
+def _checked(name, where):
+    if not isinstance(name, str):
+        raise TypeError(
+            f"{where}: an image must be a path of type str or os.PathLike, "
+            f"got {shown_cell(name)} ({type(name).__name__}); give the path of the file"
+        )
+    check_unicode(name, where)
+    return name
 
 
 def find_images(names, folder, *, column, link_remedy):
     """Return the absolute paths of images, each checked; `link_remedy=None` trusts any link."""
+    real = None
     if folder is not None:
         folder = os.path.abspath(folder)
         if not os.path.isdir(folder):
             raise FileNotFoundError(
                 f"the image folder {folder!r} does not exist or is not a folder"
             )
-    paths = names.copy()
-    for row, name in names[names.notna()].items():
-        where = f"column {column!r}, row {row}: image {name!r}"
-        if "\0" in name:
-            raise ValueError(f"{where} has a NUL in its name; correct the name")
-        path = _absolute(name, where) if folder is None else _inside(name, folder, where)
-        if folder is not None and link_remedy is not None:
-            _refuse_outside_link(path, folder, where, link_remedy)
-        check_file(path, row=row)
-        paths[row] = path
-    return paths
+        real = None if link_remedy is None else os.path.realpath(folder)
+    # Each name once, and never into a column of pandas, which is copied with each cell.
+    found, paths, problems = {}, [], Problems()
+    for row, name, is_missing in zip(names.index, names, names.isna(), strict=True):
+        if is_missing:
+            paths.append(np.nan)
+            continue
+        with problems.collected():
+            if name not in found:
+                where = f"column {column!r}, row {row}: image {name!r}"
+                path = _path_of(name, where, folder)
+                if real is not None:
+                    _refuse_outside_link(path, folder, real, where, link_remedy)
+                check_file(path, row=row)
+                found[name] = path
+            paths.append(found[name])
+    problems.raise_any()
+    return pd.Series(paths, index=names.index, name=names.name, dtype="str")
+
+
+def _path_of(name, where, folder):
+    if "\0" in name:
+        raise ValueError(f"{where} has a NUL in its name; correct the name")
+    return _absolute(name, where) if folder is None else _inside(name, folder, where)
 
 
 def _absolute(name, where):
@@ -65,8 +88,8 @@ def _inside(name, folder, where):
     return path
 
 
-def _refuse_outside_link(path, folder, where, remedy):
-    if not _is_within(os.path.realpath(path), os.path.realpath(folder)):
+def _refuse_outside_link(path, folder, real, where, remedy):
+    if not _is_within(os.path.realpath(path), real):
         raise ValueError(
             f"{where} is a link to a file outside the image folder {folder!r}; if you trust it, "
             f"{remedy}"

@@ -1,17 +1,20 @@
 """Load a cohort of one's own: a table of images, joined with a table of clinical records."""
 
 import logging
-import numbers
+import warnings
 
-import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
+from .._utils.missing_codes import CHECKED
+from .._utils.problems import Problems
 from .._utils.validation import check_parameter
-from ._complete import complete_columns
+from ._complete import columns_of_text, complete_columns
 from ._declarations import KitColumn
 from ._frames import folder_of
+from ._near_names import near_names, note_near_names
+from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
 from ._tables import open_table
 
@@ -21,6 +24,8 @@ _DESCR = """\
 {n_images} images of {n_patients} patients, loaded from the user's own tables.
 
 Labels: {labels}
+Inputs: {inputs}
+Inputs not found: {absent}
 Missing values: {missing}
 """
 
@@ -88,12 +93,21 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         patient with two labels; and an image outside the folder.
     TypeError
         For a table, an image path or a cell of another type.
+    TableError
+        A ValueError that lists all problems of the tables, where there are several.
     FileNotFoundError
         For a table, an image folder or an image that is not there.
     ImageError
         For an image that is a folder, a device or a link to nothing.
     ImportError
         For Parquet without pyarrow.
+
+    Warns
+    -----
+    UserWarning
+        For columns whose names are nearly ours and are not read; for numbers that look like codes
+        for a missing value; for labels that say "unknown", and for a pattern that counts the
+        opposite as positive. Each names the column, how often it is so, and the remedy.
 
     See Also
     --------
@@ -115,10 +129,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     >>> import pathlib, tempfile
     >>> import pandas as pd
     >>> from skosfusion.datasets import TargetColumn, load_cohort
-    >>> images = pd.DataFrame({"file": ["knee.png"], "record": ["007"]})
-    >>> records = pd.DataFrame({"record": ["007"], "age": [14], "finding": ["Tumor, left"]})
+    >>> images = pd.DataFrame({"file": ["knee.png", "shin.png"], "record": ["007", "008"]})
+    >>> records = pd.DataFrame(
+    ...     {"record": ["007", "008"], "age": [14, 15], "finding": ["Tumor, left", "bruise"]}
+    ... )
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     pathlib.Path(folder, "knee.png").touch()
+    ...     for name in images["file"]:
+    ...         pathlib.Path(folder, name).touch()
     ...     cohort = load_cohort(
     ...         images,
     ...         records,
@@ -126,39 +143,50 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     ...         columns={
     ...             "image": "file",
     ...             "patient_id": "record",
-    ...             "target": TargetColumn("finding", positive="tumor"),
+    ...             "target": TargetColumn("finding", positive="tumor*"),
     ...         },
     ...     )
     >>> cohort.data[["patient_id", "age"]]
       patient_id   age
     0        007  14.0
+    1        008  15.0
     >>> cohort.target.tolist()
-    [1]
+    [1, 0]
+    >>> print(cohort.DESCR.splitlines()[2])
+    Labels: 0 (not tumor*): 'bruise' 1; 1 (tumor*): 'Tumor, left' 1
     """
-    check_parameter("na_values", na_values, _are_values(na_values), "a list of texts or numbers")
+    check_parameter("na_values", na_values, are_values(na_values), ALLOWED_NA_VALUES)
     missing = MISSING.union(spelling(value) for value in na_values)
-    images = open_table(image_table, "image table", missing)
-    clinical = None
-    if clinical_table is not None:
-        clinical = open_table(clinical_table, "clinical table", missing)
     folder = folder_of(image_table, image_folder)
     if folder is None:
         raise ValueError(
             "image_folder=None is not allowed where image_table is a DataFrame; give the folder "
             "that the image paths are relative to"
         )
-
-    tables = [images] if clinical is None else [images, clinical]
-    columns = complete_columns({} if columns is None else columns, tables)
+    columns = {} if columns is None else columns
+    tables = _open_tables(image_table, clinical_table, missing, columns)
+    problems = Problems()
+    columns, absent = complete_columns(columns, tables, problems)
     image, patient, target = (columns.pop(name) for name in ("image", "patient_id", "target"))
-    names = image._names(images)
-    records = join_tables(images, clinical, patient)
-    data = _read_inputs(records, columns)
+    names = labels = None
+    with problems.collected():
+        names = image._names(tables[0])
+    records = join_tables(tables[0], (*tables, None)[1], patient, problems)
+    data = _read_inputs(records, columns, problems)
     _check_target(target, data, [image, patient, *columns.values()])
-    labels, n_images = target._labels(records)
-    data.insert(0, "image", image._find(names, folder))
+    with problems.collected():
+        labels, n_images, description = target._labels(records)
+    with problems.collected():
+        if names is not None:
+            data["image"] = image._find(names, folder)
+    problems.raise_any()
 
+    near = near_names(absent, tables, [image, patient, target, *columns.values()])
+    for note in records.notes + note_near_names(near):
+        warnings.warn(note, UserWarning, stacklevel=2)
+    data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
     data = data.reset_index(drop=True)
+    data.attrs[CHECKED] = list(columns)
     labels = labels.reset_index(drop=True)
     _logger.info("%d images loaded", len(data))
     kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
@@ -168,29 +196,34 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         groups=data["patient_id"].to_numpy(dtype=object),
         frame=data.assign(**{target.column: labels}),
         target_names=list(n_images),
-        DESCR=_describe(data, n_images),
+        DESCR=_describe(data, description, columns, absent),
         kits={name: (name, f"{name}_low", f"{name}_high") for name in kits},
     )
 
 
-def _are_values(na_values):
-    """Return whether this is a list or the like of texts and numbers."""
-    return (
-        np.iterable(na_values)
-        and not isinstance(na_values, str | bytes | dict)
-        and all(isinstance(value, str | numbers.Real) for value in na_values)
-    )
+def _open_tables(image_table, clinical_table, missing, columns):
+    """Return the image table and, where there is one, the clinical table."""
+    tables, problems, texts = [], Problems(), columns_of_text(columns)
+    for source, kind in ((image_table, "image table"), (clinical_table, "clinical table")):
+        if kind == "image table" or source is not None:
+            with problems.collected():
+                tables.append(open_table(source, kind, missing, texts))
+    problems.raise_any()
+    return tables
 
 
-def _read_inputs(records, columns):
+def _read_inputs(records, columns, problems):
     """Return the record numbers and clinical values, one row per image."""
     data = {"patient_id": records.patients}
     ours = [name for name in ("gender", "age") if name in columns]
     for name in ours + [name for name in columns if name not in ours]:
-        for new, cells in columns[name]._read(records, name).items():
+        read = {}
+        with problems.collected():
+            read = columns[name]._read(records, name)
+        for new, cells in read.items():
             check_parameter("name of a kit", name, new not in data, "a name that is not taken")
             data[new] = cells
-    return pd.DataFrame(data, index=records.patients.index)
+    return data
 
 
 def _check_target(target, data, inputs):
@@ -200,11 +233,13 @@ def _check_target(target, data, inputs):
     check_parameter("target", target.column, target.column not in taken, allowed)
 
 
-def _describe(data, n_images):
+def _describe(data, labels, columns, absent):
     gaps = data.isna().sum()
     return _DESCR.format(
         n_images=int(data["image"].notna().sum()),
         n_patients=data["patient_id"].nunique(),
-        labels=", ".join(f"{name} {count}" for name, count in n_images.items()),
+        labels=labels,
+        inputs=", ".join(columns) or "none",
+        absent=", ".join(absent) or "none",
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",
     )

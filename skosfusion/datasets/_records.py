@@ -1,7 +1,7 @@
 """Clinical records joined to images by record number."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -18,13 +18,14 @@ class Records:
 
     images: Table
     clinical: Table | None
-    patients: pd.Series  # record number of each image
-    rows: pd.Series | None  # row of its clinical record
+    patients: pd.Series | None  # record number of each image; None where they cannot be read
+    rows: pd.Series | None  # row of its clinical record; None where the tables cannot be joined
+    notes: list = field(default_factory=list)  # warnings, for the end
 
-    def numbers(self, column, option):
+    def numbers(self, column, option, **how):
         """Return a column as float64."""
         table = self._table_of(column, option)
-        return self._per_image(table, table.numbers(column, option))
+        return self._per_image(table, table.numbers(column, option, **how))
 
     def texts(self, column, option):
         """Return a column as text."""
@@ -59,18 +60,36 @@ class Records:
 
     def _per_image(self, table, cells):
         # Only now, after they were read: errors name the row of the table.
-        if table is self.images:
+        if table is self.images or self.rows is None:
             return cells
         return cells.loc[self.rows].set_axis(self.rows.index)
 
 
-def join_tables(images, clinical, patient):
-    """Return the Records of images whose record numbers all have one clinical record."""
-    patients = patient._numbers(images)
+def join_tables(images, clinical, patient, problems):
+    """Return the Records of images; each problem of the join is added to `problems`."""
+    patients = numbers = None
+    with problems.collected():
+        patients = patient._numbers(images)
     if clinical is None:
         return Records(images, None, patients, None)
+    with problems.collected():
+        numbers = patient._numbers(clinical)
+    if patients is None or numbers is None:
+        return Records(images, clinical, patients, None)
+    n_problems = len(problems.errors)
+    for check in (_refuse_repeated, _refuse_unknown):
+        with problems.collected():
+            check(patients, numbers, images, clinical)
+    rows = None
+    if len(problems.errors) == n_problems:
+        rows = pd.Series(numbers.index, index=numbers).loc[patients].set_axis(patients.index)
+    used = numbers.isin(patients)
+    if not used.all():
+        _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
+    return Records(images, clinical.select(used), patients, rows)
 
-    numbers = patient._numbers(clinical)
+
+def _refuse_repeated(_, numbers, __, clinical):
     repeated = numbers[numbers.duplicated(keep=False)]
     if len(repeated):
         first = repeated.iloc[0]
@@ -79,6 +98,9 @@ def join_tables(images, clinical, patient):
             f"{clinical.title} has several records for {shown(repeated.unique(), 'patient')}; "
             f"that of {first!r} is in {shown(rows, 'row')}; keep one record for each"
         )
+
+
+def _refuse_unknown(patients, numbers, images, clinical):
     unknown = patients[~patients.isin(numbers)]
     if len(unknown):
         raise ValueError(
@@ -86,8 +108,3 @@ def join_tables(images, clinical, patient):
             f"images in {shown(unknown.index, 'row')} of {images.title}; add the records, or leave "
             "these images out"
         )
-    used = numbers.isin(patients)
-    if not used.all():
-        _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
-    rows = pd.Series(numbers.index, index=numbers).loc[patients].set_axis(patients.index)
-    return Records(images, clinical.select(used), patients, rows)

@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .._utils.cells import is_missing, read_numbers, shown_cell, whole_text
+from .._utils.cells import is_missing, shown_cell, whole_text
+from .._utils.number_columns import read_numbers
 from .._utils.validation import did_you_mean, shown
+from ._formats import recognize_table
 
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # What fits into the memory of a small machine; real tables stay far below.
 _MAX_ROWS = 10_000_000
 _MAX_BYTES = 2**30
 _MAX_LINE = 2**20
+# Rows of Python texts take fifty times their size, so they become columns now and then.
+_CELLS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,12 @@ class Table:
         """Return the table with some of its rows, which keep their numbers."""
         return replace(self, cells=self.cells.loc[rows])
 
-    def numbers(self, column, option):
-        """Return a column as float64, NaN where missing."""
+    def numbers(self, column, option, *, missing=frozenset(), **how):
+        """Return a column as float64, NaN where missing; `missing` is so in this column alone."""
         cells = self.column(column, option)
-        values = read_numbers(cells, column, missing=self.missing, rows=cells.index.tolist())
-        return pd.Series(values, index=cells.index)
+        missing = self.missing | missing if missing else self.missing
+        values = read_numbers(cells, column, missing=missing, rows=cells.index.tolist(), **how)
+        return pd.Series(_at_limits(values, column), index=cells.index)
 
     def texts(self, column, option):
         """Return a column as text without surrounding white space, NaN where missing."""
@@ -72,12 +77,15 @@ class Table:
             )
 
 
-def open_table(source, kind, missing):
-    """Return a DataFrame, or the CSV or Parquet file of this path, as a Table."""
+def open_table(source, kind, missing, texts=()):
+    """Return a DataFrame, or the CSV or Parquet file of this path, as a Table.
+
+    `texts` are the columns that must stay text, for the remedy where a file is of another format.
+    """
     if isinstance(source, pd.DataFrame):
         title, cells = f"the {kind}", _with_row_numbers(source)
     elif isinstance(source, str | os.PathLike):
-        title, cells = _read_file(Path(source), kind)
+        title, cells = _read_file(Path(source), kind, texts)
     else:
         raise TypeError(
             f"the {kind} must be a DataFrame or the path of a CSV or Parquet file, "
@@ -104,19 +112,23 @@ def _with_row_numbers(frame):
     return frame.rename_axis(index=None) if is_selection else frame.reset_index(drop=True)
 
 
-def _read_file(path, kind):
+def _read_file(path, kind, texts):
     """Return the title and the cells of a table in a file."""
     if not path.exists():
         raise FileNotFoundError(f"the {kind} {str(path)!r} does not exist")
     if not path.is_file():
         raise ValueError(f"the {kind} {str(path)!r} is not a regular file")
     title = f"the {kind} {path.name!r}"
-    read = _read_parquet if path.suffix.lower() in _PARQUET_SUFFIXES else _read_csv
-    return title, read(path, title)
+    if path.suffix.lower() in _PARQUET_SUFFIXES:
+        return title, _read_parquet(path, title)
+    other = recognize_table(path, texts)
+    if other:
+        raise ValueError(f"cannot read {title}: {other}")
+    return title, _read_csv(path, title)
 
 
 def _read_csv(path, title):
-    header, rows = None, []
+    header, rows, parts, n_rows = None, [], [], 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(_lines(file), strict=True):
@@ -124,11 +136,17 @@ def _read_csv(path, title):
                     header = row or None
                 elif row and len(row) != len(header):
                     raise ValueError(
-                        f"row {len(rows)} has {len(row)} cells, but the header has {len(header)}; "
+                        f"row {n_rows} has {len(row)} cells, but the header has {len(header)}; "
                         "quote cells that hold a comma, and write empty cells out"
+                        f"{_title_lines(len(row), len(header), n_rows)}"
                     )
                 elif row:
                     rows.append(row)
+                    n_rows += 1
+                if len(rows) * len(header or ()) >= _CELLS_AT_ONCE:
+                    parts.append(pd.DataFrame(rows, columns=header, dtype="str"))
+                    rows = []
+                    _check_rows(n_rows)
     except (csv.Error, UnicodeDecodeError) as error:
         raise ValueError(
             f"cannot read {title}: {error}; it must be comma-separated text in UTF-8"
@@ -137,11 +155,35 @@ def _read_csv(path, title):
         raise ValueError(f"cannot read {title}: {error}") from error
     if header is None:
         raise ValueError(f"{title} is empty; its first line must name the columns")
-    # Spreadsheets leave lines and columns of nothing but commas behind.
-    while rows and not any(cell.strip() for cell in rows[-1]):
-        rows.pop()
-    cells = pd.DataFrame(rows, columns=header, dtype="str")
-    is_left_over = [not name.strip() and not any(cells.iloc[:, i]) for i, name in enumerate(header)]
+    if rows or not parts:
+        parts.append(pd.DataFrame(rows, columns=header, dtype="str"))
+    return _without_left_over(parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True))
+
+
+def _title_lines(n_cells, n_names, row):
+    """Return the remedy where lines stand above the one that names the columns."""
+    if row or n_names >= n_cells or n_names > 2:
+        return ""
+    return (
+        "; if lines of a title stand above the names of the columns, leave them out: table = "
+        "pd.read_csv(path, skiprows=1, dtype=str), with their number in place of 1"
+    )
+
+
+def _check_rows(n_rows):
+    if n_rows > _MAX_ROWS:
+        raise ValueError(f"it has more than {_MAX_ROWS} rows; split it")
+
+
+def _without_left_over(cells):
+    """Return a table without the rows and columns of nothing but commas that spreadsheets leave."""
+    n_rows = len(cells)
+    while n_rows and not any(cell.strip() for cell in cells.iloc[n_rows - 1]):
+        n_rows -= 1
+    cells = cells.iloc[:n_rows]
+    is_left_over = [
+        not name.strip() and not any(cells.iloc[:, i]) for i, name in enumerate(cells.columns)
+    ]
     return cells.loc[:, np.logical_not(is_left_over)]
 
 
@@ -178,6 +220,19 @@ def missing_column(column, option, tables):
         f"no column {column!r} in {' or '.join(table.title for table in tables)}; the columns are "
         f"{columns}; {f'{hint} Name' if hint else 'name'} the column that holds it with {option}"
     )
+
+
+def _at_limits(values, column):
+    """Return values with the smallest and largest finite one in place of -inf and inf."""
+    finite = values[np.isfinite(values)]
+    if not np.isinf(values).any():
+        return values
+    if not finite.size:
+        raise ValueError(
+            f"column {column!r} has no value but infinite ones, so that no limit is known; give "
+            "the limit of the assay in their place"
+        )
+    return np.clip(values, finite.min(), finite.max())
 
 
 def _text(cell, column, row):

@@ -4,15 +4,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number, read_numbers, shown_number
-from .._utils.validation import check_parameter
-from ._cells import column_names, count_missing, read_table, to_float32
+from .._utils.ages import age_of_dates, hint_for_ages
+from .._utils.cells import is_number, shown_number
+from .._utils.number_columns import read_numbers
+from .._utils.validation import check_parameter, shown
+from ._cells import column_names, count_missing, read_table, to_float32, warn_of_codes
+from ._warn_once import WarnsOnce
 
-_OLDEST_IN_YEARS = 120
-_OLDEST_IN_MONTHS = 12 * _OLDEST_IN_YEARS
 
-
-class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class AgeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Divide age in years by 100.
 
     The divisor is a constant, not the range of the training data: a new patient may be older or
@@ -34,6 +34,12 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, where X in `fit` was a DataFrame with names of type str.
+
+    Warns
+    -----
+    UserWarning
+        In `fit`, for numbers that look like codes for a missing value, such as 99. It comes once
+        for an estimator and its clones, not once a fold.
 
     See Also
     --------
@@ -84,6 +90,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         ages = self._read(X, reset=True)
         self.n_missing_ = count_missing(ages, column_names(self))
+        warn_of_codes(self, X, ages, column_names(self))
         return self
 
     def transform(self, X):
@@ -136,7 +143,7 @@ class AgeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, X, *, reset):
         self._check_parameters()
-        ages = read_table(self, X, read_numbers, reset=reset)
+        ages = read_table(self, X, _read_ages, reset=reset)
         if self.valid_range is not None:
             for column, name in zip(ages.T, column_names(self), strict=True):
                 _check_ages(column, name, *self.valid_range)
@@ -172,16 +179,15 @@ def _check_ages(ages, column, youngest, oldest):
     if not outside.size:
         return
     row = outside[0]
-    median = np.nanmedian(ages)
-    remedy = "correct it, leave it empty if unknown, or give another valid_range"
-    if median > _OLDEST_IN_YEARS:
-        unit, divisor = ("days", 365.25) if median > _OLDEST_IN_MONTHS else ("months", 12)
-        remedy = (
-            f"the median of the column is {median:g}, so these look like ages in {unit}: "
-            f"divide them by {divisor}"
-        )
+    hint = hint_for_ages(ages, column)
+    remedy = hint or "correct it, leave it empty if unknown, or give another valid_range"
+    more = f" (as in {shown(outside[1:], 'more row')})" if len(outside) > 1 else ""
     start = "Negative values in data: age" if ages[row] < 0 else "age"
     raise ValueError(
         f"{start} {shown_number(ages[row])} in column {column!r}, row {row} is outside the valid "
-        f"range {youngest} to {oldest} years; {remedy}"
+        f"range {youngest} to {oldest} years{more}; {remedy}"
     )
+
+
+def _read_ages(cells, column):
+    return read_numbers(cells, column, dates=age_of_dates)

@@ -5,6 +5,8 @@ import pandas as pd
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from .._utils.missing_codes import CHECKED, missing_codes, shown_codes
+
 
 def read_table(estimator, X, read_column, *, reset):
     """Return X as float64 of shape (n_samples, n_features), each column read by `read_column`."""
@@ -47,3 +49,20 @@ def to_float32(values, columns):
             "exceeds the range of float32; correct the value or its scale"
         )
     return small
+
+
+def warn_of_codes(estimator, X, values, columns, *, may_be_negative=False):
+    """Warn of numbers that look like codes for a missing value, unless the loader did so before."""
+    checked = X.attrs.get(CHECKED, ()) if isinstance(X, pd.DataFrame) else ()
+    for column, cells in zip(columns, values.T, strict=True):
+        if column in checked:
+            continue
+        codes = missing_codes(cells, may_be_negative=may_be_negative)
+        if codes:
+            given = [int(code) if code.is_integer() else code for code in codes]
+            estimator._warn_once(
+                (column, *codes),
+                f"column {column!r} holds {shown_codes(codes, len(cells))}, far from the others: a "
+                "usual code for a missing value; if it is one, leave these cells empty: "
+                f"table[{column!r}] = table[{column!r}].replace({given}, float('nan'))",
+            )

@@ -17,7 +17,7 @@ from ._missing_values import POLICIES, MissingValues
 
 
 def make_clinical_transformer(
-    *, image="image", gender="gender", age="age", kits=None, missing="impute"
+    *, image="image", gender="gender", age="age", kits=None, missing="impute", censored="error"
 ):
     """Make the transformer that normalizes the clinical columns and lets image paths through.
 
@@ -45,6 +45,9 @@ def make_clinical_transformer(
         from the rows given to `fit`. "indicator": they are filled in, and each input gets a second
         column such as ``alp_missing``, 1.0 where the value was missing, else 0.0. "error": a
         ValueError. Missing image paths are left to the classifier.
+    censored : {"error", "limit"}, default="error"
+        What becomes of laboratory values beyond the limits of their assay, see
+        :class:`KitRangeScaler`.
 
     Returns
     -------
@@ -86,6 +89,7 @@ def make_clinical_transformer(
     1  b.png    -0.5  0.14  2.0
     """
     check_choice("missing", missing, POLICIES)
+    check_choice("censored", censored, ("error", "limit"))
     for name, column in (("image", image), ("gender", gender), ("age", age)):
         valid = column is None or isinstance(column, str)
         check_parameter(name, column, valid, "the name of a column, or None")
@@ -101,7 +105,7 @@ def make_clinical_transformer(
         steps.append(("age", _chain(AgeScaler(), finish), [age]))
     for name, kit in check_kits(PAPER_KITS if kits is None else kits).items():
         finish = MissingValues(name=name, missing=missing)
-        steps.append((name, _chain(_kit_scaler(kit), finish), _kit_columns(kit)))
+        steps.append((name, _chain(_kit_scaler(kit, censored), finish), _kit_columns(kit)))
     if not steps:
         raise ValueError("image, gender, age and kits are all left out; give at least one of them")
 
@@ -290,8 +294,9 @@ def _check_column(column, columns, step):
         )
 
 
-def _kit_scaler(kit):
-    return KitRangeScaler(*kit[1:]) if has_fixed_limits(kit) else KitRangeScaler()
+def _kit_scaler(kit, censored):
+    limits = kit[1:] if has_fixed_limits(kit) else ()
+    return KitRangeScaler(*limits, censored=censored)
 
 
 def _kit_columns(kit):

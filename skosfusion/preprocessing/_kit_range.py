@@ -1,20 +1,23 @@
 """Laboratory values in terms of the normal range of their kit."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number, read_numbers, shown_number
-from .._utils.validation import check_parameter
-from ._cells import column_names, count_missing, read_table, to_float32
+from .._utils.cells import is_number, shown_number
+from .._utils.notation import Notation
+from .._utils.number_columns import read_numbers
+from .._utils.validation import check_choice, check_parameter, shown
+from ._cells import column_names, count_missing, read_table, to_float32, warn_of_codes
+from ._warn_once import WarnsOnce
 
 # Disease raises a cohort's median several-fold; a wrong unit changes it by a power of ten.
 _SUSPECT_RATIO = 6.0
+# ... and moves healthy patients, too: a few values within the range say that the unit is right.
+_NORMAL_SHARE = 0.02
 
 
-class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Normalize a laboratory value by the normal range of the kit that measured it.
 
     The normalized value is ``(y - L) / (H - L)`` for a value y and the limits L and H of the normal
@@ -31,9 +34,15 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         all normalized by this range.
     allow_negative : bool, default=False
         Whether values below 0 are taken, as for a base excess.
+    censored : {"error", "limit"}, default="error"
+        What becomes of values beyond the limits of the assay: "<5", ">1200", -inf and inf. With
+        "limit" the limit takes their place, 5 and 1200; for -inf and inf the smallest and the
+        largest value in `fit`.
 
     Attributes
     ----------
+    limits_ : ndarray of shape (2, n_features_out)
+        The smallest and the largest value of each value column in `fit`.
     n_missing_ : ndarray of shape (n_features_out,)
         Number of missing values in each value column of the data given to `fit`.
     n_features_in_ : int
@@ -45,7 +54,10 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     -----
     UserWarning
         In `fit`, if the median of a value is 6 times the middle of its range or more, or one sixth
-        or less and below the range: the unit of the value may not be that of the range.
+        or less and below the range, and hardly any value lies within it: the unit of the value may
+        not be that of the range. Also for
+        numbers that look like codes for a missing value, such as 9999. A warning comes once for an
+        estimator and its clones, not once a fold.
 
     See Also
     --------
@@ -69,10 +81,11 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
            [ 0.8]], dtype=float32)
     """
 
-    def __init__(self, low=None, high=None, *, allow_negative=False):
+    def __init__(self, low=None, high=None, *, allow_negative=False, censored="error"):
         self.low = low
         self.high = high
         self.allow_negative = allow_negative
+        self.censored = censored
 
     def fit(self, X, y=None):
         """Check the values and count those that are missing.
@@ -100,10 +113,14 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             For a cell that is neither text nor number.
         """
         values, low, high = self._read(X, reset=True)
+        limits = self._limits(values)
+        values = np.clip(values, *limits) if self.censored == "limit" else values
         self._refuse_negative(values)
         n_missing = count_missing(values, self._value_columns())
         self._warn_of_units(values, low, high)
+        warn_of_codes(self, X, values, self._value_columns(), may_be_negative=self.allow_negative)
         self.n_missing_ = n_missing
+        self.limits_ = limits
         return self
 
     def transform(self, X):
@@ -129,6 +146,8 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         values, low, high = self._read(X, reset=False)
+        if self.censored == "limit":
+            values = np.where(np.isinf(values), np.clip(values, *self.limits_), values)
         self._refuse_negative(values)
         with np.errstate(over="ignore"):  # what overflows is refused
             normalized = (values - low) / (high - low)
@@ -182,7 +201,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _read(self, X, *, reset):
         """Return values, lower limits and upper limits, which broadcast to one shape."""
         self._check_parameters()
-        table = read_table(self, X, read_numbers, reset=reset)
+        table = read_table(self, X, self._read_column, reset=reset)
         if self.low is not None:
             return table, float(self.low), float(self.high)
         if table.shape[1] != 3:
@@ -194,6 +213,23 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         _check_limits(table, column_names(self))
         return table[:, :1], table[:, 1:2], table[:, 2:]
 
+    def _read_column(self, cells, column):
+        is_limit = self.low is None and column in column_names(self)[1:]
+        censored = "error" if is_limit else self.censored
+        return read_numbers(cells, column, notation=Notation(censored=censored))
+
+    def _limits(self, values):
+        """Return the smallest and the largest finite value of each column."""
+        finite = np.where(np.isfinite(values), values, np.nan)
+        has_values = np.isfinite(finite).any(axis=0)
+        for column in np.flatnonzero(np.isinf(values).any(axis=0) & ~has_values):
+            raise ValueError(
+                f"column {self._value_columns()[column]!r} has no value but infinite ones, so that "
+                "no limit is known; give the limit of the assay in their place"
+            )
+        finite = np.where(has_values, finite, 0.0)
+        return np.array([np.nanmin(finite, axis=0), np.nanmax(finite, axis=0)])
+
     def _check_parameters(self):
         limits = (self.low, self.high)
         allowed = "two finite numbers with low < high, or None for both"
@@ -202,6 +238,7 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_parameter("(low, high)", limits, valid, allowed)
         valid = isinstance(self.allow_negative, bool | np.bool_)
         check_parameter("allow_negative", self.allow_negative, valid, "True or False")
+        check_choice("censored", self.censored, ("error", "limit"))
 
     def _refuse_negative(self, values):
         if self.allow_negative:
@@ -209,10 +246,12 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         negative = np.argwhere(values < 0)
         if len(negative):
             row, column = negative[0]
+            rows = np.flatnonzero(values[:, column] < 0)
+            more = f"; so are {shown(rows[1:], 'more row')}" if len(rows) > 1 else ""
             raise ValueError(
                 f"Negative values in data: {shown_number(values[row, column])} in column "
                 f"{self._value_columns()[column]!r}, row {row}; correct it, leave it empty if "
-                "unknown, or use allow_negative=True"
+                f"unknown, or use allow_negative=True{more}"
             )
 
     def _warn_of_units(self, values, low, high):
@@ -220,17 +259,20 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         with np.errstate(over="ignore"):
             ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
         below = np.nanmedian(values - low, axis=0) < 0
-        for ratio, is_below, column in zip(ratios.T, below, self._value_columns(), strict=True):
+        within = np.mean((values >= low) & (values <= high), axis=0)
+        within /= np.maximum(np.mean(~np.isnan(values), axis=0), 1e-12)
+        for ratio, is_below, share, column in zip(
+            ratios.T, below, within, self._value_columns(), strict=True
+        ):
             median = np.nanmedian(ratio) if np.isfinite(ratio).any() else 1.0
             too_low = is_below and 0 < median <= 1 / _SUSPECT_RATIO
-            if median >= _SUSPECT_RATIO or too_low:
+            if share < _NORMAL_SHARE and (median >= _SUSPECT_RATIO or too_low):
                 power = 10.0 ** np.round(np.log10(median))
-                warnings.warn(
+                self._warn_once(
+                    (column, power),
                     f"the median of column {column!r} is {median:.3g} times the middle of its "
                     f"normal range, about {power:g}: are the values and their limits in the same "
                     "unit?",
-                    UserWarning,
-                    stacklevel=3,
                 )
 
     def __sklearn_tags__(self):

@@ -129,7 +129,7 @@ def test_own_tables_run_with_options_only(cohort, home, tmp_path):
     arguments = [
         "--image-table", str(tmp_path / "table.csv"), "--image-folder", folder,
         "--column", "patient_id=record", "--column", "gender=sex",
-        "--kit", "alp=ALP,40,130", "--target", "finding", "--positive", "osteosarcoma",
+        "--kit", "alp=ALP,40,130", "--target", "finding", "--positive", "osteosarcoma*",
         "--rows", "Baseline", "Laboratory=alp", "All=gender+age+alp",
         "--data-home", home, "--out", str(tmp_path / "out"), *SMALL,
     ]  # fmt: skip
@@ -270,7 +270,7 @@ def test_a_fold_with_one_class_is_refused_before_training(bunch):
 
 def test_labels_that_are_not_binary_ask_for_the_positive_ones(bunch):
     bunch.target = np.array(["benign", "malignant"])[bunch.target]
-    with pytest.raises(SystemExit, match=r"--positive TEXT"):
+    with pytest.raises(SystemExit, match=r"--positive LABEL"):
         data.make_folds(parse([]), bunch)
 
 

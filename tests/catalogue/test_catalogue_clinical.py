@@ -341,30 +341,29 @@ def test_case_37_forms_of_a_number(cell, value):
     assert AgeScaler().fit_transform(X)[0, 0] == np.float32(value / 100)
 
 
-TEXTS = ["six", "?", "3,5", "1,200.5", "1.200,5", "1'200", "12 years", "5 U/L", "<5", ">120"]
-TEXTS += [
-    "\uff11\uff12",
-    "\u0663",
-    "1_0",
-    "0x1A",
-    "1e",
-    "--5",
-    "5-6",
-    "12\0",
-    "½",
-    "five",
-    "True",
-    "1/2",
-    "#N/A",
-]
+TEXTS = ["six", "?", "\uff11\uff12", "\u0663", "1_0", "0x1A", "1e", "--5", "5-6", "12\0", "½"]
+TEXTS += ["five", "True", "1/2", "#N/A"]
+NOTATIONS = {"3,5": "decimal=','", "1,200.5": "decimal='.'", "1.200,5": "decimal=','"}
+NOTATIONS |= {"1'200": "decimal=", "12 years": "unit='years'", "5 U/L": "unit='U/L'"}
+NOTATIONS |= {"<5": "censored='limit'", ">120": "censored='limit'"}
 
 
 @pytest.mark.parametrize("column", ["age", "alp_low"])
 @pytest.mark.parametrize("cell", TEXTS)
 def test_case_37_text_that_is_no_number(fitted_pipeline, column, cell):
-    """Text such as "six", "?", "3,5" or "<5": ValueError with text, column, row and remedy."""
+    """Text such as "six", "?" or "5-6": ValueError with text, column, row and remedy."""
     X = fitted_pipeline.with_value(column, cell)
     error = fitted_pipeline.refuses(X, ValueError, rf"in {place(column)} as a number; .*na_values=")
+    assert repr(cell) in str(error)
+
+
+@pytest.mark.parametrize("column", ["age", "alp_low"])
+@pytest.mark.parametrize("cell", NOTATIONS)
+def test_case_37_number_in_another_notation(fitted_pipeline, column, cell):
+    """Text such as "3,5", "12 years" or "<5": ValueError that says what it is, and the remedy."""
+    X = fitted_pipeline.with_value(column, cell)
+    match = rf"in {place(column)} as a number: it .*{NOTATIONS[cell]}"
+    error = fitted_pipeline.refuses(X, ValueError, match)
     assert repr(cell) in str(error)
 
 

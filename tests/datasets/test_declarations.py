@@ -139,7 +139,10 @@ class TestRefusals:
             (lambda: ImageColumn(outside_links=True), "outside_links=True .* 'error' or 'allow'"),
             (lambda: ImageColumn(["file"]), r"column=\['file'\] .* the name of a column"),
             (lambda: PatientColumn(None), "column=None .* the name of a column"),
-            (lambda: TargetColumn(positive=""), "positive='' .* a text to look for, or None"),
+            (
+                lambda: TargetColumn(positive=""),
+                "positive='' .* a label, a list of labels, a pattern",
+            ),
             (lambda: TargetColumn(label_conflicts="drop"), "label_conflicts='drop' is not allowed"),
             (lambda: KitColumn("alp", "low", 3), r"KitColumn=\('alp', 'low', 3\) is not allowed"),
         ],

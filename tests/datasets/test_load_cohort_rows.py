@@ -74,8 +74,10 @@ class TestLabels:
         cohort = load_cohort(images, records, image_folder=folder)
         assert cohort.frame["diagnosis"].dtype == records["diagnosis"].dtype
 
-    @pytest.mark.parametrize("positive", ["osteosarcoma", "SARCOMA, L"])
-    def test_positive_is_found_anywhere_in_any_case(self, folder, images, records, positive):
+    @pytest.mark.parametrize("positive", ["osteosarcoma*", "*SARCOMA, L*", "OSTEOSARCOMA, LEFT"])
+    def test_positive_is_a_pattern_or_a_whole_label_in_any_case(
+        self, folder, images, records, positive
+    ):
         cohort = load_cohort(
             images,
             records,
@@ -110,7 +112,7 @@ class TestLabels:
 
     def test_labels_that_are_equal_after_positive_do_not_conflict(self, folder, images):
         table = images.assign(diagnosis=["tumor left", "tumor right", "none seen"])
-        columns = {"target": TargetColumn(positive="tumor")}
+        columns = {"target": TargetColumn(positive="tumor*")}
         cohort = load_cohort(table, image_folder=folder, columns=columns)
         assert cohort.target.tolist() == [1, 1, 0]
 

@@ -94,7 +94,7 @@ class TestEvery:
         np.testing.assert_array_equal(got, expected)
 
     @pytest.mark.parametrize("kind", ["age", "lab"])
-    @pytest.mark.parametrize("text", ["six", "?", "1_000", "3,5", "inf", "0x10", "٣", "1 2"])
+    @pytest.mark.parametrize("text", ["six", "?", "1_000", "0x10", "٣", "1 2"])
     def test_other_text_is_refused_with_place_and_remedy(self, kind, text):
         make, _ = TRANSFORMERS[kind]
         with pytest.raises(ValueError, match=r"column 'x', row 1 .*na_values=") as caught:

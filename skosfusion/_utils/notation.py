@@ -1,0 +1,119 @@
+"""Numbers as people write them: read as declared, and recognized where nothing is declared."""
+
+import math
+import re
+from dataclasses import dataclass
+
+# Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
+PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SPACES = "'\u2019 \u00a0\u2009\u202f"
+_FORMS = {
+    ".": re.compile(rf"[+-]?\d{{1,3}}(?:([,{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d*)?", re.ASCII),
+    ",": re.compile(
+        rf"[+-]?(?:\d{{1,3}}(?:([.{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?:,\d*)?"
+        r"|(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?)",
+        re.ASCII,
+    ),
+}
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
+_BOUND = re.compile(r"\s*(<=|>=|=<|=>|[<>≤≥⩽⩾])\s*")
+_INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
+_DATE = re.compile(
+    r"\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d\d)([ ,].*)?", re.ASCII
+)
+# "0x1A", "1e" and "1/2" are something else.
+_WITH_UNIT = re.compile(
+    r"([+-]?[\d.,'\u2019\s]*\d[.,]?)(?:\s+([^\W\d_].*|[%°‰µμ*/↑↓(\[+!].*)"
+    r"|(?![eE]$)([^\W\d_][^\d]*|[%°‰µμ*↑↓(\[!][^\d]*|/[^\W\d_µμ].*))",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the numbers of a column are written: by default as digits with a decimal point."""
+
+    decimal: str | None = None
+    unit: tuple = ()
+    censored: str = "error"
+
+    def read(self, text):
+        """Return the number that a text holds, at a limit ("<5") the limit; None if it has none."""
+        text = text.strip()
+        if self.censored == "limit":
+            if _INFINITE.fullmatch(text):
+                return -math.inf if text.startswith("-") else math.inf
+            text = text[bound.end() :] if (bound := _BOUND.match(text)) else text
+        return self._number(self._without_unit(text))
+
+    def _without_unit(self, text):
+        for unit in sorted(self.unit, key=len, reverse=True):
+            if text.endswith(unit) and re.search(r"[\d.,]\s*$", text[: -len(unit)]):
+                return text[: -len(unit)].rstrip()
+        return text
+
+    def _number(self, text):
+        if self.decimal != "," and PLAIN.fullmatch(text):
+            return float(text)
+        if self.decimal is None or not _FORMS[self.decimal].fullmatch(text):
+            return None
+        digits = re.sub(rf"[{_SPACES}{'.' if self.decimal == ',' else ','}]", "", text)
+        return float(digits.replace(",", "."))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a text that is not read as a number seems to be, and what to declare if it is so."""
+
+    kind: str
+    what: str
+    remedy: dict | None = None
+
+
+def recognize(text, notation):
+    """Return what a text is that this notation does not read."""
+    text = text.strip()
+    bound = _BOUND.match(text)
+    if bound or _INFINITE.fullmatch(text):
+        example = f" ({text!r} as {text[bound.end() :]!r})" if bound else ""
+        what = "is a limit of the assay, not a number; to read it as the limit itself" + example
+        return Finding("limit", what, {"censored": "limit"})
+    if _DATE.fullmatch(text):
+        return Finding("date", "is a date, not a number")
+    kinds = [(",", "with a decimal comma"), (".", "with marks between thousands")]
+    for decimal, what in kinds if "," in text or "." in text else kinds[::-1]:
+        if decimal != notation.decimal and _FORMS[decimal].fullmatch(text):
+            return _marked(text, decimal, what, notation)
+    if match := _WITH_UNIT.fullmatch(text):
+        number, behind = match[1], match[2] or match[3]
+        if any(Notation(decimal).read(number) is not None for decimal in (None, ".", ",")):
+            unit = tuple(dict.fromkeys((*notation.unit, behind)))
+            what = f"has {behind!r} behind its digits; if that is the unit or a mark to leave out"
+            return Finding(f"unit {behind}", what, {"unit": unit[0] if len(unit) == 1 else unit})
+    return Finding("text", "")
+
+
+def _marked(text, decimal, what, notation):
+    """Return what a number with commas, points or blanks in it is."""
+    if notation.decimal is not None:
+        declared = "decimal=" + repr(notation.decimal)
+        return Finding("other", f"is not a number with {declared}; if it is one {what}, correct it")
+    both = all(_FORMS[mark].fullmatch(text) for mark in ".,") and text.count(",") == 1
+    if both:
+        return Finding(
+            "comma",
+            "is a number with a decimal comma, or with a comma between thousands (then declare "
+            "decimal='.'); if the comma is a decimal sign",
+            {"decimal": ","},
+        )
+    return Finding(f"decimal {decimal}", f"is a number {what}; to read it", {"decimal": decimal})
+
+
+def thousands_with_points(texts):
+    """Return the texts that are thousands with points ("1.200") if no other text has a decimal."""
+    pointed = [text for text in texts if "." in text]
+    whole = [text for text in texts if text.lstrip("+-").isdecimal()]
+    is_grouped = bool(pointed) and all(_THOUSANDS.fullmatch(text) for text in pointed)
+    # "%.3f" gives every number three decimals; then there is no whole number beside them.
+    is_grouped = is_grouped and not any("e" in text.lower() for text in texts)
+    return pointed if is_grouped and any(abs(int(text)) >= 10 for text in whole) else []
