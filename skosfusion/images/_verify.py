@@ -39,8 +39,8 @@ _BARE_DICOM = (
     *(b"\x08\0" + element + b"\0CS" for element in (b"\5", b"\x08")),
 )
 _DICOM = (
-    "its content is not PNG, JPEG, TIFF or BMP but DICOM, whose values need windowing, and black and "
-    "white change places where it is MONOCHROME1; convert it to PNG, with pydicom: "
+    "its content is not PNG, JPEG, TIFF or BMP but DICOM, whose values need windowing, and black "
+    "and white change places where it is MONOCHROME1; convert it to PNG, with pydicom: "
     "import numpy, PIL.Image, pydicom, pydicom.pixels as px; "
     "d = pydicom.dcmread('knee.dcm', force=True); "
     "v = px.apply_voi_lut(px.apply_modality_lut(d.pixel_array, d), d).astype(float); "
