@@ -148,10 +148,11 @@ def _check_cost(image, container, n_bytes):
             f"{n_bytes} bytes unpack to {image.width} x {image.height} pixels, which no radiograph "
             "does; export a smaller image, or save it uncompressed"
         )
-    if n_pixels * container.n_passes > _FREE_PASSES + _PASSES_FOR_A_BYTE * n_bytes:
+    n_passes = container.n_passes
+    if n_passes > 1 and n_pixels * n_passes > _FREE_PASSES + _PASSES_FOR_A_BYTE * n_bytes:
         raise UnusableError(
-            f"its {container.n_passes} scans of {image.width} x {image.height} pixels are more "
-            f"than its {n_bytes} bytes can be about; save it as a JPEG that is not progressive"
+            f"its {n_passes} scans of {image.width} x {image.height} pixels are more than its "
+            f"{n_bytes} bytes can be about; save it as a JPEG that is not progressive"
         )
 
 

@@ -22,6 +22,7 @@ _MPF_CHILD, _MPF_THUMBNAIL = 1 << 30, 0x01
 _GAIN_MAPS = (b"hdrgainmap", b"http://ns.adobe.com/hdr-gain-map/", b"urn:iso:std:iso:ts:21496:-1")
 # Bytes that belong to no image: a decoder must never come to use them.
 _NOISE = hashlib.shake_128(b"noise").digest(4096).replace(b"\xff", b"\x55")
+_SHORT_NOISE = 256
 
 
 def reduce_jpeg(data, frame):
@@ -74,6 +75,26 @@ def reduce_jpeg(data, frame):
         with_noise=None if scans.frame in _ARITHMETIC else b"".join(noisy),
         must_compare=scans.n_scans > 1 or scans.frame not in _BASELINE,
     )
+
+
+def with_noise(data):
+    """Put noise behind each scan of a JPEG inside another file, and count the scans."""
+    kept, position, n_scans, in_scan = [data[:2]], 2, 0, False
+    while match := _MARKER.search(data, position):
+        start = match.start()
+        marker = data[start + 1]
+        if in_scan:
+            kept += (data[position:start], _NOISE[:_SHORT_NOISE])
+        if marker == _END:
+            return b"".join((*kept, data[start : start + 2])), n_scans
+        (length,) = struct.unpack_from(">H", data, start + 2)
+        position = start + 2 + length
+        kept.append(data[start:position])
+        in_scan = marker == _SCAN
+        n_scans += in_scan
+    # Without an end marker libtiff reads a scan, too.
+    noise = (data[position:], _NOISE[:_SHORT_NOISE]) if in_scan else (data[position:],)
+    return b"".join((*kept, *noise, b"\xff\xd9")), n_scans
 
 
 class _Scans:

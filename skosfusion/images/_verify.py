@@ -8,6 +8,8 @@ thread alone. So each function below walks the container by itself, checks its s
 
 import struct
 import zlib
+from functools import partial
+from itertools import accumulate
 from math import inf
 from operator import add
 
@@ -18,7 +20,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from ..exceptions import UnusableError
 from ._container import MAX_PARTS, Container, check_frame
-from ._jpeg import reduce_jpeg
+from ._jpeg import reduce_jpeg, with_noise
 from ._tiff import (
     STRING_TYPES,
     exif_orientation,
@@ -108,6 +110,7 @@ def _reduce_png(data, frame):
 # TIFF: TIFF 6.0 and its supplements; BigTIFF -----------------------------------------------------
 
 _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 256, 257, 259, 262, 277, 284
+_JPEG_IN_TIFF = 7  # a compression
 _DEPTH, _VALUE_TYPE = 258, 339
 _STRIP_OFFSETS, _STRIP_ROWS, _STRIP_LENGTHS = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS = 322, 323, 324, 325
@@ -143,26 +146,59 @@ def _reduce_tiff(data, frame):
     is_raw = integers.get(_COMPRESSION, (1,)) == (1,)
     _check_kind(integers, is_raw, is_big_endian=layout.order == ">")
 
-    # The one page goes into a new directory behind the old content, so that no offset changes.
+    reduced = partial(_one_page, layout, pixels)
+    noisy, n_passes = None, 1
+    if integers.get(_COMPRESSION) == (_JPEG_IN_TIFF,):
+        noisy, n_passes = _with_noise(data, layout, integers, reduced)
+    return Container(
+        TiffImageFile,
+        reduced(data),
+        orientation_of(data, layout, entries),
+        8 * len(data) if is_raw else inf,
+        white_is_zero=integers.get(_PHOTOMETRIC) == (0,),
+        n_passes=n_passes,
+        with_noise=noisy,
+        must_compare=True,
+    )
+
+
+def _one_page(layout, pixels, data, changed=()):
+    """Give a file one page, in a new directory behind the content, so that no offset changes."""
     padding = b"\0" * (-len(data) % 8)
     header_end = 4 if layout.offset == "I" else 8
     pointer = struct.pack(layout.order + layout.offset, len(data) + len(padding))
-    reduced = [
+    records = {tag: entry.record for tag, entry in pixels.items()} | dict(changed)
+    parts = [
         data[:header_end],
         pointer,
         memoryview(data)[header_end + len(pointer) :],
         padding,
-        struct.pack(layout.order + layout.length, len(pixels)),
-        *(entry.record for entry in pixels.values()),
+        struct.pack(layout.order + layout.length, len(records)),
+        *records.values(),
         struct.pack(layout.order + layout.offset, 0),
     ]
-    return Container(
-        TiffImageFile,
-        b"".join(reduced),
-        orientation_of(data, layout, entries),
-        8 * len(data) if is_raw else inf,
-        white_is_zero=integers.get(_PHOTOMETRIC) == (0,),
-    )
+    return b"".join(parts)
+
+
+def _with_noise(data, layout, integers, reduced):
+    """Put noise behind the scans of JPEG strips or tiles, and find how many scans one has."""
+    tags = _STRIP_OFFSETS, _STRIP_LENGTHS
+    tags = tags if tags[0] in integers else (_TILE_OFFSETS, _TILE_LENGTHS)
+    if not integers.keys() >= set(tags):
+        return None, 1
+    places = zip(*(integers[tag] for tag in tags), strict=False)
+    parts, counts = zip(*(with_noise(data[at : at + size]) for at, size in places), strict=True)
+    lengths = [len(part) for part in parts]
+    offsets = [len(data), *accumulate(lengths, initial=len(data))][1:-1]
+    data, changed = data + b"".join(parts), {}
+    kind = 4 if layout.offset == "I" else 16
+    for tag, values in zip(tags, (offsets, lengths), strict=True):
+        packed = struct.pack(f"{layout.order}{len(values)}{layout.offset}", *values)
+        head = struct.pack(layout.order + "HH" + layout.offset, tag, kind, len(values))
+        if len(values) > 1:
+            data, packed = data + packed, struct.pack(layout.order + layout.offset, len(data))
+        changed[tag] = head + packed
+    return reduced(data, changed), max(counts)
 
 
 def _check_values(data, entries):
