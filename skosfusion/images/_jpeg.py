@@ -13,6 +13,7 @@ from ._tiff import DIRECTORY_ERRORS, exif_orientation, read_directory, read_head
 # A marker; inside a scan, FF 00 is a pixel byte and FF D0 to FF D7 are restart marks.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _END, _SCAN, _COMMENT, _JPEG_LS = 0xD9, 0xDA, 0xFE, 0xF7
+_RESTARTS = range(0xD0, 0xD8)
 _METADATA = {*range(0xE1, 0xEE), 0xEF, _COMMENT}  # E0 and EE carry the color space
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _BASELINE, _PROGRESSIVE, _ARITHMETIC = {0xC0, 0xC1}, {0xC2, 0xCA}, {*range(0xC9, 0xD0)}
@@ -21,8 +22,7 @@ _MPF_CHILD, _MPF_THUMBNAIL = 1 << 30, 0x01
 # How Apple, Adobe and Google, and ISO 21496-1 name a map of brightness beside a photograph.
 _GAIN_MAPS = (b"hdrgainmap", b"http://ns.adobe.com/hdr-gain-map/", b"urn:iso:std:iso:ts:21496:-1")
 # Bytes that belong to no image: a decoder must never come to use them.
-_NOISE = hashlib.shake_128(b"noise").digest(4096).replace(b"\xff", b"\x55")
-_SHORT_NOISE = 256
+_NOISE = hashlib.shake_128(b"noise").digest(1024).replace(b"\xff", b"\x55")
 
 
 def reduce_jpeg(data, frame):
@@ -39,7 +39,7 @@ def reduce_jpeg(data, frame):
         marker = data[start + 1]
         if in_scan:
             kept.append(view[position:start])
-            noisy += (view[position:start], _NOISE)
+            noisy += (view[position:start], _noise_behind(data, position, start))
         if marker == _END:
             kept.append(view[start : start + 2])
             noisy.append(view[start : start + 2])
@@ -84,7 +84,7 @@ def with_noise(data):
         start = match.start()
         marker = data[start + 1]
         if in_scan:
-            kept += (data[position:start], _NOISE[:_SHORT_NOISE])
+            kept += (data[position:start], _noise_behind(data, position, start))
         if marker == _END:
             return b"".join((*kept, data[start : start + 2])), n_scans
         (length,) = struct.unpack_from(">H", data, start + 2)
@@ -93,8 +93,16 @@ def with_noise(data):
         in_scan = marker == _SCAN
         n_scans += in_scan
     # Without an end marker libtiff reads a scan, too.
-    noise = (data[position:], _NOISE[:_SHORT_NOISE]) if in_scan else (data[position:],)
-    return b"".join((*kept, *noise, b"\xff\xd9")), n_scans
+    noise = _noise_behind(data, position, len(data)) if in_scan else b""
+    return b"".join((*kept, data[position:], noise, b"\xff\xd9")), n_scans
+
+
+def _noise_behind(data, start, end):
+    """Return noise to follow a scan, in two parts where a decoder would wait for a restart mark."""
+    marks = [data.rfind(bytes((0xFF, mark)), start, end) for mark in _RESTARTS]
+    # After the last mark of the scan comes the next one of eight.
+    following = _RESTARTS[0] + (data[max(marks) + 1] + 1) % 8 if max(marks) >= 0 else _RESTARTS[0]
+    return _NOISE + bytes((0xFF, following)) + _NOISE
 
 
 class _Scans:
