@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from .files import sweep_temporary_files, write_atomically
+from .private_folders import make_private_folder, warn_of_shared_folder
 
 SUFFIX = ".safetensors"
 
@@ -26,7 +27,8 @@ class KeptFiles:
     - ``put_many(values)``, which returns whether all of a dict of values have been written.
 
     How values are laid out in files, only the subclass knows. Files appear whole or not at all,
-    several processes write side by side, and damaged files are passed over with a warning.
+    several processes write side by side, and damaged files are passed over with a warning. Folders
+    are made for their owner alone; one that others can write is a warning.
     """
 
     kind = None
@@ -38,11 +40,14 @@ class KeptFiles:
                 "keep nothing between runs"
             )
         self.folder = Path(folder).absolute() / self.kind / key.hex()
+        warn_of_shared_folder(
+            self.folder.parents[1], self.folder.parent, self.folder, parameter=parameter
+        )
         self._swept = False
 
     def _write(self, path, content):
         """Write one file; the first time, sweep what killed processes left."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         if not self._swept:
             self._swept = True
             sweep_temporary_files(self.folder)

@@ -20,6 +20,7 @@ from skorch.dataset import Dataset
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 from ..images import ReadOptions
+from ..network import check_pixel_scale
 
 
 def _is_milestones(value):
@@ -115,6 +116,7 @@ def check_parameters(estimator):
     for name, (is_allowed, allowed) in _PARAMETERS.items():
         value = getattr(estimator, name)
         check_parameter(name, value, is_allowed(value), allowed)
+    check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
     known = {
         parameter
         for parent in type(estimator).__mro__

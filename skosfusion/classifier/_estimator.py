@@ -71,6 +71,10 @@ class FusionClassifier(ConventionalNet):
     image_options : dict or None, default=None
         Further options of `skosfusion.images.read_image`, such as
         ``{"contrast": "clahe", "minimum_side": 224}``.
+    pixel_mean, pixel_std : tuple of 3 float or None, default=None
+        Mean and standard deviation of red, green and blue, of pixels from 0 to 1, that `weights`
+        were trained with. None takes those that torchvision gives for its weights, and ImageNet's
+        for other files.
     missing_images : {"error", "zero"}, default="error"
         What becomes of rows without an image (None or NaN): an error, or features of 0 in the
         image's place. In `fit` at least one row must have an image.
@@ -187,6 +191,8 @@ class FusionClassifier(ConventionalNet):
         lr_milestones=(20, 35, 45),
         image_size=224,
         image_options=None,
+        pixel_mean=None,
+        pixel_std=None,
         missing_images="error",
         precision="auto",
         memory=None,
@@ -243,6 +249,8 @@ class FusionClassifier(ConventionalNet):
         self.lr_milestones = lr_milestones
         self.image_size = image_size
         self.image_options = image_options
+        self.pixel_mean = pixel_mean
+        self.pixel_std = pixel_std
         self.missing_images = missing_images
         self.precision = precision
         self.memory = memory
@@ -515,6 +523,9 @@ class FusionClassifier(ConventionalNet):
                 params["precision"], resolve_device(params["device"])
             ),
         }
+        # A network class of the user's need not know them.
+        scale = {name: params[name] for name in ("pixel_mean", "pixel_std")}
+        arguments |= {name: value for name, value in scale.items() if value is not None}
         return arguments | params_for("module", params)
 
     def initialize_criterion(self):

@@ -5,13 +5,18 @@ import hashlib
 import io
 import logging
 import os
+import stat
+import struct
+import zlib
+from functools import partial
 
 import pandas as pd
 
-from .._utils.files import write_atomically
-from .._utils.validation import check_parameter
+from .._utils.files import read_regular_file, write_atomically
+from .._utils.private_folders import make_private_folder, warn_of_shared_folder
+from .._utils.validation import check_integer, check_parameter
 from ..exceptions import ImageError
-from ..images import open_image, read_file
+from ..images import MAX_FILE_BYTES, decode, read_file
 from ._data_home import get_data_home
 from ._frames import open_frame
 
@@ -21,6 +26,10 @@ _logger = logging.getLogger(__name__)
 _CROP_VERSION = 1
 # What PNG stores as it is.
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
+_PNG_END = 12  # bytes of the last block
+_DIGEST_NAME = b"skosfusion SHA-256\0"
+# What others may do with a copy, at most.
+_COPY_MODE = 0o644
 
 
 def exclude_screenshots(frame, pattern, *, image="image"):
@@ -81,11 +90,21 @@ def exclude_screenshots(frame, pattern, *, image="image"):
     return cells[~shots.to_numpy()]
 
 
-def crop_screenshots(frame, pattern, crop_box, *, image="image", image_folder=None, data_home=None):
+def crop_screenshots(
+    frame,
+    pattern,
+    crop_box,
+    *,
+    image="image",
+    image_folder=None,
+    data_home=None,
+    image_frame=None,
+):
     """Replace screenshots of a whole desktop by copies cropped at one fixed box.
 
-    Copies are PNG without loss, named by content and made once. Call it after :func:`load_cohort`,
-    with ``cohort.frame``: the copies lie outside the image folder.
+    Copies are PNG without loss, named by content, made once, and made anew where their digest shows
+    that they have changed. Call it after :func:`load_cohort`, with ``cohort.frame``: the copies lie
+    outside the image folder.
 
     Parameters
     ----------
@@ -104,7 +123,11 @@ def crop_screenshots(frame, pattern, crop_box, *, image="image", image_folder=No
         needs absolute paths in a DataFrame, as in ``cohort.frame``.
     data_home : path-like or None, default=None
         The copies are kept in ``cropped`` there. None takes the environment's SKOSFUSION_DATA, else
-        ``~/.cache/skosfusion``.
+        ``~/.cache/skosfusion``. Folders are made for their owner alone, and no copy can be read by
+        more users than its original.
+    image_frame : int or None, default=None
+        Which image of a multi-page or animated file to take, counted from 0. None allows single
+        images, and photographs whose further images are thumbnails or maps of brightness.
 
     Returns
     -------
@@ -123,6 +146,11 @@ def crop_screenshots(frame, pattern, crop_box, *, image="image", image_folder=No
         For a table, an image folder or an image that is not there.
     ImageError
         For a screenshot that cannot be decoded, or not be cropped without loss.
+
+    Warns
+    -----
+    UserWarning
+        If other users can write the folder of copies.
 
     See Also
     --------
@@ -149,11 +177,13 @@ def crop_screenshots(frame, pattern, crop_box, *, image="image", image_folder=No
     (60, 50)
     """
     _check_box(crop_box)
+    check_integer("image_frame", image_frame, minimum=0, optional=True)
     opened = open_frame(frame, image, image_folder)
     shots = _are_screenshots(opened.names, pattern)
     paths = opened.find()
     if shots.any():
-        paths = paths.where(~shots, _crop_images(paths[shots], tuple(crop_box), data_home))
+        copies = _crop_images(paths[shots], tuple(crop_box), image_frame, data_home)
+        paths = paths.where(~shots, copies)
     _logger.info("%d screenshots cropped", int(shots.sum()))
     cropped = (frame if isinstance(frame, pd.DataFrame) else opened.table.cells).copy()
     cropped[opened.image.column] = paths.set_axis(cropped.index)
@@ -183,26 +213,46 @@ def _check_box(box):
     check_parameter("crop_box", box, valid, allowed)
 
 
-def _crop_images(paths, box, data_home):
+def _crop_images(paths, box, frame, data_home):
     """Return the paths of PNG copies of images, cropped at one box and made only once."""
     folder = get_data_home(data_home) / "cropped"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
+    warn_of_shared_folder(folder, parameter="data_home")
     copies = []
     for row, path in paths.items():
-        key = hashlib.sha256(read_file(path, row=row)[0])
-        key.update(repr((_CROP_VERSION, box)).encode())
+        data, status = read_file(path, row=row)
+        key = hashlib.sha256(data)
+        key.update(repr((_CROP_VERSION, box, *([] if frame is None else [frame]))).encode())
         copies.append(folder / f"{key.hexdigest()}.png")
-        if not copies[-1].exists():
-            write_atomically(copies[-1], _crop(path, row, box))
+        _keep_copy(copies[-1], status, partial(_crop, data, path, row, box, frame))
     return pd.Series([str(copy) for copy in copies], index=paths.index, dtype="str")
 
 
-def _crop(path, row, box):
+def _keep_copy(copy, status, make):
+    """Make a copy where there is none that is whole, and let no more users read it than before."""
+    readable = stat.S_IMODE(status.st_mode) & _COPY_MODE | stat.S_IRUSR | stat.S_IWUSR
+    try:
+        content, found = read_regular_file(copy, MAX_FILE_BYTES)
+    except OSError:
+        content = None
+    if content is None or not _has_digest(content, copy.stem):
+        write_atomically(copy, _with_digest(make(), copy.stem), mode=readable)
+    elif found.st_mode & 0o077 & ~readable:
+        copy.chmod(stat.S_IMODE(found.st_mode) & readable)
+
+
+def _crop(data, path, row, box, frame):
     """Return the part of an image in a box, as the bytes of a PNG."""
-    image = open_image(path, row=row)
-    if image.mode not in _PNG_MODES:
+    try:
+        image, *_, deep = decode(data, path=path, row=row, frame=frame)
+    except ImageError as error:
+        # The parameter has another name here.
+        message = error.message.replace("frame=", "image_frame=")
+        raise ImageError(message, path=path, row=row) from error.__cause__
+    if image.mode not in _PNG_MODES or deep is not None:
+        kind = "16-bit color" if deep is not None else f"mode {image.mode}"
         raise ImageError(
-            f"a screenshot of mode {image.mode} cannot be cropped without loss; export it as 8-bit "
+            f"a screenshot of {kind} cannot be cropped without loss; export it as 8-bit "
             "gray or RGB",
             path=path,
             row=row,
@@ -216,3 +266,17 @@ def _crop(path, row, box):
     png = io.BytesIO()
     image.crop(box).save(png, format="PNG")
     return png.getvalue()
+
+
+def _with_digest(png, key):
+    """Return a PNG with a text block, before its last one: the digest of the rest and its key."""
+    digest = hashlib.sha256(key.encode() + png).hexdigest().encode()
+    body = b"tEXt" + _DIGEST_NAME + digest
+    block = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:-_PNG_END] + block + png[-_PNG_END:]
+
+
+def _has_digest(content, key):
+    """Return whether a PNG is what `_with_digest` made."""
+    n_bytes = len(_with_digest(b"", key)) + _PNG_END
+    return _with_digest(content[:-n_bytes] + content[-_PNG_END:], key) == content

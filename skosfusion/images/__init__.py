@@ -1,7 +1,8 @@
 """Image files as uint8 pixels, and the store of decoded images."""
 
 from .._utils.naming import publish
-from ._open import check_file, open_image, path_text, read_file
+from ._decode import decode
+from ._open import MAX_FILE_BYTES, check_file, open_image, path_text, read_file
 from ._pixel_files import decoding_versions
 from ._read import ReadOptions, read_image, read_options, read_pixels
 from ._store import ImageStore, shared_image_store

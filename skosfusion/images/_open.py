@@ -1,15 +1,8 @@
-"""An untrusted file becomes a checked Pillow image."""
+"""Files of images: what may be read at all, and errors that name file and row."""
 
 import errno
-import io
 import os
-import struct
-import zlib
 from contextlib import contextmanager
-from typing import NamedTuple
-
-from PIL import ExifTags, Image, ImageOps
-from PIL.JpegImagePlugin import JpegImageFile
 
 from .._utils.files import (
     FileTooLargeError,
@@ -18,42 +11,24 @@ from .._utils.files import (
     read_regular_file,
 )
 from .._utils.validation import check_integer
-from ..exceptions import ImageError, UnusableError
-from ._verify import reduce_container
+from ..exceptions import ImageError
+from ._decode import MAX_PIXELS, decode
 
 MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is read, in bytes."""
 
-MAX_PIXELS = 2**30 // 4 // 3
-"""Largest image that is decoded, in pixels; Pillow warns from this size on."""
-
-# Errors that Pillow and zlib have been seen to raise on damaged files, and similar ones. `Warning`
-# counts where warnings are errors.
-_DECODER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Warning,
-    Image.DecompressionBombError,
-    struct.error,
-    zlib.error,
-)
-
-
-class Decoded(NamedTuple):
-    """A loaded image, its size in the file, and the part of the image to use, if not all."""
-
-    image: Image.Image
-    size: tuple[int, int]
-    box: tuple[float, float, float, float] | None = None
+# What the system says of a path or its rights, and not of itself.
+_OF_THE_FILE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.EINVAL,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EFBIG,
+}
 
 
 def open_image(path, *, row=None, frame=None, max_pixels=MAX_PIXELS):
@@ -147,6 +122,10 @@ def _file_errors(path, row):
     except ValueError as error:
         raise ValueError(f"image path {text!r}{_in_row(row)} is not valid: {error}") from error
     except OSError as error:
+        if error.errno not in _OF_THE_FILE:
+            # Descriptors, memory or a network drive: the file may be sound.
+            error.add_note(f"while image {text!r}{_in_row(row)} was read")
+            raise
         reason = error.strerror or str(error)
         raise ImageError(f"the file cannot be read ({reason})", path=path, row=row) from error
 
@@ -179,59 +158,3 @@ def _not_found(text, path, row):
         return ImageError("the link leads to no file; restore its target", path=path, row=row)
     message = f"no such image file{_in_row(row)}; correct the path or drop the row"
     return FileNotFoundError(errno.ENOENT, message, text)
-
-
-@contextmanager
-def decoder_errors(path, row):
-    """Turn whatever a decoder raises on a damaged file into ImageError."""
-    try:
-        yield
-    except ImageError:
-        raise
-    except UnusableError as error:
-        raise ImageError(f"the file cannot be used: {error}", path=path, row=row) from error
-    except _DECODER_ERRORS as error:
-        reason = str(error) or type(error).__name__
-        if isinstance(error, struct.error):
-            reason = "its structure leads past its end"
-        raise ImageError(
-            f"the file is damaged or cut off ({reason}); export it again",
-            path=path,
-            row=row,
-        ) from error
-
-
-def decode(data, *, path, row=None, frame=None, max_pixels=MAX_PIXELS, draft=None):
-    """Decode the bytes of a file; with `draft`, a JPEG at a fraction of its size, no side below."""
-    with decoder_errors(path, row):
-        container = reduce_container(data, frame)
-        # Not Image.open: that one warns about large images before anybody can look at the size.
-        image = container.reader(io.BytesIO(container.data))
-        _check_pixels(image.size, max_pixels, path, row)
-        if image.width * image.height > container.capacity:
-            raise ValueError(f"{len(data)} bytes cannot hold {image.width} x {image.height} pixels")
-        if container.seek is not None:
-            image.seek(container.seek)
-        box = None
-        if draft and container.orientation == 1 and isinstance(image, JpegImageFile):
-            size, (_, box) = image.size, image.draft(None, (draft, draft))
-            image.load()
-            return Decoded(image, size, box)
-        image.load()
-        if container.white_is_zero:
-            image.info["white_is_zero"] = True
-        if container.orientation != 1:
-            image.getexif()[ExifTags.Base.Orientation] = container.orientation
-            image = ImageOps.exif_transpose(image)
-        return Decoded(image, image.size)
-
-
-def _check_pixels(size, max_pixels, path, row):
-    limit = min(max_pixels, Image.MAX_IMAGE_PIXELS or max_pixels)
-    if size[0] * size[1] > limit:
-        raise ImageError(
-            f"the image has {size[0]} x {size[1]} pixels, more than the {limit} allowed; "
-            "export a smaller image",
-            path=path,
-            row=row,
-        )

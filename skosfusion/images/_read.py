@@ -1,17 +1,19 @@
 """A checked Pillow image becomes a uint8 array of the size wanted."""
 
+import warnings
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
 from .._utils.validation import check_choice, check_integer, check_parameter
-from ..exceptions import ImageError, UnusableError
-from ._open import decode, decoder_errors, read_file
+from ..exceptions import ImageError
+from ._decode import decode, decoder_errors
+from ._depth import eight_bits, without_void_alpha
+from ._open import read_file
 
 _CONTRASTS = (None, "stretch", "clahe")
-_BLOCK_ROWS = 256
 
 
 class ReadOptions(NamedTuple):
@@ -45,7 +47,10 @@ def read_image(
     Transparent pixels are laid on black. CMYK, palette and other color spaces become RGB. Gray
     values of 16 or 32 bits and floats are scaled so that the smallest value of the cropped image
     becomes 0 and the largest 255 (an image of one value becomes 0), because radiographs often use
-    10 to 14 of 16 bits. Of 16-bit color, only the high byte counts.
+    10 to 14 of 16 bits. Color of 16 bits, and gray of 16 bits with alpha, is scaled alike, all
+    channels by the same values, those of pixels that can be seen. A marker, padding or a broken
+    pixel may leave nearly black what matters; that is a warning, which names the options that help.
+    An image that is transparent everywhere is read as if it were opaque.
 
     Parameters
     ----------
@@ -58,6 +63,7 @@ def read_image(
         Left, top, right and bottom in pixels of the upright image; right and bottom are the first
         pixels left out.
     contrast : {None, "stretch", "clahe"}, default=None
+        An image of one value stays as it is.
         ``"stretch"`` maps `percentiles` of the cropped image's luminance to 0 and 255.
         ``"clahe"`` is contrast-limited adaptive histogram equalization [1]_ of the resized image,
         by scikit-image.
@@ -82,6 +88,13 @@ def read_image(
         `minimum_side`, or a pixel is NaN or infinite.
     ImportError
         ``contrast="clahe"`` without scikit-image.
+    MemoryError, OSError
+        Where memory, file descriptors or a network drive fail: the file may be sound.
+
+    Warns
+    -----
+    UserWarning
+        If few pixels or padding leave the others at most 32 of the 256 gray levels.
 
     Notes
     -----
@@ -115,7 +128,11 @@ def read_image(
         frame=frame,
     )
     data, _ = read_file(path, row=row)
-    return read_pixels(data, options, path=path, row=row)
+    narrow = []
+    pixels = read_pixels(data, options, path=path, row=row, narrow=narrow)
+    if narrow:
+        warnings.warn(describe_narrow(narrow), stacklevel=2)
+    return pixels
 
 
 def read_options(
@@ -171,13 +188,23 @@ def _numbers(values, kind):
     return values if all(isinstance(value, kind) for value in values) else None
 
 
-def read_pixels(data, options, *, path, row=None):
-    """Return the pixels of an image file given as bytes; `options` are those of `read_options`."""
+def read_pixels(data, options, *, path, row=None, narrow=None):
+    """Pixels of an image file given as bytes; `options` come from `read_options`.
+
+    Where few pixels or padding have left the rest hardly any gray levels, the list `narrow` gets
+    (path, row, `Narrow`).
+    """
     size = options.image_size
     draft = None if size is None or options.crop_box else 2 * size
-    image, full_size, box = decode(data, path=path, row=row, frame=options.frame, draft=draft)
+    decoded = decode(data, path=path, row=row, frame=options.frame, draft=draft)
+    full_size, box, deep = decoded.size, decoded.box, decoded.deep
+    with decoder_errors(path, row):
+        image = without_void_alpha(decoded.image)
+        if deep is not None:
+            deep = deep.without_void_alpha()
     if options.crop_box:
         image = _crop(image, options.crop_box, path, row)
+        deep = deep and deep.cropped(options.crop_box)
         full_size = image.size
     if min(full_size) < options.minimum_side:
         raise ImageError(
@@ -188,13 +215,34 @@ def read_pixels(data, options, *, path, row=None):
         )
     percentiles = options.percentiles if options.contrast == "stretch" else None
     with decoder_errors(path, row):
-        image = _eight_bits(image, percentiles)
+        image, narrowness = eight_bits(image, percentiles, deep)
+    if narrowness is not None and narrow is not None:
+        narrow.append((path, row, narrowness))
     if size is not None:
         image = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
     pixels = np.array(image)
-    if options.contrast == "clahe":
+    if options.contrast == "clahe" and (pixels != pixels[0, 0]).any():
         pixels = _equalized(pixels)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def describe_narrow(narrow):
+    """Say which images have hardly any gray levels left, and which options give them back."""
+    path, row, (n_levels, percentiles) = narrow[0]
+    where = f"image {str(path)!r}" + ("" if row is None else f" (row {row})")
+    others = f" {len(narrow) - 1} more images are like it." if len(narrow) > 1 else ""
+    crop = "crop_box, which leaves the marker or padding out"
+    if percentiles is None:
+        remedy = crop
+    elif percentiles == (1.0, 99.0):
+        remedy = f"contrast='stretch', or {crop}"
+    else:
+        remedy = f"contrast='stretch' and percentiles={percentiles}, or {crop}"
+    return (
+        f"{where}: nearly all of its pixels share {n_levels} of 256 gray levels, because a marker, "
+        f"padding or broken pixels take the rest.{others} Use the option {remedy} (options of "
+        "read_image; image_options={...} of a classifier)"
+    )
 
 
 def _crop(image, box, path, row):
@@ -206,55 +254,6 @@ def _crop(image, box, path, row):
             row=row,
         )
     return image.crop(box)
-
-
-def _eight_bits(image, percentiles):
-    """Bring an image to 8 bits, stretched between two percentiles where they are given."""
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_scaled_values(image, percentiles))
-    image = _grayscale_or_rgb(image)
-    if percentiles is None:
-        return image
-    # The smallest values that reach these shares of the pixels.
-    n_pixels_up_to = np.cumsum(image.convert("L").histogram())
-    shares = np.maximum(np.multiply(percentiles, n_pixels_up_to[-1]) / 100, 1)
-    low, high = np.searchsorted(n_pixels_up_to, shares)
-    table = _scaled(np.arange(256), low, high).tolist()
-    return image.point(table * len(image.getbands()))
-
-
-def _scaled_values(image, percentiles):
-    """Scale deep values to 0 to 255, from their smallest to their largest or by percentiles."""
-    values = np.asarray(image)
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise UnusableError("it has pixels that are NaN or infinite; replace them")
-    if percentiles is not None:
-        low, high = map(float, np.percentile(values, percentiles, method="inverted_cdf"))
-    scaled = np.empty(values.shape, np.uint8)
-    # In blocks: an image at the limit of size would take gigabytes as float64.
-    for start in range(0, len(values), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        scaled[block] = _scaled(values[block], low, high)
-    return 255 - scaled if image.info.get("white_is_zero") else scaled
-
-
-def _scaled(values, low, high):
-    """Map low to 0 and high to 255; where they are equal, larger integers become 255."""
-    span = (high - low) or 1.0
-    return np.rint(255 * np.clip((values.astype(np.float64) - low) / span, 0, 1)).astype(np.uint8)
-
-
-def _grayscale_or_rgb(image):
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    image = image.convert("RGB")
-    red, *others = image.split()
-    is_grayscale = all(ImageChops.difference(red, other).getbbox() is None for other in others)
-    return red if is_grayscale else image
 
 
 def _equalized(pixels):

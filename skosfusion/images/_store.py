@@ -1,7 +1,9 @@
 """Decoded images, kept by content for the whole process."""
 
+import logging
 import os
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import blake2b
@@ -14,8 +16,9 @@ from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
 from ._open import file_status, read_file
 from ._pixel_files import PixelFiles
-from ._read import read_options, read_pixels
+from ._read import describe_narrow, read_options, read_pixels
 
+_LOGGER = logging.getLogger(__name__)
 _MAX_KNOWN_FILES = 2**16
 _IMAGE_OVERHEAD = 512  # bytes of an array object, its key and its place in the store
 _SETTLED_NS = 2 * 10**9  # the coarsest file time in use (FAT) counts in two seconds
@@ -72,6 +75,7 @@ class ImageStore:
         self._lock = ForkSafeLock()
         self._files = BoundedMap(_MAX_KNOWN_FILES, evict="random")
         self._images = BoundedMap(max_bytes, evict="random")
+        self._warned_of = BoundedMap(_MAX_KNOWN_FILES, evict="random")
         self._hits = self._misses = self._folder_hits = 0
 
     def __reduce__(self):
@@ -147,15 +151,18 @@ class ImageStore:
         -----
         UserWarning
             If images cannot be kept in `folder`, or some that are there are damaged; they are
-            decoded again.
+            decoded again. Also if few pixels or padding leave others hardly any gray levels, as in
+            `read_image`: once for each folder of image files, and when images are decoded only.
         """
         check_integer("n_threads", n_threads, minimum=1)
         options = read_options(**options)
         files = None if folder is None else PixelFiles(folder, options)
         numbered = _numbered(paths, rows)
-        new, loaded = {}, []
+        new, loaded, narrow = {}, [], []
         images = [self._at_hand(path, row, options) for path, row in numbered]
-        look = partial(self._look_up, options=options, files=files, new=new, loaded=loaded)
+        look = partial(
+            self._look_up, options=options, files=files, new=new, loaded=loaded, narrow=narrow
+        )
         n_sought = _fill(images, look, numbered, n_threads)
         if files is not None and n_sought:
             files.report()
@@ -166,14 +173,28 @@ class ImageStore:
             for key, (image, is_kept_on_disk) in new.items():
                 if not is_kept_on_disk:
                     self._images.put(key, image, image.nbytes + _IMAGE_OVERHEAD)
+        if narrow:
+            self._warn_of_narrow(sorted(narrow, key=lambda one: one[1]), options)
         return images
+
+    def _warn_of_narrow(self, narrow, options):
+        """Warn once for each folder, as the parts and folds of one table come here one by one."""
+        folders = {(os.path.dirname(_file_key(path)), options) for path, *_ in narrow}
+        with self._lock:
+            is_news = any(self._warned_of.get(folder) is None for folder in folders)
+            for folder in folders:
+                self._warned_of.put(folder, True)
+        if is_news:
+            warnings.warn(describe_narrow(narrow), stacklevel=3)
+        for path, row, (n_levels, _) in narrow:
+            _LOGGER.info("image %s (row %s) has %d gray levels left", path, row, n_levels)
 
     def _at_hand(self, path, row, options):
         """Return the image of a file that is known and in memory, else None."""
         digest = self._known_fingerprint(path, row)
         return None if digest is None else self._in_memory(digest, options)
 
-    def _look_up(self, path, row, *, options, files, new, loaded):
+    def _look_up(self, path, row, *, options, files, new, loaded, narrow):
         """Find the image of one file in memory or in the folder, or decode it."""
         digest, data = self._known_fingerprint(path, row), None
         if digest is None:
@@ -188,7 +209,7 @@ class ImageStore:
         if image is None:
             if data is None:
                 digest, data = self._read_file(path, row)
-            image = read_pixels(data, options, path=path, row=row)
+            image = read_pixels(data, options, path=path, row=row, narrow=narrow)
             image.setflags(write=False)
             is_kept_on_disk = files is not None and files.put_many({digest: image})
             new[digest, options] = image, is_kept_on_disk
@@ -251,6 +272,7 @@ class ImageStore:
         with self._lock:
             self._files.clear()
             self._images.clear()
+            self._warned_of.clear()
             self._hits = self._misses = self._folder_hits = 0
 
     def prune(self, folder, max_bytes):

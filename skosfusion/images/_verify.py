@@ -6,22 +6,22 @@ thread alone. So each function below walks the container by itself, checks its s
 (checksums, end marker, extents) and keeps what carries pixels. Pillow does the decoding.
 """
 
-import re
 import struct
 import zlib
+from functools import partial
+from itertools import accumulate
 from math import inf
 from operator import add
-from typing import NamedTuple
 
-from PIL import ImageFile, TiffTags
+from PIL import TiffTags
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from ..exceptions import UnusableError
+from ._container import MAX_PARTS, Container, check_frame
+from ._jpeg import reduce_jpeg, with_noise
 from ._tiff import (
-    DIRECTORY_ERRORS,
     STRING_TYPES,
     exif_orientation,
     orientation_of,
@@ -31,47 +31,37 @@ from ._tiff import (
     read_integers,
 )
 
-MAX_PARTS = 2**18
-"""Blocks, pages or tag values in one file; real files stay far below it."""
-
-MAX_SCANS = 64
-"""Scans of a progressive JPEG: each costs the time of a whole image and next to no bytes."""
-
-
 MAX_TILE_PIXELS = 2**24
 """Pixels in a tile of TIFF that is larger than its image; all of a tile is decoded."""
 
 
-class Container(NamedTuple):
-    """What is left of an image file: a reader of Pillow and the bytes to give it."""
-
-    reader: type[ImageFile.ImageFile]
-    data: bytes
-    orientation: int = 1
-    capacity: float = inf  # pixels that so many bytes can encode, at most
-    seek: int | None = None
-    white_is_zero: bool = False
+# How a DICOM file begins that lacks preamble and mark.
+_BARE_DICOM = (
+    *(group + b"\0\0\0" + kind for group in (b"\2", b"\x08") for kind in (b"UL", b"\4\0\0\0")),
+    *(b"\x08\0" + element + b"\0CS" for element in (b"\5", b"\x08")),
+)
+_DICOM = (
+    "its content is not PNG, JPEG, TIFF or BMP but DICOM, whose values need windowing, and black "
+    "and white change places where it is MONOCHROME1; convert it to PNG, with pydicom: "
+    "import numpy, PIL.Image, pydicom, pydicom.pixels as px; "
+    "d = pydicom.dcmread('knee.dcm', force=True); "
+    "v = px.apply_voi_lut(px.apply_modality_lut(d.pixel_array, d), d).astype(float); "
+    "v = v.max() - v if d.PhotometricInterpretation == 'MONOCHROME1' else v; "
+    "v = 65535 * (v - v.min()) / max(numpy.ptp(v), 1); "
+    "PIL.Image.fromarray(numpy.rint(v).astype('uint16')).save('knee.png')"
+)
 
 
 def reduce_container(data, frame):
     """Reduce a file of any known format; ValueError and others where it is damaged."""
+    if data[128:132] == b"DICM" or data.startswith(_BARE_DICOM):
+        raise UnusableError(_DICOM)
     for signature, reduce in _REDUCERS.items():
         if data.startswith(signature):
             return reduce(data, frame)
     raise UnusableError(
         "its content is not PNG, JPEG, TIFF or BMP, whatever its name says; convert it to PNG"
     )
-
-
-def _check_frame(frame, n_frames):
-    if frame is None and n_frames > 1:
-        raise UnusableError(
-            f"it holds {n_frames} images; declare which one with frame=0 to {n_frames - 1}"
-        )
-    if frame is not None and frame >= n_frames:
-        raise UnusableError(
-            f"it holds {n_frames} image(s); frame must be below that, got frame={frame}"
-        )
 
 
 # PNG: https://www.w3.org/TR/png-3/ -------------------------------------------------------------
@@ -111,76 +101,16 @@ def _reduce_png(data, frame):
         position = end
     else:
         raise ValueError(f"it consists of more than {MAX_PARTS} blocks")
-    _check_frame(frame, n_frames)
+    check_frame(frame, n_frames)
     seek = frame if n_frames > 1 else None
     capacity = 8 * _DEFLATE_LIMIT * len(data) // max(1, data[_PNG_DEPTH])
     return Container(PngImageFile, b"".join(kept), orientation, capacity, seek)
 
 
-# JPEG: ITU-T T.81; several images in one file: CIPA DC-007 -----------------------------------
-
-# A marker; inside a scan, FF 00 is a pixel byte and FF D0 to FF D7 are restart marks.
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_JPEG_END, _JPEG_SCAN, _JPEG_COMMENT = 0xD9, 0xDA, 0xFE
-_JPEG_METADATA = {*range(0xE1, 0xEE), 0xEF, _JPEG_COMMENT}  # E0 and EE carry the color space
-_MPF_ENTRIES = 0xB002
-
-
-def _reduce_jpeg(data, frame):
-    view = memoryview(data)
-    kept, scans, in_scan, orientation, starts = [view[:2]], 0, False, None, None
-    position = 2
-    for _ in range(MAX_PARTS):
-        match = _JPEG_MARKER.search(data, position)
-        if match is None:
-            raise ValueError("it ends before its end marker")
-        start = match.start()
-        marker = data[start + 1]
-        if in_scan:
-            kept.append(view[position:start])
-        if marker == _JPEG_END:
-            kept.append(view[start : start + 2])
-            break
-        (length,) = struct.unpack_from(">H", data, start + 2)
-        position = start + 2 + length
-        payload = start + 4
-        if marker == 0xE1 and orientation is None and data.startswith(b"Exif\0\0", payload):
-            orientation = exif_orientation(data, payload + 6)
-        elif marker == 0xE2 and starts is None and data.startswith(b"MPF\0", payload):
-            starts = _jpeg_starts(data, payload + 4)
-        if marker not in _JPEG_METADATA:
-            kept.append(view[start:position])
-        in_scan = marker == _JPEG_SCAN
-        scans += in_scan
-        if scans > MAX_SCANS:
-            raise ValueError(f"it consists of more than {MAX_SCANS} scans")
-    else:
-        raise ValueError(f"it consists of more than {MAX_PARTS} blocks")
-    _check_frame(frame, len(starts or [0]))
-    if frame:
-        return _reduce_jpeg(data[starts[frame] :], None)
-    # Each block of 8 x 8 pixels takes a bit at least.
-    return Container(JpegImageFile, b"".join(kept), orientation or 1, capacity=512 * len(data))
-
-
-def _jpeg_starts(data, base):
-    """Where each image begins, from the list of images at `base`; the first begins the file."""
-    try:
-        layout, first = read_header(data, base)
-        entry = read_directory(data, layout, first, base)[_MPF_ENTRIES]
-        offsets = [
-            struct.unpack_from(layout.order + "I", data, entry.position + at + 8)[0]
-            for at in range(0, min(entry.count, 16 * MAX_SCANS), 16)
-        ]
-    except DIRECTORY_ERRORS:
-        return [0]
-    starts = [base + offset for offset in offsets[1:]]
-    return [0, *(start for start in starts if data.startswith(b"\xff\xd8", start))]
-
-
 # TIFF: TIFF 6.0 and its supplements; BigTIFF -----------------------------------------------------
 
 _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _PLANAR = 256, 257, 259, 262, 277, 284
+_JPEG_IN_TIFF = 7  # a compression
 _DEPTH, _VALUE_TYPE = 258, 339
 _STRIP_OFFSETS, _STRIP_ROWS, _STRIP_LENGTHS = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_LENGTHS = 322, 323, 324, 325
@@ -203,7 +133,7 @@ def _reduce_tiff(data, frame):
         *_, offset = read_extent(data, layout, offset)
     if not pages:
         raise ValueError("it has no page")
-    _check_frame(frame, len(pages))
+    check_frame(frame, len(pages))
     entries = read_directory(data, layout, list(pages)[frame or 0])
     pixels = {tag: entries[tag] for tag in sorted(_TIFF_PIXELS & entries.keys())}
     _check_values(data, pixels)
@@ -216,26 +146,59 @@ def _reduce_tiff(data, frame):
     is_raw = integers.get(_COMPRESSION, (1,)) == (1,)
     _check_kind(integers, is_raw, is_big_endian=layout.order == ">")
 
-    # The one page goes into a new directory behind the old content, so that no offset changes.
+    reduced = partial(_one_page, layout, pixels)
+    noisy, n_passes = None, 1
+    if integers.get(_COMPRESSION) == (_JPEG_IN_TIFF,):
+        noisy, n_passes = _with_noise(data, layout, integers, reduced)
+    return Container(
+        TiffImageFile,
+        reduced(data),
+        orientation_of(data, layout, entries),
+        8 * len(data) if is_raw else inf,
+        white_is_zero=integers.get(_PHOTOMETRIC) == (0,),
+        n_passes=n_passes,
+        with_noise=noisy,
+        must_compare=True,
+    )
+
+
+def _one_page(layout, pixels, data, changed=()):
+    """Give a file one page, in a new directory behind the content, so that no offset changes."""
     padding = b"\0" * (-len(data) % 8)
     header_end = 4 if layout.offset == "I" else 8
     pointer = struct.pack(layout.order + layout.offset, len(data) + len(padding))
-    reduced = [
+    records = {tag: entry.record for tag, entry in pixels.items()} | dict(changed)
+    parts = [
         data[:header_end],
         pointer,
         memoryview(data)[header_end + len(pointer) :],
         padding,
-        struct.pack(layout.order + layout.length, len(pixels)),
-        *(entry.record for entry in pixels.values()),
+        struct.pack(layout.order + layout.length, len(records)),
+        *records.values(),
         struct.pack(layout.order + layout.offset, 0),
     ]
-    return Container(
-        TiffImageFile,
-        b"".join(reduced),
-        orientation_of(data, layout, entries),
-        8 * len(data) if is_raw else inf,
-        white_is_zero=integers.get(_PHOTOMETRIC) == (0,),
-    )
+    return b"".join(parts)
+
+
+def _with_noise(data, layout, integers, reduced):
+    """Put noise behind the scans of JPEG strips or tiles, and find how many scans one has."""
+    tags = _STRIP_OFFSETS, _STRIP_LENGTHS
+    tags = tags if tags[0] in integers else (_TILE_OFFSETS, _TILE_LENGTHS)
+    if not integers.keys() >= set(tags):
+        return None, 1
+    places = zip(*(integers[tag] for tag in tags), strict=False)
+    parts, counts = zip(*(with_noise(data[at : at + size]) for at, size in places), strict=True)
+    lengths = [len(part) for part in parts]
+    offsets = [len(data), *accumulate(lengths, initial=len(data))][1:-1]
+    data, changed = data + b"".join(parts), {}
+    kind = 4 if layout.offset == "I" else 16
+    for tag, values in zip(tags, (offsets, lengths), strict=True):
+        packed = struct.pack(f"{layout.order}{len(values)}{layout.offset}", *values)
+        head = struct.pack(layout.order + "HH" + layout.offset, tag, kind, len(values))
+        if len(values) > 1:
+            data, packed = data + packed, struct.pack(layout.order + layout.offset, len(data))
+        changed[tag] = head + packed
+    return reduced(data, changed), max(counts)
 
 
 def _check_values(data, entries):
@@ -298,7 +261,7 @@ def _divide_up(dividend, divisor):
 
 
 def _reduce_bmp(data, frame):
-    _check_frame(frame, 1)
+    check_frame(frame, 1)
     (header_size,) = struct.unpack_from("<I", data, 14)
     if header_size >= 40 and struct.unpack_from("<I", data, 30)[0] in (1, 2):
         # Pillow expands runs in Python, at less than a megabyte a second.
@@ -308,7 +271,7 @@ def _reduce_bmp(data, frame):
 
 _REDUCERS = {
     b"\x89PNG\r\n\x1a\n": _reduce_png,
-    b"\xff\xd8\xff": _reduce_jpeg,
+    b"\xff\xd8\xff": reduce_jpeg,
     b"II*\0": _reduce_tiff,
     b"MM\0*": _reduce_tiff,
     b"II+\0": _reduce_tiff,  # Pillow reads BigTIFF in this byte order only

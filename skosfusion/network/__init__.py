@@ -2,8 +2,11 @@
 
 from .._utils.naming import publish
 from ._encoders import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     backbone_names,
     build_encoder,
+    check_pixel_scale,
     feature_length,
     is_torchvision_model,
 )
@@ -11,10 +14,11 @@ from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
 from ._fusion import FusionNetwork
 from ._inference import encoding_batch_size, folded_encoder
-from ._weights import encoder_part, load_encoder_state, torchvision_weights
+from ._weights import EncoderState, encoder_part, load_encoder_state, torchvision_weights
 
 __all__ = [
     "EncoderFeatures",
+    "EncoderState",
     "FeatureCache",
     "FusionNetwork",
     "backbone_names",

@@ -2,15 +2,54 @@
 
 import copy
 import functools
+from numbers import Real
 
 import torch
 from torch import nn
 from torchvision import models
 
-from .._utils.validation import did_you_mean
+from .._utils.validation import check_parameter, did_you_mean
+
+# Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
+# most of torchvision's classification weights were trained with.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 # Where torchvision's classification models keep the layers behind the flattened feature.
 _HEAD_NAMES = ("fc", "classifier", "head", "heads")
+
+
+def check_pixel_scale(mean, std):
+    """Refuse a mean or deviation of pixels that is not on the scale from 0 to 1."""
+    for name, values, is_allowed in (
+        ("pixel_mean", mean, lambda value: 0 <= value <= 1),
+        ("pixel_std", std, lambda value: 0 < value <= 1),
+    ):
+        valid = values is None or (
+            isinstance(values, (tuple, list))
+            and len(values) == 3
+            and all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
+            and all(is_allowed(v) for v in values)
+        )
+        least = "0" if name == "pixel_mean" else "above 0"
+        allowed = f"None, or three numbers from {least} to 1, of pixels from 0 to 1; divide by 255"
+        check_parameter(name, values, valid, f"{allowed} what is given for pixels from 0 to 255")
+    if (mean is None) != (std is None):
+        raise ValueError(
+            f"pixel_mean={mean!r} and pixel_std={std!r}: give both, or neither for the scale of "
+            "the weights"
+        )
+
+
+def pixel_scale(encoder, mean, std):
+    """Return the mean and deviation with which an encoder's layers see the ones given."""
+    if not getattr(encoder, "transform_input", False):
+        return mean, std
+    # Inception and GoogLeNet take pixels on ImageNet's scale, and change it to 0.5 and 0.5.
+    factors = [deviation / 0.5 for deviation in IMAGENET_STD]
+    offsets = [(average - 0.5) / 0.5 for average in IMAGENET_MEAN]
+    shifted = tuple(m + s * offset for m, s, offset in zip(mean, std, offsets, strict=True))
+    return shifted, tuple(s * factor for s, factor in zip(std, factors, strict=True))
 
 
 def backbone_names():

@@ -6,12 +6,15 @@ Tensors only: this module reads no file and knows no table.
 import torch
 from torch import nn
 
-from ._encoders import flatten, initialized_encoder, length_of_features
-
-# Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
-# torchvision's classification weights were trained with.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from ._encoders import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    check_pixel_scale,
+    flatten,
+    initialized_encoder,
+    length_of_features,
+    pixel_scale,
+)
 
 
 class FusionNetwork(nn.Module):
@@ -31,7 +34,8 @@ class FusionNetwork(nn.Module):
     backbone : str, type or None, default="resnet18"
         The image encoder, see `build_encoder`; None for a network without image.
     encoder_state : dict of str to torch.Tensor or None, default=None
-        Weights of the encoder; None leaves them random.
+        Weights of the encoder; None leaves them random. Those of `load_encoder_state` know the
+        scale of pixels that they were trained with.
     hidden_units : int, default=512
         Width of the hidden layer of the head.
     image_size : int, default=224
@@ -39,6 +43,11 @@ class FusionNetwork(nn.Module):
     encoder_dtype : torch.dtype or None, default=None
         Type in which the encoder computes, such as ``torch.bfloat16``
         (mixed precision); None for float32. The head always computes in float32.
+    pixel_mean, pixel_std : tuple of 3 float or None, default=None
+        Mean and standard deviation of red, green and blue, of pixels from 0 to 1, that the encoder
+        was trained with: `encode` subtracts the one and divides by the other. None takes those of
+        `encoder_state`, and ImageNet's where it knows none. They are what the first layer sees,
+        also of Inception and GoogLeNet, which else change ImageNet's scale to their own.
 
     Attributes
     ----------
@@ -79,8 +88,11 @@ class FusionNetwork(nn.Module):
         hidden_units=512,
         image_size=224,
         encoder_dtype=None,
+        pixel_mean=None,
+        pixel_std=None,
     ):
         super().__init__()
+        check_pixel_scale(pixel_mean, pixel_std)
         if backbone is None and n_clinical == 0:
             raise ValueError(
                 "a network needs an image or clinical values, and has neither: declare an image "
@@ -94,7 +106,14 @@ class FusionNetwork(nn.Module):
             self.encoder = initialized_encoder(backbone, encoder_state)
             self.n_features = length_of_features(backbone, self.encoder, image_size)
         # Buffers follow the module to its device; they are constants, so not part of its state.
-        for name, values in (("pixel_mean", IMAGENET_MEAN), ("pixel_std", IMAGENET_STD)):
+        if pixel_mean is None:
+            scale = (
+                getattr(encoder_state, "pixel_mean", IMAGENET_MEAN),
+                getattr(encoder_state, "pixel_std", IMAGENET_STD),
+            )
+        else:
+            scale = pixel_scale(self.encoder, pixel_mean, pixel_std)
+        for name, values in zip(("pixel_mean", "pixel_std"), scale, strict=True):
             constant = 255 * torch.tensor(values).view(1, 3, 1, 1)
             self.register_buffer(name, constant, persistent=False)
         self.head = nn.Sequential(

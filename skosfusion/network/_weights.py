@@ -14,12 +14,38 @@ from torchvision import models
 from .._utils.files import NotRegularError, open_regular_file
 from .._utils.validation import did_you_mean
 from ..exceptions import WeightsError
-from ._encoders import backbone_names, build_empty_encoder
+from ._encoders import IMAGENET_MEAN, IMAGENET_STD, backbone_names, build_empty_encoder
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
 _MAX_FILE_BYTES = 16 * 2**30
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+class EncoderState(dict):
+    """Weights of an encoder by name, and the scale of pixels that they were trained with.
+
+    Parameters
+    ----------
+    state : dict of str to torch.Tensor
+        The weights.
+    pixel_mean, pixel_std : tuple of 3 float
+        Mean and standard deviation of red, green and blue, of pixels from 0 to 1.
+
+    Examples
+    --------
+    >>> from skosfusion.network import EncoderState
+    >>> EncoderState({}, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)).pixel_mean
+    (0.5, 0.5, 0.5)
+    """
+
+    def __init__(self, state, pixel_mean, pixel_std):
+        super().__init__(state)
+        self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
+
+    def __reduce__(self):
+        # A dict would be rebuilt without its scale.
+        return EncoderState, (dict(self), self.pixel_mean, self.pixel_std)
 
 
 def load_encoder_state(backbone, weights):
@@ -38,8 +64,10 @@ def load_encoder_state(backbone, weights):
 
     Returns
     -------
-    dict of str to torch.Tensor, or None
-        State of the encoder, on the CPU; None for `weights` None.
+    EncoderState, or None
+        State of the encoder, on the CPU: a dict of str to torch.Tensor that knows the scale of
+        pixels of its weights, torchvision's for a name or for a file of torchvision's name, and
+        ImageNet's for any other file. None for `weights` None.
 
     Raises
     ------
@@ -60,9 +88,25 @@ def load_encoder_state(backbone, weights):
         return None
     if isinstance(weights, os.PathLike) or str(weights).endswith(_FILE_SUFFIXES):
         source, state = f"file {os.fspath(weights)!r}", _read_state_file(Path(weights))
+        entry = _entry_of_file(backbone, Path(weights))
     else:
         source, state = f"{weights!r} of torchvision", _torchvision_state(backbone, weights)
-    return encoder_part(state, backbone, source)
+        entry = torchvision_weights(backbone, weights)
+    scale = None if entry is None else entry.transforms()
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if scale is None else (scale.mean, scale.std)
+    return EncoderState(encoder_part(state, backbone, source), mean, std)
+
+
+def _entry_of_file(backbone, path):
+    """Return torchvision's entry for a file that was downloaded by hand, else None."""
+    entries = models.get_model_weights(backbone) if backbone in backbone_names() else ()
+    # Browsers add to a name, and a state may have been saved in another format.
+    found = (entry for entry in entries if path.stem.startswith(Path(_file_name(entry)).stem))
+    return next(found, None)
+
+
+def _file_name(entry):
+    return Path(urlparse(entry.url).path).name
 
 
 def torchvision_weights(backbone, name):
@@ -114,7 +158,7 @@ def _torchvision_state(backbone, name):
     try:
         return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        file_name = Path(urlparse(entry.url).path).name
+        file_name = _file_name(entry)
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
             f"weights={name!r} for backbone {backbone!r} are not available: {error}. On a machine "

@@ -218,10 +218,10 @@ def test_histogram_equalisation_of_another_version_does_not_meet(paths, folder, 
 def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
     decode, decoded = _store.read_pixels, []
 
-    def slowly(data, options, *, path, row):
+    def slowly(data, options, *, row, **rest):
         time.sleep(0.05)
         decoded.append(row)
-        return decode(data, options, path=path, row=row)
+        return decode(data, options, row=row, **rest)
 
     monkeypatch.setattr(_store, "read_pixels", slowly)
     paths[0].write_bytes(b"not an image")

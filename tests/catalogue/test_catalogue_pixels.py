@@ -1,0 +1,367 @@
+"""Cases 107 to 113: what a viewer shows of an image is what the network gets."""
+
+import io
+import struct
+import sys
+import types
+import warnings
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from skosfusion.datasets import crop_screenshots
+from skosfusion.exceptions import ImageError
+from skosfusion.images import ImageStore, read_image
+
+from .._helpers.image_files import encoded, png_block, with_orientation
+from .pictures import GREY, OTHER, RNG
+
+Y, X = np.mgrid[:96, :80]
+TISSUE = (2000 + 1000 * np.sin(X / 30) + 500 * np.cos(Y / 40)).astype(np.uint16)
+OPAQUE = np.full_like(TISSUE, 65535)
+
+
+def deep_png(values, color):
+    """PNG of 16 bits; `color` is its type, such as 2 for RGB."""
+    height, width = values.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0)
+    blocks = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_block(*block) for block in blocks)
+
+
+def deep_tiff(values, order="<"):
+    """TIFF of 16-bit RGB or RGBA in one strip."""
+    height, width, n_channels = values.shape
+    content = values.astype(order + "u2").tobytes()
+    entries = [(256, 4, width), (257, 4, height), (259, 3, 1), (262, 3, 2), (273, 4, 8)]
+    entries += [(277, 3, n_channels), (279, 4, len(content))]
+    entries += [(338, 3, 2)] if n_channels == 4 else []
+    end = 8 + len(content)
+    bits_at = end + 2 + 12 * (1 + len(entries)) + 4
+    entries = sorted([*entries, (258, 3, None)])
+    directory = struct.pack(order + "H", len(entries))
+    for tag, kind, value in entries:
+        count = n_channels if value is None else 1
+        code = "I" if value is None or kind == 4 else "H2x"
+        value = bits_at if value is None else value
+        directory += struct.pack(order + "HHI" + code, tag, kind, count, value)
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    bits = struct.pack(f"{order}{n_channels}H", *[16] * n_channels)
+    return mark + struct.pack(order + "I", end) + content + directory + bytes(4) + bits
+
+
+def whole(path, **options):
+    return read_image(path, image_size=None, **options)
+
+
+@pytest.mark.parametrize("contrast", [None, "stretch"])
+@pytest.mark.parametrize(
+    "kind", ["gray with alpha", "RGB", "RGBA", "TIFF", "TIFF, big", "RGBA TIFF"]
+)
+def test_case_107_color_of_16_bits(put, kind, contrast):
+    """Color of 16 bits, or gray of 16 bits with alpha: scaled as gray of 16 bits is."""
+    rgb, rgba = np.stack([TISSUE] * 3, -1), np.stack([TISSUE] * 3 + [OPAQUE], -1)
+    data = {
+        "gray with alpha": lambda: deep_png(np.stack([TISSUE, OPAQUE], -1), 4),
+        "RGB": lambda: deep_png(rgb, 2),
+        "RGBA": lambda: deep_png(rgba, 6),
+        "TIFF": lambda: deep_tiff(rgb),
+        "TIFF, big": lambda: deep_tiff(rgb, ">"),
+        "RGBA TIFF": lambda: deep_tiff(rgba),
+    }[kind]()
+    gray = whole(put(deep_png(TISSUE, 0), "gray.png"), contrast=contrast)
+    assert np.ptp(gray) == 255
+    np.testing.assert_array_equal(whole(put(data), contrast=contrast), gray)
+
+
+def test_case_107_channels_are_scaled_alike(put):
+    """Color of 16 bits: all channels by the same two values, so that colors stay what they are."""
+    values = np.stack([TISSUE, TISSUE // 2, TISSUE + 100], -1)
+    low, high = values.min(), values.max()
+    expected = np.rint((values.astype(float) - low) / (high - low) * 255)
+    pixels = whole(put(deep_png(values, 2)))
+    np.testing.assert_array_equal(pixels, expected.transpose(2, 0, 1))
+
+
+def test_case_107_transparent_padding(put):
+    """Transparent padding beside 16-bit tissue: laid on black, and not counted in the scale."""
+    alpha = np.where(X < 20, 0, 65535).astype(np.uint16)
+    pixels = whole(put(deep_png(np.stack([np.where(X < 20, 0, TISSUE + 9000), alpha], -1), 4)))
+    alone = whole(put(deep_png(TISSUE[:, 20:], 0)))
+    np.testing.assert_array_equal(pixels[:, :, 20:], alone)
+    assert not pixels[:, :, :20].any()
+
+
+def test_case_107_turned_and_cropped(put):
+    """16-bit color that is turned by EXIF and cropped: as gray of 16 bits."""
+    data = deep_png(np.stack([TISSUE] * 3, -1), 2)
+    for orientation in range(1, 9):
+        exif = with_orientation(orientation).tobytes().removeprefix(b"Exif\0\0")
+        paths = [
+            put(one[:33] + png_block(b"eXIf", exif) + one[33:], f"{name}.png")
+            for name, one in (("color", data), ("gray", deep_png(TISSUE, 0)))
+        ]
+        color, gray = (whole(path, crop_box=(7, 3, 60, 50)) for path in paths)
+        np.testing.assert_array_equal(color, gray)
+
+
+def test_case_107_cropped_copy(put, tmp_path):
+    """A screenshot of 16-bit color to crop: ImageError, as its copy would have 8 bits."""
+    put(deep_png(np.stack([TISSUE] * 3, -1), 2), "a.png")
+    with pytest.raises(ImageError, match="16-bit color cannot be cropped without loss; export"):
+        crop_screenshots(
+            _table("a.png"), "*", (0, 0, 9, 9), image_folder=tmp_path, data_home=tmp_path
+        )
+
+
+def _table(*names):
+    return pd.DataFrame({"image": list(names)})
+
+
+def spoiled(kind):
+    values = TISSUE.copy()
+    if kind == "marker":
+        values[3:9, 3:9] = 65535
+    elif kind == "broken pixel":
+        values[7, 7] = 65535
+    elif kind == "padding":
+        values += 30000
+        values[:, :4] = 0
+    elif kind == "much padding":
+        values += 30000
+        values[:, :40] = 0
+    elif kind == "padding and marker":
+        values += 30000
+        values[:, :4] = 0
+        values[40:50, 40:50] = 65535
+    return values
+
+
+SPOILED = ["marker", "broken pixel", "padding", "much padding", "padding and marker"]
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_case_108_marker_or_padding(put, kind):
+    """A marker or padding that leaves tissue an eighth of the range: a warning that helps."""
+    path = put(deep_png(spoiled(kind), 0))
+    with pytest.warns(UserWarning, match=r"picture\.png' \(row 3\).*gray levels") as seen:
+        read_image(path, row=3)
+    (warning,) = seen
+    options = str(warning.message).split("Use the option ")[1].split(", or crop_box")[0]
+    options = dict(option.split("=", 1) for option in options.split(" and "))
+    options = {name: eval(value) for name, value in options.items()}  # noqa: S307
+    assert options["contrast"] == "stretch"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        helped = whole(path, **options)[0, 50:, 40:]
+    assert len(np.unique(helped)) > 100
+
+
+def test_case_108_once_for_a_folder(tmp_path, put):
+    """Many images with a marker, read part by part: one warning, with a count."""
+    paths = []
+    for number in range(6):
+        values = spoiled("marker")
+        values[50, 50] += number
+        paths.append(put(deep_png(values, 0), f"{number}.png"))
+    store = ImageStore()
+    with pytest.warns(UserWarning, match=r"0\.png' \(row 0\).* 2 more images") as seen:  # noqa: PT031
+        store.read(paths[:3])
+        store.read(paths[3:], rows=[3, 4, 5])
+        store.read(paths)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("kind", ["plain", "hand", "mask", "blank", "noise"])
+def test_case_108_no_false_alarm(put, kind):
+    """Deep images that use their range, masks and blank ones: no warning."""
+    values = {
+        "plain": TISSUE,
+        "hand": np.where(X < 70, RNG.integers(0, 50, X.shape), TISSUE).astype(np.uint16),
+        "mask": np.where(X < 20, 0, 65535).astype(np.uint16),
+        "blank": np.full_like(TISSUE, 777),
+        "noise": RNG.normal(30000, 500, X.shape).astype(np.uint16),
+    }[kind]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_image(put(deep_png(values, 0)))
+
+
+@pytest.mark.parametrize("alpha", [0, 1])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "gray", "16 bits", "palette"])
+def test_case_109_transparent_everywhere(put, kind, alpha):
+    """An image that is transparent everywhere, as from a clipboard: read as if it were opaque."""
+    void = np.full_like(GREY, alpha)
+    if kind == "gray":
+        data = encoded(np.dstack([GREY, void]))
+    elif kind == "palette":
+        data = encoded(Image.fromarray(GREY).convert("P"), transparency=bytes([alpha] * 256))
+    elif kind == "16 bits":
+        deep = np.stack([GREY.astype(np.uint16) * 257, void.astype(np.uint16) * 257], -1)
+        data = deep_png(deep, 4)
+    else:
+        data = encoded(np.dstack([GREY] * 3 + [void]), kind)
+    np.testing.assert_allclose(whole(put(data))[0].astype(int), GREY, atol=kind == "16 bits")
+
+
+def test_case_109_transparent_part(put):
+    """A crop that is transparent in an image that is not: black, as before."""
+    alpha = np.where(np.arange(40) < 20, 0, 255).astype(np.uint8) * np.ones((40, 1), np.uint8)
+    path = put(encoded(np.dstack([GREY] * 3 + [alpha])))
+    assert not whole(path, crop_box=(0, 0, 20, 40)).any()
+
+
+@pytest.mark.parametrize("contrast", [None, "stretch", "clahe"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+@pytest.mark.parametrize("value", [0, 100, 255])
+def test_case_110_blank_picture(put, mode, value, contrast):
+    """A blank image: stays as it is under every contrast option."""
+    color = (value, value // 2, value // 3)
+    image = Image.new("L", (40, 40), value) if mode == "L" else Image.new("RGB", (40, 40), color)
+    image = image.quantize(2) if mode == "P" else image.convert(mode)
+    path = put(encoded(image))
+    pixels = read_image(path, image_size=32, contrast=contrast)
+    np.testing.assert_array_equal(pixels, read_image(path, image_size=32))
+    assert (np.ptp(pixels, axis=(1, 2)) == 0).all()
+
+
+@pytest.mark.parametrize("contrast", [None, "stretch", "clahe"])
+def test_case_110_blank_picture_of_16_bits(put, contrast):
+    """A blank image of 16 bits: black under every contrast option."""
+    assert not read_image(put(deep_png(np.full_like(TISSUE, 999), 0)), contrast=contrast).any()
+
+
+RADIOGRAPH = (
+    RNG.integers(0, 40, (128, 120)) + np.add.outer(np.arange(128), np.arange(120)) / 2
+).clip(0, 255)
+ENCODINGS = {
+    "plain": {"quality": 90},
+    "optimized": {"quality": 90, "optimize": True},
+    "progressive": {"progressive": True},
+    "restart markers": {"restart_marker_blocks": 3},
+}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize("kind", [*ENCODINGS, "color", "hole", "TIFF"])
+def test_case_111_half_a_jpeg_with_an_end_marker(put, kind, share):
+    """A part of a JPEG with an end marker behind it, or with bytes missing inside: ImageError."""
+    gray = RADIOGRAPH.astype(np.uint8)
+    values = np.dstack([gray, gray // 2, 255 - gray]) if kind == "color" else gray
+    data = encoded(values, "JPEG", **ENCODINGS.get(kind, {}))
+    cut = data[: int(share * len(data))] + b"\xff\xd9"
+    if kind == "hole":
+        cut = data[: int(share * len(data))] + data[int(share * len(data)) + 600 :]
+    if kind == "TIFF":
+        assert whole(put(_tiff_of_jpeg(data))).shape == (1, 128, 120)
+        cut = _tiff_of_jpeg(cut)
+    for size in (None, 8, 224):
+        with pytest.raises(ImageError, match="damaged or cut off"):
+            read_image(put(cut), image_size=size)
+
+
+def _tiff_of_jpeg(data):
+    """TIFF whose one strip is a JPEG."""
+    height, width = RADIOGRAPH.shape
+    entries = [(256, width), (257, height), (258, 8), (259, 7), (262, 1), (273, 8), (277, 1)]
+    entries += [(278, height), (279, len(data))]
+    data += bytes(len(data) % 2)
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory + bytes(4)
+
+
+@pytest.mark.parametrize("options", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("fill", ["ends gray", "all gray", "noise"])
+def test_case_111_no_false_alarm(put, options, fill):
+    """A whole JPEG that ends in the very gray of a cut one: read."""
+    values = RADIOGRAPH.astype(np.uint8).copy()
+    if fill == "ends gray":
+        values[64:] = 128
+    elif fill == "all gray":
+        values[:] = 128
+    data = encoded(values, "JPEG", **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(whole(put(data))[0], expected)
+
+
+@pytest.mark.parametrize(
+    "start", [bytes(128), b"II*\0T\x18\x08\0" + bytes(120), b"\xff\xd8\xff" * 43]
+)
+def test_case_112_dicom(put, start):
+    """A DICOM file, whatever its preamble: named as such, with the windowing that it needs."""
+    path = put(start[:128] + b"DICM" + b"\2\0\0\0UL\4\0" + bytes(80))
+    with pytest.raises(ImageError, match=r"DICOM, whose values need windowing.*MONOCHROME1"):
+        read_image(path)
+
+
+def test_case_112_dicom_without_preamble(put):
+    """A DICOM file without preamble and mark: named as such."""
+    with pytest.raises(ImageError, match="but DICOM"):
+        read_image(put(b"\x08\0\5\0CS\x0a\0ISO_IR 100" + bytes(200)))
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_case_112_remedy(put, tmp_path, monkeypatch, kind):
+    """The remedy for DICOM, followed to the letter: a PNG that is read, white where bone is."""
+    with pytest.raises(ImageError) as caught:
+        read_image(put(bytes(128) + b"DICM" + bytes(20)))
+    code = str(caught.value).split("with pydicom: ")[1]
+    stored = 4095 - TISSUE if kind == "MONOCHROME1" else TISSUE
+    found = types.SimpleNamespace(pixel_array=stored, PhotometricInterpretation=kind)
+    pydicom, pixels = types.ModuleType("pydicom"), types.ModuleType("pydicom.pixels")
+    pydicom.dcmread = lambda path, force: found
+    pixels.apply_modality_lut = pixels.apply_voi_lut = lambda values, dataset: values
+    pydicom.pixels = pixels
+    monkeypatch.setitem(sys.modules, "pydicom", pydicom)
+    monkeypatch.setitem(sys.modules, "pydicom.pixels", pixels)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})  # noqa: S102
+    expected = whole(put(deep_png(TISSUE, 0)))
+    np.testing.assert_allclose(whole("knee.png").astype(int), expected, atol=1)
+
+
+def photograph(*others, **options):
+    pages = [Image.fromarray(page) for page in others]
+    return encoded(GREY, "MPO", save_all=True, append_images=pages, quality=100, **options)
+
+
+def test_case_113_photographs_of_phones(put, tmp_path):
+    """A photograph of a phone (MPO) with a thumbnail or map behind it: its main image is read."""
+    path = put(photograph(OTHER[:20, :20], GREY[:10, :10]), "a.jpg")
+    np.testing.assert_allclose(whole(path)[0].astype(int), GREY, atol=4)
+    cropped = crop_screenshots(
+        _table("a.jpg"), "*", (0, 0, 9, 9), image_folder=tmp_path, data_home=tmp_path
+    )
+    assert whole(cropped["image"][0]).shape == (1, 9, 9)
+
+
+@pytest.mark.parametrize(
+    "name", [b"urn:iso:std:iso:ts:21496:-1", b"http://ns.adobe.com/hdr-gain-map/"]
+)
+def test_case_113_gain_map_of_full_size(put, name):
+    """A map of brightness as large as its photograph: the photograph is read."""
+    data = photograph(OTHER)
+    at = data.rindex(b"\xff\xd8\xff") + 2
+    block = name + b"\0" + bytes(4)
+    data = data[:at] + b"\xff\xe2" + struct.pack(">H", 2 + len(block)) + block + data[at:]
+    np.testing.assert_allclose(whole(put(data))[0].astype(int), GREY, atol=4)
+
+
+def test_case_113_two_views(put, tmp_path):
+    """Two views of one size: ImageError; what its remedy declares is read, in copies too."""
+    path = put(photograph(OTHER), "a.jpg")
+    with pytest.raises(ImageError, match="declare which one with frame=0 to 1"):
+        read_image(path)
+    np.testing.assert_allclose(whole(path, frame=1)[0].astype(int), OTHER, atol=4)
+    arguments = _table("a.jpg"), "*", (0, 0, 40, 40)
+    folders = {"image_folder": tmp_path, "data_home": tmp_path}
+    with pytest.raises(ImageError, match="declare which one with image_frame=0 to 1"):
+        crop_screenshots(*arguments, **folders)
+    for frame, expected in enumerate((GREY, OTHER)):
+        cropped = crop_screenshots(*arguments, **folders, image_frame=frame)
+        np.testing.assert_allclose(whole(cropped["image"][0])[0].astype(int), expected, atol=4)
