@@ -7,6 +7,7 @@ from ._encoders import (
     build_empty_encoder,
     build_encoder,
     feature_length,
+    flatten,
     is_torchvision_model,
 )
 from ._feature_cache import FeatureCache, shared_feature_cache
