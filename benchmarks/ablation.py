@@ -34,9 +34,12 @@ def main(arguments=None):
         backend="threading" if options.frozen_epochs == "all" else "loky",
     )
 
-    table = report.make_table(cv_results, rows, cohort, with_paper=embedded)
+    table = report.make_table(
+        cv_results, rows, cohort, prepared.pipeline, with_paper=embedded
+    )
     record = {
         "title": prepared.title,
+        "run": units.describe_run(options, prepared.settings, cohort),
         "settings": vars(options) | {"weights_used": prepared.weights},
         "rows": rows,
         "leaking_patients": prepared.leakage.n_leaking_patients,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from _common import machine
-from _common.files import sweep, write_atomically, write_record
+from _common.files import set_aside, sweep, write_atomically, write_record
 
 from skosfusion import AblationDisplay, ablation_table
 
@@ -24,9 +24,9 @@ PAPER = {
 }
 
 
-def make_table(cv_results, rows, cohort, *, with_paper):
+def make_table(cv_results, rows, cohort, pipeline, *, with_paper):
     """Arrange the results."""
-    table = ablation_table(cv_results, rows)
+    table = ablation_table(cv_results, rows, estimator=pipeline)
     table.insert(1, "n_patients", len(set(cohort.groups)))
     table.insert(2, "n_images", len(cohort.data))
     if with_paper:
@@ -70,6 +70,8 @@ def write(folder, table, cv_results, rows, record):
     """Write CSV, JSON and the bar chart."""
     folder = Path(folder)
     sweep(folder, "ablation.")
+    for old, kept in set_aside(folder, "ablation", record["run"]):
+        print(f"{old} held the results of another run; they are kept as {kept}")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
     write_atomically(csv, table.to_csv().encode())
     folds = {

@@ -24,6 +24,8 @@ SCORING = {
     "f1": make_scorer(f1_score, zero_division=0.0),
 }
 _HEARTBEAT_SECONDS = 5.0
+# Where and how fast it runs.
+_NOT_DECIDING = {"out", "jobs", "data_home"}
 
 
 def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend):
@@ -79,14 +81,21 @@ def _as_cv_results(grid, scores, n_folds):
     return results
 
 
+def describe_run(options, settings, cohort):
+    """Say what decides the results of a run: options, and a digest of all that they lead to."""
+    told = {name: value for name, value in vars(options).items() if name not in _NOT_DECIDING}
+    return {"options": told, "digest": _digest(settings, cohort)}
+
+
 def _digest(settings, cohort):
-    """Name a run by all that decides its scores: settings, table, labels, state of the files."""
+    """Name a run by all that decides its scores: settings, table, kits, labels, bytes of images."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
+    digest.update(repr(sorted(dict(cohort.kits).items())).encode())
     digest.update(cohort.data.to_csv(index=False).encode())
     digest.update(np.asarray(cohort.target, np.int64).tobytes())
     for path in cohort.data["image"]:
-        state = os.stat(path)
-        digest.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

@@ -134,15 +134,14 @@ class ExplainedNetwork:
         if not self._one_image_suffices:
             inputs = inputs | {"image": inputs["image"].expand(n_rows, -1, -1, -1)}
         inputs = inputs | {"clinical": inputs["clinical"].expand(n_rows, -1)}
-        first = self._feature_map.channels_first
-        kept = kept[:, :, None, None] if first else kept[:, None, None, :]
         n_runs = 0
 
         def leave_out(output):
             nonlocal n_runs
             n_runs += 1
             # Of a layer that runs several times, the last time counts, as for gradients.
-            return output * kept if n_runs == self._n_runs else output.clone()
+            is_last = n_runs == self._n_runs
+            return self._feature_map.keep_channels(output, kept) if is_last else output.clone()
 
         return self._forward(inputs, leave_out)
 

@@ -45,22 +45,53 @@ class FusionModel(NamedTuple):
             return [f"x{i}" for i in range(self.classifier.n_features_in_)]
         return [name for name in names if name != self.image_column]
 
-    def input_columns(self):
-        """Map each clinical input in use to its transformer and columns, None if not known."""
+    def image_sources(self, X, table):
+        """List the columns of X that hold the images of the table made of it."""
+        wanted = _text(table[self.image_column])
+        found = [name for name in X.columns if wanted.any() and _text(X[name]).equals(wanted)]
+        return found or self._image_inputs() or [self.image_column]
+
+    def _image_inputs(self):
+        """List what the step reads that puts out the image column."""
+        first = self._columns_step()
+        if first is None:
+            return []
+        outputs = list(first.get_feature_names_out())
+        if self.image_column not in outputs:
+            return []
+        place = outputs.index(self.image_column)
+        for name, _, columns in first.transformers_:
+            made = range(len(outputs))[first.output_indices_[name]]
+            if place in made:
+                used = _named(columns, first.feature_names_in_)
+                return [used[place - made.start]] if len(used) == len(made) else used
+        return []
+
+    def _columns_step(self):
         first = None if self.steps is None else self.steps[0]
-        if not isinstance(first, ColumnTransformer):
+        is_one = isinstance(first, ColumnTransformer) and hasattr(first, "feature_names_in_")
+        return first if is_one else None
+
+    def input_columns(self, X, table):
+        """Map each clinical input in use to its transformer and columns, None if not known."""
+        first = self._columns_step()
+        if first is None:
             return None
-        names = getattr(first, "feature_names_in_", None)
-        if names is None:
-            return None
+        images = [] if self.image_column is None else self.image_sources(X, table)
         inputs = {}
         for name, transformer, columns in first.transformers_:
             if isinstance(transformer, str) and transformer == "drop":
                 continue
-            used = [c for c in _named(columns, names) if c != self.image_column]
+            names = _named(columns, first.feature_names_in_)
+            used = [column for column in names if column not in images]
             if used:
                 inputs[name] = transformer, used
         return inputs
+
+
+def _text(column):
+    """Return the cells of a column as text, missing ones as empty text."""
+    return column.astype(object).where(column.notna(), "").map(str).reset_index(drop=True).rename(None)
 
 
 def _named(columns, names):

@@ -1,14 +1,13 @@
 """The layers of an encoder that a heatmap can be made of."""
 
-import copy
 from typing import NamedTuple
 
 import torch
 from torch import nn
-from torchvision.models import SwinTransformer
 
 from .._utils.validation import did_you_mean
 from ..network import is_torchvision_model
+from ._trace import trace
 
 # What only passes on, or pools, what another layer has made.
 _NOT_A_DEFAULT = (
@@ -16,93 +15,195 @@ _NOT_A_DEFAULT = (
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
     nn.Dropout,
+    nn.Flatten,
     nn.Softmax,
 )
 
 
-# Output shapes of torchvision models by their printed form and the size of the images.
-_KNOWN_SHAPES = {}
+# Layers of torchvision models by their printed form and the size of the images.
+_KNOWN_LAYERS = {}
 
 
 class FeatureMap(NamedTuple):
-    """A layer whose output has spatial extent, and where its output keeps the channels."""
+    """A layer whose output has spatial extent, and where its output keeps what."""
 
     name: str
-    channels_first: bool
+    #: Dimensions of samples, channels, and rows and columns (or tokens) of the map.
+    order: tuple
+    #: Height and width.
+    size: tuple
+    #: Tokens that stand before those of the map, such as a class token.
+    n_before: int = 0
+    #: Whether tokens run down the columns.
+    by_column: bool = False
+
+    @property
+    def channels_first(self):
+        """Whether values are laid out as (n_samples, n_channels, height, width)."""
+        return self.order == (0, 1, 2, 3)
 
     def as_channels_first(self, values):
         """Bring values of the layer to (n_samples, n_channels, height, width)."""
-        return values if self.channels_first else values.permute(0, 3, 1, 2)
+        if self.channels_first:
+            return values
+        values = values.permute(self.order)
+        if values.ndim == 4:
+            return values
+        size = self.size[::-1] if self.by_column else self.size
+        places = slice(self.n_before, self.n_before + size[0] * size[1])
+        maps = values[:, :, places].unflatten(2, size)
+        return maps.mT if self.by_column else maps
+
+    def keep_channels(self, output, kept):
+        """Set channels of the map to 0 where `kept` (n_rows, n_channels) is False."""
+        if output.ndim == 4:
+            shape = [1, 1, 1, 1]
+            shape[0], shape[self.order[1]] = kept.shape
+            return output * kept.view(shape)
+        # Other tokens than those of the map stay.
+        places = torch.zeros(output.shape[self.order[2]], dtype=torch.bool, device=kept.device)
+        places[self.n_before : self.n_before + self.size[0] * self.size[1]] = True
+        mask = kept[:, :, None] | ~places
+        return output * (mask if self.order[1] == 1 else mask.mT)
+
+
+class _Encoder(NamedTuple):
+    """What is remembered of an encoder: its maps, the default, and what other layers put out."""
+
+    maps: dict
+    default: str | None
+    problem: str
+    others: dict
 
 
 def find_feature_map(encoder, image_size, name=None):
     """Find a layer by name, or the one that makes the encoder's last feature map."""
     if is_torchvision_model(encoder):
         key = str(encoder), image_size
-        shapes = _KNOWN_SHAPES.get(key)
-        if shapes is None:
-            shapes = _KNOWN_SHAPES[key] = _output_shapes(encoder, image_size)
+        known = _KNOWN_LAYERS.get(key)
+        if known is None:
+            known = _KNOWN_LAYERS[key] = _examine(encoder, image_size)
     else:
-        shapes = _output_shapes(encoder, image_size)
-    maps = [layer for layer, (_, shape) in shapes.items() if _has_extent(shape)]
-    if name is None:
-        defaults = [layer for layer in maps if not issubclass(shapes[layer][0], _NOT_A_DEFAULT)]
-        if not defaults:
-            raise ValueError(
-                f"no layer of the encoder {type(encoder).__name__} makes a feature map (n_samples, "
-                f"n_channels, height, width) from images of {image_size} pixels, so there is "
-                "nothing to draw a heatmap of"
-            )
-        name = defaults[-1]
-    if not isinstance(name, str) or name not in maps:
-        known = dict(encoder.named_modules())
-        if isinstance(name, str) and name in shapes:
-            problem = f"gives values of shape {shapes[name][1]}, without spatial extent"
-        elif isinstance(name, str) and name in known:
+        known = _examine(encoder, image_size)
+    if name is None and known.default is None:
+        raise ValueError(known.problem + _listed(known.maps))
+    name = known.default if name is None else name
+    if not isinstance(name, str) or name not in known.maps:
+        if isinstance(name, str) and name in known.others:
+            problem = known.others[name]
+        elif isinstance(name, str) and name in dict(encoder.named_modules()):
             problem = "gives no tensor, or does not run when the encoder predicts"
         else:
-            nearest = did_you_mean(name, maps)
+            nearest = did_you_mean(name, known.maps)
             problem = "is not a layer of the encoder" + (f"; {nearest}" if nearest else "")
-        raise ValueError(f"layer={name!r} {problem}. Layers with a feature map: {', '.join(maps)}")
-    shape = shapes[name][1]
-    is_ambiguous = shape[1] == shape[2] == shape[3]
-    if is_ambiguous and isinstance(encoder, SwinTransformer):
-        # Its last layers alone, from "permute" on, have channels first.
-        return FeatureMap(name, not name.startswith(("features", "norm")))
-    return FeatureMap(name, _is_channels_first(shape))
+        raise ValueError(f"layer={name!r} {problem}.{_listed(known.maps)}")
+    return known.maps[name]
 
 
-def _output_shapes(encoder, image_size):
-    """List the layers with their type and output shape, in the order in which they finish."""
-    shapes_only = copy.deepcopy(encoder).eval().to("meta")
-    shapes = {}
-
-    def remember(name):
-        def hook(layer, inputs, output):
-            shapes.pop(name, None)
-            if isinstance(output, torch.Tensor):
-                shapes[name] = type(layer), tuple(output.shape)
-
-        return hook
-
-    for name, layer in shapes_only.named_modules():
-        # A user's hooks are not meant for tensors without values.
-        layer._forward_hooks.clear()
-        layer._forward_pre_hooks.clear()
-        if name:
-            layer.register_forward_hook(remember(name))
-    with torch.no_grad():
-        shapes_only(torch.empty(1, 3, image_size, image_size, device="meta"))
-    return shapes
+def _listed(maps):
+    return f" Layers with a feature map: {', '.join(maps)}" if maps else ""
 
 
-def _has_extent(shape):
-    if len(shape) != 4:
-        return False
-    height, width = shape[2:] if _is_channels_first(shape) else shape[1:3]
-    return height * width > 1
+def _examine(encoder, image_size):
+    """Look for the maps of an encoder, in the order in which its layers finish."""
+    found = trace(encoder, image_size)
+    maps, others, defaults = {}, {}, []
+    for name, layer in found.layers.items():
+        feature_map = None if layer.step is None else _as_map(name, layer)
+        if feature_map is None:
+            others[name] = _without_map(layer)
+        elif not found.shows_places(layer):
+            others[name] = (
+                "comes after the last exchange between places: the class score depends on other "
+                "tokens of its output alone"
+            )
+        else:
+            maps[name] = feature_map
+            if found.is_on_main_path(layer) and not issubclass(layer.kind, _NOT_A_DEFAULT):
+                defaults.append(name)
+    who = f"the encoder {type(encoder).__name__}"
+    if not defaults:
+        return _Encoder(maps, None, (
+            f"no layer of {who} makes a feature map (n_samples, n_channels, height, width) from "
+            f"images of {image_size} pixels that all of its features come from, so there is "
+            "nothing to draw a heatmap of." + (" Choose with layer=." if maps else "")
+        ), others)  # fmt: skip
+    last = found.layers[defaults[-1]]
+    n_until, n_after = found.n_contractions(last)
+    if found.n_attentions_after(last) > 1 or n_after > n_until:
+        return _Encoder(maps, None, (
+            f"the last map that all features of {who} come from is that of {defaults[-1]!r}; as "
+            f"{n_after} of its {n_until + n_after} convolutions and matrix products come after it, "
+            "it would not show what they make of the image. Choose a layer with layer=."
+        ), others)  # fmt: skip
+    lost = [
+        name
+        for name in others
+        if _may_be_a_map(found.layers[name])
+        and found.is_on_main_path(found.layers[name])
+        and found.is_lost_between(last, found.layers[name])
+    ]
+    if lost:
+        return _Encoder(maps, None, (
+            f"the places of the image cannot be followed to the layer {lost[-1]!r} of {who}; the "
+            f"last layer that is known to give a map is {defaults[-1]!r}. Choose with layer=."
+        ), others)  # fmt: skip
+    return _Encoder(maps, defaults[-1], "", others)
 
 
-def _is_channels_first(shape):
-    # Images are square, and so are maps of them: in Swin transformers (n, height, width, channels).
-    return shape[2] == shape[3] or shape[1] != shape[2]
+def _may_be_a_map(layer):
+    return layer.step is not None and sum(size > 1 for size in layer.shape[1:]) > 1
+
+
+def _without_map(layer):
+    shape = tuple(
+        1 if [atom.axis for atom in atoms] == ["n"] else size
+        for atoms, size in zip(layer.axes, layer.shape, strict=True)
+    )
+    if len(shape) == 4 and sum(size > 1 for size in shape) == 3:
+        return (
+            f"gives values of shape {shape}, and which of their dimensions are rows and columns of "
+            "the image cannot be followed through its operations"
+        )
+    return f"gives values of shape {shape}, without spatial extent"
+
+
+def _as_map(name, layer):
+    """Return where a layer's output has its places; None where it is not a map."""
+    axes = layer.axes
+    spatial = {}
+    for dim, atoms in enumerate(axes):
+        if len(atoms) == 1 and atoms[0].grid:
+            inner, n_before = atoms[0].grid, atoms[0].before
+        else:
+            inner, n_before = atoms, 0
+        names = [atom.axis for atom in inner]
+        if {"h", "w"} & set(names):
+            spatial[dim] = names, inner, n_before
+    if not spatial or 0 in spatial or not 3 <= len(axes) <= 4:
+        return None
+    found = [atom for _, inner, _ in spatial.values() for atom in inner]
+    size = {atom.axis: atom.size for atom in found}
+    if len(size) != len(found) or not set(size) <= {"h", "w"}:
+        return None
+    size = size.get("h", 1), size.get("w", 1)
+    rest = [dim for dim in range(1, len(axes)) if dim not in spatial]
+    if len(axes) == 3:
+        if len(spatial) != 1:
+            return None
+        ((dim, (names, _, n_before)),) = spatial.items()
+        return FeatureMap(name, (0, rest[0], dim), size, n_before, names[0] == "w" and size[0] > 1)
+    if any(n_before or len(names) > 1 for names, _, n_before in spatial.values()):
+        return None
+    if len(spatial) == 1:
+        # A map of one row or column: where the other axis is, is told by the kind of layout.
+        (dim,) = spatial
+        (name_of,) = spatial[dim][0]
+        other = dim - 1 if name_of == "w" else dim + 1
+        if other not in rest or layer.shape[other] != 1:
+            return None
+        rest.remove(other)
+        rows, columns = (other, dim) if name_of == "w" else (dim, other)
+    else:
+        rows, columns = sorted(spatial, key=lambda dim: spatial[dim][0] != ["h"])
+    return FeatureMap(name, (0, rest[0], rows, columns), size)

@@ -134,11 +134,12 @@ def modality_importance(
 
 
 def _default_modalities(fitted, X):
-    image = fitted.image_column
-    modalities = {} if image is None else {"image": [image]}
-    inputs = fitted.input_columns()
+    table = fitted.transform(X)
+    images = [] if fitted.image_column is None else fitted.image_sources(X, table)
+    modalities = {"image": images} if images else {}
+    inputs = fitted.input_columns(X, table)
     if inputs is None:
-        others = [column for column in X.columns if column != image]
+        others = [column for column in X.columns if column not in images]
         return modalities | ({"clinical": others} if others else {})
     for transformer, columns in inputs.values():
         name = _modality_of(transformer)

@@ -1,12 +1,19 @@
 """What is shown of a sample beside its heatmap: pixels, clinical values, what the model says."""
 
 import contextlib
+import math
+import re
+from numbers import Number
 
 import numpy as np
 import pandas as pd
 
+from ..model_selection import PATIENT_COLUMN
 from ..preprocessing import KitRangeScaler
 from ._fitted import is_made_by, label_names, target_codes
+
+# Paths, file names and what holds a number of three digits or more, such as a record number or date.
+_NAMES_SOMETHING = re.compile(r"[/\\]|\.[A-Za-z]\w{1,4}$|\d{3}")
 
 # More do not fit into a figure.
 MAX_IMAGES = 40
@@ -47,9 +54,14 @@ def describe_samples(fitted, X, y, target, display_labels):
 
 def describe_clinical(fitted, X, table):
     """List each row's clinical values in words, as a user gave them where that is known."""
-    inputs = fitted.input_columns()
+    inputs = fitted.input_columns(X, table)
     if inputs is None:
         inputs, X = {name: (None, [name]) for name in fitted.clinical_names}, table
+    inputs = {
+        name: (transformer, [column for column in columns if not _is_record(column)])
+        for name, (transformer, columns) in inputs.items()
+    }
+    inputs = {name: described for name, described in inputs.items() if described[1]}
     return [
         [_describe(name, *described, row) for name, described in inputs.items()]
         for _, row in X.iterrows()
@@ -63,10 +75,27 @@ def _describe(name, transformer, columns, row):
     return f"{name} {' '.join(values)}"
 
 
+def _is_record(column):
+    """Return whether a column holds record numbers, by its name; a prefix does not matter."""
+    return str(column).rpartition("__")[2].strip().casefold() == PATIENT_COLUMN
+
+
+def _is_number(text):
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _format(value):
     if pd.isna(value):
         return "missing"
-    return f"{value:.6g}" if isinstance(value, float) else shorten(value, 20)
+    if isinstance(value, Number | np.bool_):
+        return f"{value:.6g}" if isinstance(value, float) else shorten(value, 20)
+    if isinstance(value, str) and (_is_number(value) or not _NAMES_SOMETHING.search(value)):
+        return shorten(value, 20)
+    # What a figure must not show: figures are passed on.
+    return "(text)"
 
 
 def shorten(text, n_characters=40):

@@ -2,7 +2,7 @@
 
 from .._utils.naming import publish
 from ._ablation import ABLATIONS, ablation_param_grid, ablation_table
-from ._folds import in_both_sets, patients_of, row_numbers, split_rows
+from ._folds import PATIENT_COLUMN, in_both_sets, patients_of, row_numbers, split_rows
 from ._leakage import check_leakage
 
 __all__ = ["ABLATIONS", "ablation_param_grid", "ablation_table", "check_leakage"]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 
 #: The eight ablations of the paper's Table 1: name to the clinical inputs beside the image.
 ABLATIONS = {
@@ -17,7 +19,7 @@ ABLATIONS = {
 }
 
 
-def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
+def ablation_param_grid(ablations=None, *, step="clinical", inputs=None, estimator=None):
     """Write an ablation as a parameter grid for ``GridSearchCV``.
 
     Each ablation becomes one grid point that sets the inputs it does without to
@@ -31,7 +33,10 @@ def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
         Name of the ColumnTransformer in the pipeline; None if it is searched itself.
     inputs : list of str or None, default=None
         All clinical inputs of the transformer; None takes those that `ablations`
-        name. An input that is in neither stays on in every one.
+        name. An input that is in neither stays as it is in every one.
+    estimator : Pipeline, ColumnTransformer or None, default=None
+        What will be searched; where it is given, each ablation is checked against it before
+        anything is fitted, see `ablation_table`.
 
     Returns
     -------
@@ -41,7 +46,8 @@ def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
     Raises
     ------
     ValueError
-        If `ablations` is empty, or two of them use the same inputs.
+        If `ablations` is empty, or two of them use the same inputs; if one uses an input that
+        `estimator` does not have, or that is "drop" in it.
 
     References
     ----------
@@ -57,13 +63,18 @@ def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
     ablations = _check_ablations(ablations)
     prefix = "" if step is None else f"{step}__"
     inputs = list(dict.fromkeys([*_all_inputs(ablations), *(inputs or ())]))
-    return [
+    grid = [
         {f"{prefix}{name}": ["drop"] for name in inputs if name not in used}
         for used in ablations.values()
     ]
+    states = _inputs_in(estimator, step)
+    if states is not None:
+        for (name, used), point in zip(ablations.items(), grid, strict=True):
+            _inputs_on(states, name, used, dict.fromkeys(point, "drop"), prefix)
+    return grid
 
 
-def ablation_table(search, ablations=None, *, step="clinical"):
+def ablation_table(search, ablations=None, *, step="clinical", estimator=None):
     """Arrange a searched ablation as a table, one row for each ablation, as the paper's Table 1.
 
     Parameters
@@ -74,19 +85,25 @@ def ablation_table(search, ablations=None, *, step="clinical"):
         Those that were searched; None takes `ABLATIONS`.
     step : str or None, default="clinical"
         As in `ablation_param_grid`.
+    estimator : Pipeline, ColumnTransformer or None, default=None
+        What was searched; None takes ``search.estimator``. ``cv_results_`` alone do not say what
+        was switched on or off beside them: give the estimator, too, and a row is checked.
 
     Returns
     -------
     DataFrame
-        Indexed by their names ("row"), in the order searched. Column "inputs" lists the
-        clinical inputs beside the image; for each metric, a column of its mean
+        Indexed by their names ("row"), in the order searched. Column "inputs" lists all
+        clinical inputs that were on beside the image, those that no ablation names, too, where
+        the estimator is known; for each metric, a column of its mean
         over the folds and, with the ending "_std", of its standard deviation
         (population formula, as in ``cv_results_``).
 
     Raises
     ------
     ValueError
-        If a grid point is none of the `ablations`, or two are the same one.
+        If a grid point is none of the `ablations`, or two are the same one; if a row names an
+        input that was "drop" in the estimator, or that it does not have, so that the row's figures
+        are those of another.
 
     Examples
     --------
@@ -102,6 +119,7 @@ def ablation_table(search, ablations=None, *, step="clinical"):
     """
     ablations = _check_ablations(ablations)
     results = search if isinstance(search, Mapping) else search.cv_results_
+    states = _inputs_in(estimator, step, search)
     prefix = "" if step is None else f"{step}__"
     inputs = _all_inputs(ablations)
     names = {frozenset(used): name for name, used in ablations.items()}
@@ -119,7 +137,10 @@ def ablation_table(search, ablations=None, *, step="clinical"):
                 f"the search holds ablation {name!r} more than once; search over nothing but the "
                 "inputs"
             )
-        lines.append({"row": name, "inputs": ", ".join(ablations[name]) or "none"})
+        on = ablations[name]
+        if states is not None:
+            on = _inputs_on(states, name, on, params, prefix)
+        lines.append({"row": name, "inputs": ", ".join(on) or "none"})
     table = pd.DataFrame(lines).set_index("row")
     for key in results:
         if key.startswith("mean_test_"):
@@ -127,6 +148,67 @@ def ablation_table(search, ablations=None, *, step="clinical"):
             table[metric] = list(results[key])
             table[f"{metric}_std"] = list(results[f"std_test_{metric}"])
     return table
+
+
+def _inputs_in(estimator, step, search=None):
+    """Return what is set for each clinical input beside a grid; None where it is not known."""
+    if estimator is None:
+        estimator = getattr(search, "estimator", None)
+    else:
+        search = None
+    transformer = _transformer(estimator, step)
+    if transformer is None:
+        return None
+    states = _states(transformer, estimator)
+    # Who searched may have changed the estimator since; of its best copy only the grid's is new.
+    best = _transformer(getattr(search, "best_estimator_", None), step)
+    if best is not None:
+        prefix = "" if step is None else f"{step}__"
+        now = _states(best, search.best_estimator_)
+        fixed = {name for name in now if f"{prefix}{name}" not in search.best_params_}
+        states |= {name: now[name] for name in fixed}
+    return states
+
+
+def _transformer(estimator, step):
+    if estimator is not None and step is not None:
+        estimator = estimator.get_params().get(step)
+    return estimator if isinstance(estimator, ColumnTransformer) else None
+
+
+def _states(transformer, estimator):
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else None
+    image = getattr(last, "image_column", None) or "image"
+    return {
+        name: state
+        for name, state, columns in transformer.transformers
+        if name != "image" and not (isinstance(columns, str | list) and _is_image(columns, image))
+    }
+
+
+def _is_image(columns, image):
+    columns = [columns] if isinstance(columns, str) else columns
+    return len(columns) == 1 and columns[0] in (image, str(image).partition("__")[2])
+
+
+def _inputs_on(states, ablation, used, params, prefix):
+    """List the clinical inputs that an ablation had; ValueError where it lacks one that it names."""
+    states = {name: params.get(f"{prefix}{name}", state) for name, state in states.items()}
+    for name in used:
+        if name not in states:
+            raise ValueError(
+                f"ablation {ablation!r} uses {name!r}, which is not an input of the searched "
+                f"ColumnTransformer; its inputs are {', '.join(map(repr, states))}"
+            )
+        if _is_drop(states[name]):
+            raise ValueError(
+                f"ablation {ablation!r} uses {name!r}, which is 'drop' in the estimator that was "
+                f"searched, so its figures are without {name!r}. Search an estimator in which all "
+                f"inputs are on, such as a new make_fusion_pipeline(), or leave {name!r} out of the "
+                "ablations"
+            )
+    others = [name for name in states if name not in used and not _is_drop(states[name])]
+    return [*used, *others]
 
 
 def _is_drop(value):

@@ -8,6 +8,7 @@ from ._encoders import (
     build_encoder,
     check_pixel_scale,
     feature_length,
+    flatten,
     is_torchvision_model,
 )
 from ._feature_cache import FeatureCache, shared_feature_cache

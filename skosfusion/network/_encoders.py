@@ -2,11 +2,14 @@
 
 import copy
 import functools
+from collections.abc import Mapping
 from numbers import Real
 
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.googlenet import GoogLeNetOutputs
+from torchvision.models.inception import InceptionOutputs
 
 from .._utils.validation import check_parameter, did_you_mean
 
@@ -148,12 +151,41 @@ def is_torchvision_model(encoder):
     return type(encoder).__module__.startswith("torchvision.models.")
 
 
-def flatten(output):
+def flatten(output, encoder, n_images):
     """Reduce what an encoder returned to one vector a sample."""
-    if not isinstance(output, torch.Tensor):
-        # Inception and GoogLeNet return a named tuple, main output first, in training mode.
+    if isinstance(output, InceptionOutputs | GoogLeNetOutputs):
+        # Named tuples in training mode, main output first.
         output = output[0]
+    must = "it must return one torch.Tensor (n_samples, n_features) or (n_samples, n_channels, ...)"
+    if not isinstance(output, torch.Tensor):
+        raise TypeError(
+            f"the encoder {type(encoder).__name__} returned {_describe(output)}; {must}. Wrap it in "
+            "a class whose forward returns the tensor to use"
+        )
+    if not output.is_floating_point():
+        raise TypeError(
+            f"the encoder {type(encoder).__name__} returned values of {output.dtype}; {must} of "
+            "floating-point numbers"
+        )
+    if output.ndim < 2 or len(output) != n_images:
+        raise ValueError(
+            f"the encoder {type(encoder).__name__} returned a tensor of shape "
+            f"{tuple(output.shape)} for {n_images} images; {must}, n_samples being {n_images}"
+        )
     return output.flatten(1)
+
+
+def _describe(output):
+    """Name what is not a tensor, and what it holds, without its values."""
+    name = type(output).__name__
+    if output is None:
+        return "None (its forward may lack a return)"
+    if isinstance(output, Mapping):
+        return f"a {name} with the keys {', '.join(map(repr, list(output)[:8]))}"
+    if isinstance(output, tuple | list):
+        kinds = [type(value).__name__ for value in output[:8]]
+        return f"a {name} of {len(output)} ({', '.join(kinds)})"
+    return f"a {name}"
 
 
 def length_of_features(backbone, encoder, image_size):
@@ -173,9 +205,16 @@ def feature_length(backbone, image_size):
 
 
 def _length_by_shapes(encoder, image_size):
-    image = torch.empty(1, 3, image_size, image_size, device="meta")
+    # Two, so that a feature and a sample cannot be taken for each other.
+    image = torch.empty(2, 3, image_size, image_size, device="meta")
     with torch.no_grad():
-        return flatten(encoder.eval()(image)).shape[1]
+        length = flatten(encoder.eval()(image), encoder, len(image)).shape[1]
+    if not length:
+        raise ValueError(
+            f"the encoder {type(encoder).__name__} returned no features for images of "
+            f"{image_size} pixels; it must return a tensor (n_samples, n_features) with at least 1"
+        )
+    return length
 
 
 def initialized_encoder(backbone, state):

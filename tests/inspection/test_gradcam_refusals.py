@@ -11,13 +11,22 @@ from skosfusion import FusionClassifier, GradCAM
 from skosfusion.exceptions import ImageError
 
 from .._helpers import tiny
-from .._helpers.gradcam import ChannelsLast, Joined
+from .._helpers.gradcam import Joined
 
 
 class WithoutGradients(tiny.TinyEncoder):
     def forward(self, images):
         with torch.no_grad():
             return super().forward(images)
+
+
+class Pooled(tiny.TinyEncoder):
+    def __init__(self):
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, images):
+        return self.pool(self.norm(self.conv(images)))
 
 
 def test_an_unfitted_estimator_is_refused(classifier, pipeline, cohort):
@@ -54,10 +63,10 @@ def test_an_unknown_layer_is_answered_with_the_layers_there_are(fitted):
 
 
 def test_a_layer_without_spatial_extent_is_refused(image_options, cohort):
-    options = image_options | {"backbone": ChannelsLast}
+    options = image_options | {"backbone": Pooled}
     classifier = FusionClassifier(**options).fit(cohort[["image"]], cohort.diagnosis)
-    with pytest.raises(ValueError, match=r"'turn' gives values of shape \(1, 49, 8\), without"):
-        GradCAM(classifier, layer="turn").fit(cohort)
+    with pytest.raises(ValueError, match=r"'pool' gives values of shape \(1, 8, 1, 1\), without"):
+        GradCAM(classifier, layer="pool").fit(cohort)
 
 
 def test_a_layer_that_does_not_run_is_refused(image_options, cohort):

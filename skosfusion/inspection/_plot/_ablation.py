@@ -48,7 +48,9 @@ class AblationDisplay:
         self.baseline = baseline
 
     @classmethod
-    def from_cv_results(cls, search, *, ablations=None, step="clinical", baseline=None):
+    def from_cv_results(
+        cls, search, *, ablations=None, step="clinical", baseline=None, estimator=None
+    ):
         """Take the results of a search over `skosfusion.ablation_param_grid`.
 
         Parameters
@@ -61,13 +63,16 @@ class AblationDisplay:
             Name of the ColumnTransformer in the pipeline.
         baseline : str or None, default=None
             Row that the others are compared with; None takes the first.
+        estimator : Pipeline, ColumnTransformer or None, default=None
+            As in `skosfusion.ablation_table`.
 
         Returns
         -------
         AblationDisplay
             Not drawn yet.
         """
-        return cls(ablation_table(search, ablations, step=step), baseline=baseline)
+        table = ablation_table(search, ablations, step=step, estimator=estimator)
+        return cls(table, baseline=baseline)
 
     def frame(self):
         """Return the numbers behind the chart.
