@@ -6,6 +6,7 @@ from typing import NamedTuple
 from .._utils.caches import BoundedMap
 from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
+from .._utils.working_folder import resolved
 from ._feature_files import FeatureFiles
 from ._inference import folded_encoder
 
@@ -123,7 +124,7 @@ class FeatureCache:
 
     def _files_in(self, folder, key, n_features):
         """Return the feature files of an encoder, which remember what they hold."""
-        place = os.path.abspath(folder), key
+        place = os.path.abspath(resolved(folder)), key
         files = self._files.get(place)
         if files is None:
             files = self._files[place] = FeatureFiles(folder, key, n_features)
