@@ -56,7 +56,7 @@ class UnusableError(ValueError):
 
 
 class WeightsError(OSError):
-    """The initial weights of an encoder cannot be had or do not fit it.
+    """The initial weights of an encoder are not available or do not fit it.
 
     Examples
     --------

@@ -3,7 +3,8 @@
 A new kind of column is a new frozen dataclass here, never a new parameter of `load_cohort`: its
 fields say where the cells are and what is allowed, `__post_init__` refuses other values,
 `_is_there` says whether it is read where nobody declared it, and `_read` returns the columns of
-``cohort.data`` that it makes. Which names may have which kind stands in `_complete.py`.
+``cohort.data`` that it makes. These methods are for the modules of this room; their underscore says
+that users are promised none of them. Which names may have which kind stands in `_complete.py`.
 """
 
 from collections.abc import Hashable
@@ -228,14 +229,14 @@ class KitColumn(_Column):
         return [part for part in self._parts if isinstance(part, str)]
 
     def _is_there(self, name, tables):
-        there = [any(table.has(column) for table in tables) for column in self._columns]
-        if there[0] and not all(there):
+        found = [any(table.has(column) for table in tables) for column in self._columns]
+        if found[0] and not all(found):
             raise ValueError(
                 f"column {self.value!r} is there, but the limits of its normal range are not; "
                 f"give them as columns={{{name!r}: ({self.value!r}, low, high)}}, columns or "
                 f"numbers, or leave the value out with columns={{{name!r}: None}}"
             )
-        return all(there)
+        return all(found)
 
     def _read(self, records, name):
         return {

@@ -11,7 +11,7 @@ from ..images import decoding_versions
 from ._identity import network_identity
 from ._inference import encoding_batch_size
 
-# To be raised when the same encoder and image would give other features than before.
+# Increase this when the same encoder and image would give other features than before.
 _FEATURE_FORMAT = 3
 # Where torch keeps what decides on number formats and kernels. Not every version has all of them.
 _SETTINGS = (
@@ -74,11 +74,11 @@ def encoder_key(network, image_options, identity=None):
 
 def _versions(network, image_options):
     contrast = image_options.get("contrast")
-    own, pillow, contrast_version = (*decoding_versions(contrast), "")[:3]
+    own, pillow, *others = decoding_versions(contrast)
     format_ = f"{own} {_FEATURE_FORMAT} {encoding_batch_size(network)}"
     capability = torch.backends.cpu.get_cpu_capability()
     python = ".".join(map(str, sys.version_info[:2]))  # code objects are those of a version
-    software = (torch.__version__, torchvision.__version__, pillow, contrast_version, python)
+    software = torch.__version__, torchvision.__version__, python, pillow, *others
     return format_, *software, capability
 
 
@@ -100,8 +100,6 @@ def _setting(name):
         for part in name.split("."):
             found = getattr(found, part)
         return found() if callable(found) else found
-    except (
-        AttributeError,
-        RuntimeError,
-    ) as error:  # such as of an older and a newer switch at once
+    # RuntimeError: an older and a newer switch were set at once.
+    except (AttributeError, RuntimeError) as error:
         return type(error).__name__

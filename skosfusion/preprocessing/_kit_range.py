@@ -10,7 +10,7 @@ from .._utils.cells import is_number, read_numbers, shown_number
 from .._utils.validation import check_parameter
 from ._cells import column_names, count_missing, read_table, to_float32
 
-# Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
+# Disease raises a cohort's median several-fold; a wrong unit changes it by a power of ten.
 _SUSPECT_RATIO = 6.0
 
 
@@ -206,7 +206,9 @@ class KitRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _refuse_negative(self, values):
         if self.allow_negative:
             return
-        for row, column in np.argwhere(values < 0):
+        negative = np.argwhere(values < 0)
+        if len(negative):
+            row, column = negative[0]
             raise ValueError(
                 f"Negative values in data: {shown_number(values[row, column])} in column "
                 f"{self._value_columns()[column]!r}, row {row}; correct it, leave it empty if "
@@ -243,12 +245,16 @@ def _check_limits(table, columns):
     """Raise ValueError for the first value without its limits, or the first range upside down."""
     value, low, high = table.T
     for name, limit in zip(columns[1:], (low, high), strict=True):
-        for row in np.flatnonzero(~np.isnan(value) & np.isnan(limit)):
+        without_limit = np.flatnonzero(~np.isnan(value) & np.isnan(limit))
+        if len(without_limit):
+            row = without_limit[0]
             raise ValueError(
                 f"column {columns[0]!r}, row {row} has the value {shown_number(value[row])}, but "
                 f"its limit in column {name!r} is missing; fill the limit in, or leave it out"
             )
-    for row in np.flatnonzero(high <= low):
+    upside_down = np.flatnonzero(high <= low)
+    if len(upside_down):
+        row = upside_down[0]
         raise ValueError(
             f"normal range of column {columns[0]!r}, row {row} has L={shown_number(low[row])} "
             f"(column {columns[1]!r}) and H={shown_number(high[row])} (column {columns[2]!r}), but "

@@ -11,7 +11,8 @@ from torch import nn
 
 from skosfusion import FusionClassifier
 from skosfusion.images import ImageStore
-from skosfusion.network import EncoderFeatures, FeatureCache, FusionNetwork, encoder_key
+from skosfusion.network import EncoderFeatures, FeatureCache, FusionNetwork
+from skosfusion.network._encoder_key import encoder_key
 
 from .._helpers import tiny
 from .._helpers.caches import forget

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -139,6 +140,13 @@ class TestRefusedInput:
                     classifier.predict(frame)
                 assert not [name for name in vars(classifier) if name.endswith("_")]
 
+    def test_after_a_refused_fit_there_is_nothing_that_a_clone_has_not(self, table):
+        classifier = clinical_only(max_epochs=1).fit(*table)
+        with pytest.raises(ValueError, match="one class only"):
+            classifier.fit(table[0], 0 * table[1])
+        assert vars(classifier).keys() == vars(clone(classifier)).keys()
+        assert (classifier.history_, classifier.virtual_params_) == (None, {})
+
     def test_a_refused_partial_fit_leaves_the_last_fit(self, classifier, frame, target, refused):
         before = classifier.partial_fit(frame, target).predict_proba(frame)
         for X, y in refused:
@@ -179,6 +187,16 @@ class TestFailedFits:
             classifier.fit(*table)
         with pytest.raises(NotFittedError):
             classifier.predict(table[0])
+
+    def test_ctrl_c_beside_early_stopping_is_passed_on_too(self, table):
+        class Interrupt(Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise KeyboardInterrupt
+
+        stopping = EarlyStopping("train_loss", patience=2, sink=lambda text: None)
+        classifier = clinical_only(callbacks=[stopping, Interrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(*table)
 
     def test_early_stopping_ends_the_fit_and_keeps_it(self, table):
         stopping = EarlyStopping("train_loss", patience=2, threshold=10.0, sink=lambda text: None)
