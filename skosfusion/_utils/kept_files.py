@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .files import sweep_temporary_files, write_atomically
 from .private_folders import make_private_folder, warn_of_shared_folder
+from .working_folder import resolved
 
 SUFFIX = ".safetensors"
 
@@ -34,12 +35,13 @@ class KeptFiles:
     kind = None
 
     def __init__(self, folder, key, *, parameter):
-        if os.path.exists(folder) and not os.path.isdir(folder):
+        there = Path(resolved(folder)).absolute()
+        if there.exists() and not there.is_dir():
             raise ValueError(
                 f"{parameter}={os.fspath(folder)!r} is not a folder; name a folder, or None to "
                 "keep nothing between runs"
             )
-        self.folder = Path(folder).absolute() / self.kind / key.hex()
+        self.folder = there / self.kind / key.hex()
         warn_of_shared_folder(
             self.folder.parents[1], self.folder.parent, self.folder, parameter=parameter
         )
@@ -57,7 +59,7 @@ class KeptFiles:
     def prune(cls, folder, max_bytes):
         """Remove the oldest files of this kind until they have `max_bytes`, whatever their key."""
         kept = []
-        for key in _folders_below(Path(folder, cls.kind)):
+        for key in _folders_below(Path(resolved(folder), cls.kind)):
             if _KEY_NAME.fullmatch(key.name):
                 sweep_temporary_files(key)
                 kept += (entry for entry in _files_below(key) if _FILE_NAME.fullmatch(entry.name))

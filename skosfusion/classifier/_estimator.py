@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from .._utils.memory import kept_memory
 from .._utils.progress import progress_bar
+from .._utils.working_folder import SendersFolder
 from ..network import FusionNetwork, load_encoder_state
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
 from ._checks import (
@@ -481,6 +482,13 @@ class FusionClassifier(ConventionalNet):
             resident=not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
             verbose=self.verbose,
         )
+
+    def __getstate__(self):
+        # Worker processes read relative paths of images, weights and memory as the sender does.
+        return super().__getstate__() | {"senders_folder": SendersFolder()}
+
+    def __setstate__(self, state):
+        super().__setstate__({k: v for k, v in state.items() if k != "senders_folder"})
 
     @contextlib.contextmanager
     def _computing(self):

@@ -11,6 +11,7 @@ from .._utils.files import (
     read_regular_file,
 )
 from .._utils.validation import check_integer
+from .._utils.working_folder import resolved
 from ..exceptions import ImageError
 from ._decode import MAX_PIXELS, decode
 
@@ -108,7 +109,7 @@ def check_file(path, *, row=None):
 @contextmanager
 def _file_errors(path, row):
     """Yield a path as text, and turn what the system raises into errors that name the row."""
-    text = path_text(path, row)
+    text = resolved(path_text(path, row))
     try:
         yield text
     except NotRegularError as error:
@@ -133,7 +134,7 @@ def _file_errors(path, row):
 def file_status(path, *, row=None):
     """Status of a file that a reader might know already, or None where only reading can tell."""
     try:
-        return os.stat(path_text(path, row))
+        return os.stat(resolved(path_text(path, row)))
     except (OSError, ValueError):
         return None
 

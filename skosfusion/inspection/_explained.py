@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from ..network import FusionNetwork, folded_encoder, is_torchvision_model
+from ..network import FusionNetwork, folded_encoder, has_known_code
 
 # Channels are left out in parts of at most so many values of the layer.
 _MAX_ABLATED_VALUES = 2**24
@@ -30,8 +30,8 @@ class ExplainedNetwork:
 
     def __init__(self, network, feature_map):
         layer = network.encoder.get_submodule(feature_map.name)
-        # What a user's class does is not known well enough for short cuts.
-        self._is_known = type(network) is FusionNetwork and is_torchvision_model(network.encoder)
+        # What a user's class or hook does is not known well enough for short cuts.
+        self._is_known = has_known_code(network)
         encoder = None
         # Folding changes what a convolution before batch normalization outputs, and nothing else.
         if self._is_known and not isinstance(layer, nn.Conv2d):

@@ -14,6 +14,7 @@ from ._encoders import (
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
 from ._fusion import FusionNetwork
+from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
 from ._weights import EncoderState, encoder_part, load_encoder_state, torchvision_weights
 

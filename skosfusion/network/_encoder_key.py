@@ -1,43 +1,74 @@
 """One digest of all that features depend on beside the image file."""
 
 import hashlib
-from itertools import chain
+import os
+import sys
 
-import numpy as np
 import torch
 import torchvision
 
 from ..images import decoding_versions
-from ._encoders import is_torchvision_model
-from ._fusion import FusionNetwork
+from ._identity import network_identity
 from ._inference import encoding_batch_size
 
 # Increase this when the same encoder and image would give other features than before.
-_FEATURE_FORMAT = 2
-# Referenced, so that no later class can be given the same id.
-_USER_CLASSES = set()
+_FEATURE_FORMAT = 3
+# Where torch keeps what decides on number formats and kernels. Not every version has all of them.
+_SETTINGS = (
+    "are_deterministic_algorithms_enabled",
+    "backends.cuda.cudnn_sdp_enabled",
+    "backends.cuda.flash_sdp_enabled",
+    "backends.cuda.math_sdp_enabled",
+    "backends.cuda.matmul.allow_bf16_reduced_precision_reduction",
+    "backends.cuda.matmul.allow_fp16_accumulation",
+    "backends.cuda.matmul.allow_fp16_reduced_precision_reduction",
+    "backends.cuda.matmul.allow_tf32",
+    "backends.cuda.matmul.fp32_precision",
+    "backends.cuda.mem_efficient_sdp_enabled",
+    "backends.cudnn.allow_tf32",
+    "backends.cudnn.benchmark",
+    "backends.cudnn.conv.fp32_precision",
+    "backends.cudnn.deterministic",
+    "backends.cudnn.enabled",
+    "backends.cudnn.fp32_precision",
+    "backends.cudnn.version",
+    "backends.fp32_precision",
+    "backends.mha.get_fastpath_enabled",
+    "backends.mkldnn.allow_tf32",
+    "backends.mkldnn.conv.fp32_precision",
+    "backends.mkldnn.deterministic",
+    "backends.mkldnn.enabled",
+    "backends.mkldnn.fp32_precision",
+    "backends.mkldnn.matmul.fp32_precision",
+    "backends.nnpack.enabled",
+    "get_default_dtype",
+    "get_float32_matmul_precision",
+    "version.cuda",
+)
+_VARIABLES = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+)
+# The smallest normal number of float32 is 1.2e-38.
+_DENORMAL = 1e-40
 
 
-def has_known_code(network):
-    """Return whether all code that computes features is known by its version."""
-    return type(network) is FusionNetwork and is_torchvision_model(network.encoder)
+def encoder_key(network, image_options, identity=None):
+    """Return a digest of encoder, reading options, number formats and software versions.
 
-
-def encoder_key(network, image_options):
-    """Return a digest of encoder, reading options and software versions."""
-    digest = hashlib.sha256()
-    if not has_known_code(network):
-        # A user's class can be redefined under its name; the object itself tells it apart.
-        for user_class in (type(network), type(network.encoder)):
-            _USER_CLASSES.add(user_class)
-            digest.update(f"{id(user_class)}\0".encode())
-    for part in (*_versions(network, image_options), *_description(network, image_options)):
+    A network that nobody can tell from others gets a new key each time.
+    """
+    identity = network_identity(network) if identity is None else identity
+    digest = hashlib.sha256(identity.digest or os.urandom(32))
+    parts = (*_versions(network, image_options), *_settings(network.pixel_mean.device))
+    for part in (*parts, repr(sorted(image_options.items()))):
         digest.update(part.encode() + b"\0")
-    # Not the state dict: buffers may be left out of it.
-    encoder = network.encoder
-    scale = (("pixel_mean", network.pixel_mean), ("pixel_std", network.pixel_std))
-    for name, tensor in chain(scale, encoder.named_parameters(), encoder.named_buffers()):
-        _add_tensor(digest, name, tensor)
     return digest.digest()
 
 
@@ -46,30 +77,29 @@ def _versions(network, image_options):
     own, pillow, *others = decoding_versions(contrast)
     format_ = f"{own} {_FEATURE_FORMAT} {encoding_batch_size(network)}"
     capability = torch.backends.cpu.get_cpu_capability()
-    # An empty part where there are no others, as in the keys of existing folders.
-    others = others or [""]
-    return format_, torch.__version__, torchvision.__version__, pillow, *others, capability
+    python = ".".join(map(str, sys.version_info[:2]))  # code objects are those of a version
+    software = torch.__version__, torchvision.__version__, python, pillow, *others
+    return format_, *software, capability
 
 
-def _description(network, image_options):
-    encoder_type = type(network.encoder)
-    return (
-        f"{encoder_type.__module__}.{encoder_type.__qualname__}",
-        str(network.encoder),
-        str(network.encoder_dtype),
-        network.pixel_mean.device.type,
-        repr(sorted(image_options.items())),
-    )
+def _settings(device):
+    """Return what else decides on the last digits of a feature, or more of them."""
+    settings = [f"{name} {_setting(name)}" for name in _SETTINGS]
+    settings += [f"{name} {os.environ.get(name)}" for name in _VARIABLES]
+    settings.append(f"autocast {torch.is_autocast_enabled(device.type)}")
+    settings.append(f"{torch.get_autocast_dtype(device.type)}")
+    settings.append(f"denormal {(torch.tensor(_DENORMAL) * 1.0).item()}")
+    if device.type == "cuda":
+        settings.append(torch.cuda.get_device_name(device))
+    return settings
 
 
-def _add_tensor(digest, name, tensor):
-    digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-    # The storage order is part of the tensor's identity here, so nothing needs to be copied.
-    tensor = tensor.detach().cpu()
-    flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
-    digest.update(f"{tensor.stride()}\0".encode())
-    digest.update(flat.numpy().view(np.uint8).data)
-
-
-def _is_dense(tensor):
-    return tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+def _setting(name):
+    found = torch
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found() if callable(found) else found
+    # RuntimeError: an older and a newer switch were set at once.
+    except (AttributeError, RuntimeError) as error:
+        return type(error).__name__

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .._utils.caches import BoundedMap
 from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
-from ._encoder_key import has_known_code
+from .._utils.working_folder import resolved
 from ._feature_files import FeatureFiles
 from ._inference import folded_encoder
 
@@ -24,10 +24,11 @@ class FeatureCacheInfo(NamedTuple):
 class FeatureCache:
     """Features by encoder and image content; safe for threads.
 
-    Keys are digests of what the features depend on: the encoder's weights and
-    type, its number format, the image options and the versions of the software
-    on one side, the bytes of the image file on the other. A changed file or
-    another encoder can therefore never meet a stale value.
+    Keys are digests of what the features depend on: the network's weights, attributes, hooks and
+    code, as far as it encodes, number formats and other switches of torch, the image options and
+    the versions of the software on one side, the bytes of the image file on the other. A changed
+    file or another encoder can therefore never meet a stale value. Of a network that cannot be told
+    from others, such as one with compiled parts, features are used in one call and not kept.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ class FeatureCache:
 
     def _files_in(self, folder, key, n_features):
         """Return the feature files of an encoder, which remember what they hold."""
-        place = os.path.abspath(folder), key
+        place = os.path.abspath(resolved(folder)), key
         files = self._files.get(place)
         if files is None:
             files = self._files[place] = FeatureFiles(folder, key, n_features)
@@ -133,8 +134,6 @@ class FeatureCache:
 
     def _folded_encoder(self, key, network):
         """Fold an encoder once, not for each batch to predict from; the last one is kept."""
-        if not has_known_code(network):
-            return None
         device = network.pixel_mean.device
         kept, encoder = self._folded
         if kept != (key, device):

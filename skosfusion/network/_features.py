@@ -1,5 +1,6 @@
 """Features of a fixed encoder: computed once an image, then shared by everything that asks."""
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -9,13 +10,15 @@ import numpy as np
 import torch
 
 from ..images import shared_image_store
-from ._encoder_key import encoder_key, has_known_code
+from ._encoder_key import encoder_key
 from ._feature_cache import shared_feature_cache
+from ._identity import network_identity
 from ._inference import encode_batch, encoding_batch_size
 
 # Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
 # that encode side by side find what the others have done.
 _IMAGES_PER_FILE = 128
+_LOGGER = logging.getLogger(__name__)
 
 
 class _Image(NamedTuple):
@@ -38,7 +41,8 @@ class EncoderFeatures:
         How image files are read, see `skosfusion.images.read_image`.
     folder : str, os.PathLike or None, default=None
         Where pixels and features are kept for other processes and later runs; None for not at
-        all. Features are kept if torchvision wrote the encoder and it has not been trained.
+        all. Features are kept if torchvision wrote all of the encoder, nothing is hooked in, and
+        it has not been trained.
     cache : FeatureCache or None, default=None
         Where features are kept in memory; None for the one of this process.
 
@@ -66,13 +70,21 @@ class EncoderFeatures:
     """
 
     def __init__(self, network, image_options, *, folder=None, cache=None):
-        self.network, self.key = network, encoder_key(network, image_options)
+        identity = network_identity(network)
+        self.network, self.key = network, encoder_key(network, image_options, identity)
+        self._is_known, self._is_told = identity.is_known, identity.digest is not None
+        if not self._is_told:
+            _LOGGER.info(
+                "features of %s are not kept, since it cannot be told from other networks: %s",
+                type(network.encoder).__name__,
+                identity.reason,
+            )
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
         self._files = None
         # A user's class can change under its name, and no later run trains an encoder to the same
         # weights.
-        if folder is not None and has_known_code(network) and not network.encoder_has_trained:
+        if folder is not None and self._is_known and not network.encoder_has_trained:
             self._files = self._cache._files_in(folder, self.key, network.n_features)
 
     def for_training(self, paths, *, rows=None, progress=iter):
@@ -150,7 +162,8 @@ class EncoderFeatures:
             found |= encoded
             n_encoded += len(encoded)
             unchanged = self._unchanged(batch)
-            self._cache._put(self.key, {f: found[f] for f in unchanged})
+            if self._is_told:
+                self._cache._put(self.key, {f: found[f] for f in unchanged})
             unsaved |= unchanged
             if self._files is not None and len(unsaved) >= _IMAGES_PER_FILE:
                 self._save(unsaved, found)
@@ -205,7 +218,8 @@ class EncoderFeatures:
         waiting = None
         for batch in filter(None, batches):
             pixels = self._pixels(batch)
-            encoder = self._cache._folded_encoder(self.key, self.network)
+            known = self._is_known
+            encoder = self._cache._folded_encoder(self.key, self.network) if known else None
             started = batch, encode_batch(self.network, encoder, pixels)
             if waiting is not None:
                 yield _finished(*waiting)

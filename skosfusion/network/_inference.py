@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .._utils.content import all_code_is_known
 from ._encoders import is_torchvision_model
 
 # A height and width that all torchvision models accept.
@@ -46,8 +47,8 @@ def folded_encoder(encoder, dtype=None):
     Parameters
     ----------
     encoder : torch.nn.Module
-        The encoder. What is not a torchvision model is returned as it is: folding needs to
-        follow the computation, and nothing is known of a user's class.
+        The encoder. What is not a torchvision model, or has a part or hook of a user's own, is
+        returned as it is: folding needs to follow the computation, and nothing is known of these.
     dtype : torch.dtype or None, default=None
         Number format of the mixed precision in which the copy will be used. It would convert the
         weights of convolutions and linear layers for every batch; the copy holds them converted.
@@ -69,7 +70,7 @@ def folded_encoder(encoder, dtype=None):
     >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
     False
     """
-    if not is_torchvision_model(encoder):
+    if not is_torchvision_model(encoder) or not all_code_is_known(encoder):
         return encoder
     folded = copy.deepcopy(encoder).eval().requires_grad_(False)
     # Folding stands at the start of each prediction and heatmap; what a torchvision model's printed

@@ -13,6 +13,7 @@ from torchvision import models
 
 from .._utils.files import NotRegularError, open_regular_file
 from .._utils.validation import did_you_mean
+from .._utils.working_folder import resolved
 from ..exceptions import WeightsError
 from ._encoders import IMAGENET_MEAN, IMAGENET_STD, backbone_names, build_empty_encoder
 
@@ -171,7 +172,7 @@ def _torchvision_state(backbone, name):
 def _read_state_file(path):
     """Read a state dict without running anything that it may hold."""
     try:
-        with open_regular_file(path, _MAX_FILE_BYTES) as (file, _):
+        with open_regular_file(resolved(path), _MAX_FILE_BYTES) as (file, _):
             if path.suffix == ".safetensors":
                 return safetensors.torch.load(file.read())
             if not zipfile.is_zipfile(file):

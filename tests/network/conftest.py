@@ -5,16 +5,12 @@ from skosfusion.images import shared_image_store
 from skosfusion.network import FeatureCache, FusionNetwork
 
 from .._helpers import tiny
-from .._helpers.features import CountingEncoder
 
 
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    CountingEncoder.n_batches = 0
-    network = FusionNetwork(0, 2, backbone=CountingEncoder, image_size=32).eval()
-    CountingEncoder.n_batches = 0
-    return network
+    return FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval()
 
 
 @pytest.fixture(scope="module")

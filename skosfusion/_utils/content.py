@@ -1,0 +1,395 @@
+"""When are two objects the same? Answered by their content: values, attributes and code."""
+
+import builtins
+import collections
+import enum
+import functools
+import hashlib
+import logging
+import re
+import struct
+import sys
+import threading
+import types
+from pathlib import PurePath
+
+import numpy as np
+import torch
+
+from .code import KNOWN_ROOTS, code_parts, is_library, is_patched, names_in
+
+# Their text tells them.
+_PLAIN = {
+    bool,
+    bytes,
+    bytearray,
+    complex,
+    float,
+    int,
+    range,
+    slice,
+    str,
+    torch.device,
+    torch.dtype,
+    torch.layout,
+    torch.memory_format,
+    torch.Size,
+    type(...),
+    type(None),
+    type(NotImplemented),
+}
+_SIMPLE = {bool, float, int, str, type(None)}
+# They have a state, and none of it changes an output.
+_IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
+# Code that names these reads what cannot be seen from here.
+_OUTSIDE = {"__import__", "environ", "eval", "exec", "getenv", "globals", "locals", "open"}
+_OUTSIDE_ATTRIBUTES = {"environ", "getenv", "import_module", "urlopen"}
+_BUILT_IN = (
+    types.BuiltinFunctionType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MethodDescriptorType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    np.ufunc,
+)
+_FIELD_OF_NAMED_TUPLE = type(collections.namedtuple("_", "field").field)
+_TOLD_BY_TEXT = (
+    _FIELD_OF_NAMED_TUPLE,
+    np.dtype,
+    PurePath,
+    re.Pattern,
+    types.GenericAlias,
+    types.UnionType,
+)
+# Of a class: names that say nothing of what its objects do.
+_IDLE_NAMES = {
+    "__annotations__",
+    "__annotate__",
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__module__",
+    "__static_attributes__",
+    "__weakref__",
+    "_abc_impl",
+}
+# Not run again by an object that is there.
+_CONSTRUCTION = {"__init__", "__new__", "__post_init__", "__repr__", "extra_repr"}
+# Of a module: what changes no output in evaluation mode, or is told in another way.
+_IDLE_ATTRIBUTES = {
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_buffers",
+    "_is_full_backward_hook",
+    "_load_state_dict_post_hooks",
+    "_load_state_dict_pre_hooks",
+    "_modules",
+    "_non_persistent_buffers_set",
+    "_parameters",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "training",
+}
+_IS_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE, which every class statement sets
+_POINTER_BYTES = struct.calcsize("P")
+
+
+def all_code_is_known(thing):
+    """Return whether versions of torch, torchvision and this package tell all code of a module."""
+    content = Content(with_values=False)
+    try:
+        content.digest(thing)
+    except NOT_TOLD:
+        return False
+    return content.is_known
+
+
+class UntellableError(TypeError):
+    """Whether this is the same as another object cannot be told."""
+
+
+NOT_TOLD = (UntellableError, AttributeError, RecursionError, RuntimeError, TypeError, ValueError)
+"""What `Content.digest` may raise: objects of others may do anything when they are looked at."""
+
+
+class Content:
+    """Digests of objects: equal ones belong to objects that do the same.
+
+    Values count by what they hold; modules by their tensors, attributes, hooks and classes;
+    functions by their code, defaults, closures and the globals that they name. Functions of
+    installed libraries count by name. What has a state that Python does not show, such as a
+    compiled module, and code that reads files or the environment, is an `UntellableError`.
+
+    `is_known` says whether all code met so far is torch's, torchvision's or this package's, so that
+    versions tell it in other processes, too.
+
+    Without `with_values`, tensors count by type and shape. The objects `idle`, and attributes of
+    modules so named, do not count.
+    """
+
+    def __init__(self, *, with_values=True, idle=(), idle_attributes=()):
+        self.is_known = True
+        self._with_values = with_values
+        self._idle = {id(thing) for thing in idle}
+        self._idle_attributes = _IDLE_ATTRIBUTES | set(idle_attributes)
+        self._digests, self._under_way, self._alive = {}, {}, []
+
+    def digest(self, thing):
+        """Return the digest of an object, or raise UntellableError."""
+        if type(thing) in _PLAIN:
+            return _joined(type(thing).__qualname__, repr(thing))
+        return self._digest(thing, self._parts)
+
+    def _kind(self, thing):
+        """Return the digest of an object's class; what has made the object does not count."""
+        return self._digest(type(thing), self._parts_of_class_in_use)
+
+    def _digest(self, thing, take_apart):
+        key = id(thing), take_apart.__name__
+        if key in self._digests:
+            return self._digests[key]
+        if key in self._under_way:
+            return _joined("again", self._under_way[key])
+        self._under_way[key] = len(self._under_way)
+        self._alive.append(thing)  # so that nothing else is given its id
+        try:
+            found = _joined(type(thing).__qualname__, *take_apart(thing))
+        finally:
+            del self._under_way[key]
+        self._digests[key] = found
+        return found
+
+    def _parts(self, thing):
+        """Take an object apart."""
+        if isinstance(thing, torch.Tensor):
+            return _tensor_parts(thing, with_values=self._with_values)
+        if isinstance(thing, np.ndarray | np.generic):
+            return self._array_parts(np.asarray(thing))
+        if isinstance(thing, _TOLD_BY_TEXT):
+            return _plain_parts(thing)
+        if isinstance(thing, enum.Enum):
+            return [self._kind(thing), thing.name]
+        if isinstance(thing, torch.nn.Module):
+            return self._module_parts(thing)
+        if isinstance(thing, type):
+            return self._class_parts(thing)
+        if isinstance(thing, types.ModuleType):
+            return [self._library_or_raise(thing.__name__)]
+        if isinstance(thing, _IDLE):
+            return []
+        parts = self._callable_parts(thing)
+        return self._container_parts(thing) if parts is None else parts
+
+    def _array_parts(self, array):
+        if array.dtype.hasobject:
+            return [array.shape, *map(self.digest, array.ravel().tolist())]
+        return [array.dtype, array.shape, np.ascontiguousarray(array).tobytes()]
+
+    def _module_parts(self, module):
+        """Give a module's class, attributes, tensors and children."""
+        for kind, tensors in (("p", module._parameters), ("b", module._buffers)):
+            for name, tensor in tensors.items():
+                yield f"{kind} {name}"
+                yield self.digest(tensor)
+        for name, child in module._modules.items():
+            if id(child) in self._idle:
+                continue
+            yield f"m {name}"
+            yield self.digest(child)
+        yield self._kind(module)
+        for name, value in sorted(vars(module).items()):
+            if name in self._idle_attributes or (_is_hooks(name) and not value):
+                continue
+            yield f"a {name}"
+            # The numbers of hooks count all those of the process.
+            yield self._hooks(value) if _is_hooks(name) else self.digest(value)
+
+    def _hooks(self, hooks):
+        self.is_known = False
+        return self.digest(list(hooks.values()))
+
+    def _parts_of_class_in_use(self, kind):
+        return self._class_parts(kind, _IDLE_NAMES | _CONSTRUCTION, self._parts_of_class_in_use)
+
+    def _class_parts(self, kind, idle=_IDLE_NAMES, take_base_apart=None):
+        """Tell a class: of a library by its name and what is patched into it, else all of it."""
+        yield f"{kind.__module__}.{kind.__qualname__}"
+        if not kind.__flags__ & _IS_HEAP_TYPE:
+            return
+        of_library = self._note(kind.__module__)
+        for name, value in sorted(vars(kind).items()):
+            if name in idle or isinstance(value, types.MemberDescriptorType):
+                continue
+            if of_library and not (is_patched(value) or type(value) in _SIMPLE):
+                continue
+            yield name
+            yield self.digest(value)
+        for base in kind.__bases__:
+            yield self._digest(base, take_base_apart or self._parts)
+
+    def _callable_parts(self, thing):
+        """Take a function or the like apart; None for what is none."""
+        if isinstance(thing, types.FunctionType):
+            return self._function_parts(thing)
+        if isinstance(thing, types.MethodType):
+            return [self.digest(thing.__func__), self.digest(thing.__self__)]
+        if isinstance(thing, functools.partial):
+            return [self.digest(part) for part in (thing.func, thing.args, thing.keywords)]
+        if isinstance(thing, staticmethod | classmethod):
+            return [self.digest(thing.__func__)]
+        if isinstance(thing, property):
+            return [self.digest(part) for part in (thing.fget, thing.fset)]
+        if isinstance(thing, functools.cached_property):
+            return [self.digest(thing.func)]
+        if isinstance(thing, functools._lru_cache_wrapper):
+            return [self.digest(thing.__wrapped__)]
+        if isinstance(thing, _BUILT_IN):
+            owner = getattr(thing, "__self__", None)
+            is_free = owner is None or isinstance(owner, types.ModuleType | type)
+            owner = getattr(thing, "__objclass__", owner) if is_free else owner
+            name = getattr(thing, "__qualname__", None) or thing.__name__
+            is_named = is_free and not isinstance(owner, type)
+            return [name, getattr(thing, "__module__", "") if is_named else self.digest(owner)]
+        return None
+
+    def _function_parts(self, function):
+        of_library = self._note(function.__module__)
+        yield from (function.__module__, function.__qualname__)
+        yield from code_parts(function.__code__)
+        for part in (function.__defaults__, function.__kwdefaults__, vars(function)):
+            yield self.digest(part)
+        cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+        for name, cell in cells:
+            if name == "__class__":  # for `super()`: the class that the function belongs to
+                continue
+            try:
+                content = cell.cell_contents
+            except ValueError:  # not filled yet
+                continue
+            yield name
+            yield self.digest(content)
+        if not of_library:
+            yield from self._named_parts(function)
+
+    def _named_parts(self, function):
+        """Give what a function's code names outside of itself."""
+        names, attributes, imports = names_in(function.__code__)
+        for name in sorted(_OUTSIDE & names | _OUTSIDE_ATTRIBUTES & attributes):
+            raise UntellableError(f"{function.__qualname__} names {name!r}")
+        there = function.__globals__
+        named = {name: there[name] for name in names if name in there}
+        for name in imports:
+            if not is_library(name) and name not in sys.modules:
+                raise UntellableError(f"{function.__qualname__} imports {name!r}")
+            named[f"import {name}"] = sys.modules.get(name)
+        for name, value in sorted(named.items()):
+            yield name
+            is_module = isinstance(value, types.ModuleType)
+            if not is_module or is_library(value.__name__):
+                yield self.digest(value)
+                continue
+            self.is_known = False
+            for attribute in sorted(attributes & vars(value).keys()):
+                yield attribute
+                yield self.digest(getattr(value, attribute))
+        yield from sorted(name for name in names - named.keys() if not hasattr(builtins, name))
+
+    def _container_parts(self, thing):
+        """Take a container or an object of a class written in Python apart."""
+        kind = type(thing)
+        if isinstance(thing, collections.defaultdict):
+            yield self.digest(thing.default_factory)
+        if isinstance(thing, set | frozenset):
+            yield from sorted(map(self.digest, thing))
+        elif isinstance(thing, dict | types.MappingProxyType):
+            for key, value in thing.items():
+                yield from (self.digest(key), self.digest(value))
+        elif isinstance(thing, list | tuple | collections.deque):
+            yield from map(self.digest, thing)
+        elif isinstance(thing, types.SimpleNamespace):
+            pass
+        elif not _is_python_alone(kind):
+            raise UntellableError(f"a {kind.__module__}.{kind.__qualname__} shows no content")
+        if kind.__flags__ & _IS_HEAP_TYPE:
+            yield self._kind(thing)
+        there = _slots(thing) | getattr(thing, "__dict__", {})
+        for name, value in sorted(there.items()):
+            yield name
+            yield self.digest(value)
+
+    def _note(self, module):
+        """Return whether code is an installed library's; note whether versions tell it."""
+        self.is_known &= str(module).partition(".")[0] in KNOWN_ROOTS | sys.stdlib_module_names
+        return is_library(module)
+
+    def _library_or_raise(self, name):
+        if self._note(name):
+            return name
+        raise UntellableError(f"the module {name!r} may hold anything")
+
+
+def _is_hooks(name):
+    return name.startswith("_forward") and "hooks" in name
+
+
+def _joined(*parts):
+    """Digest parts so that no two lists of them are the same text."""
+    text = []
+    for part in parts:
+        content = part if isinstance(part, bytes) else str(part).encode(errors="surrogatepass")
+        text += (type(part).__name__.encode(), b" %d\0" % len(content), content)
+    return hashlib.sha256(b"".join(text)).digest()
+
+
+def _plain_parts(thing):
+    if isinstance(thing, _FIELD_OF_NAMED_TUPLE):
+        return [repr(thing.__reduce__()[1])]
+    if isinstance(thing, re.Pattern):
+        return [repr(thing.pattern), thing.flags]
+    return [type(thing), repr(thing)]
+
+
+def _is_python_alone(kind):
+    """Return whether objects of a class have no room for a state that Python does not show."""
+    if not all(parent.__flags__ & _IS_HEAP_TYPE for parent in kind.__mro__[:-1]):
+        return False
+    n_pointers = sum(map(len, map(_slot_names, kind.__mro__)))
+    n_pointers += (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    return kind.__basicsize__ <= object.__basicsize__ + n_pointers * _POINTER_BYTES
+
+
+def _slot_names(kind):
+    names = vars(kind).get("__slots__", ())
+    names = [names] if isinstance(names, str) else names
+    return [name for name in names if name not in ("__dict__", "__weakref__")]
+
+
+def _slots(thing):
+    """Return what an object holds in slots, by the names under which they are found."""
+    there = {}
+    for kind in type(thing).__mro__:
+        for name in _slot_names(kind):
+            is_mangled = name.startswith("__") and not name.endswith("__")
+            full = f"_{kind.__name__.lstrip('_')}{name}" if is_mangled else name
+            if hasattr(thing, full):
+                there[full] = getattr(thing, full)
+    return there
+
+
+def _tensor_parts(tensor, *, with_values):
+    """Give a tensor's type, shape, order in memory and values."""
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter, getattr(torch.nn, "Buffer", None)):
+        raise UntellableError(f"a tensor of type {type(tensor).__name__}")
+    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise UntellableError(f"a tensor of layout {tensor.layout}, type {tensor.dtype}")
+    yield from (tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.device.type)
+    if not with_values:
+        return
+    if tensor.is_meta:
+        raise UntellableError("a tensor without values")
+    # The order in memory is part of the identity, so nothing needs to be copied.
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
+    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+    flat = tensor.as_strided((tensor.numel(),), (1,)) if is_dense else tensor.flatten()
+    yield hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()

@@ -1,0 +1,64 @@
+"""When are two networks the same? One answer, by content, for all that asks."""
+
+import inspect
+from typing import NamedTuple
+
+from torch import nn
+
+from .._utils.code import names_in
+from .._utils.content import NOT_TOLD, Content
+from ._encoders import is_torchvision_model
+from ._fusion import FusionNetwork
+
+# What has been done with a network, not what it makes of pixels.
+_IDLE_ATTRIBUTES = {"encoder_frozen", "encoder_has_trained", "n_features"}
+_NOT_ENCODING = {"__init__", "forward", "freeze_encoder", "train"}
+
+
+class Identity(NamedTuple):
+    """Networks of equal digests make the same of pixels.
+
+    `digest` is None where nobody can tell, and `reason` says why. `is_known` says whether all code
+    is torch's, torchvision's or this package's, so that versions tell it in other processes, too.
+    """
+
+    digest: bytes | None
+    is_known: bool
+    reason: str | None = None
+
+
+def network_identity(network, *, with_values=True):
+    """Return what tells a network's features from another's; without values, for any weights."""
+    content = Content(
+        with_values=with_values, idle=_idle_parts(network), idle_attributes=_IDLE_ATTRIBUTES
+    )
+    try:
+        # Hooks on all modules of the process are hooks on this one's.
+        hooks = nn.modules.module._global_forward_hooks, nn.modules.module._global_forward_pre_hooks
+        digest = content.digest([network, *(list(of_all.values()) for of_all in hooks)])
+    except NOT_TOLD as error:
+        return Identity(None, False, f"{type(error).__name__}: {error}")
+    is_known = content.is_known and not any(hooks) and is_torchvision_model(network.encoder)
+    return Identity(digest, is_known and type(network) is FusionNetwork)
+
+
+def has_known_code(network):
+    """Return whether all code that computes features is known by its version."""
+    is_plain = type(network) is FusionNetwork and is_torchvision_model(network.encoder)
+    return is_plain and network_identity(network, with_values=False).is_known
+
+
+def _idle_parts(network):
+    """List the parts of a network that take no part in encoding."""
+    kind, parts = type(network), network._modules
+    if kind.encode is FusionNetwork.encode and "encode" not in vars(network):
+        return [part for name, part in parts.items() if name != "encoder"]
+    reads_head = any("head" in names_in(f.__code__)[1] for f in _own_functions(kind))
+    return [] if reads_head else [parts.get("head")]
+
+
+def _own_functions(kind):
+    for parent in kind.__mro__[: kind.__mro__.index(FusionNetwork)]:
+        for name, value in vars(parent).items():
+            if inspect.isfunction(value) and name not in _NOT_ENCODING:
+                yield value
