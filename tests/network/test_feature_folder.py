@@ -255,8 +255,10 @@ class TestFolder:
         assert len(kept_features(folder)) == 1
 
     def test_features_of_a_trained_encoder_are_not_kept_on_disk(
-        self, paths, tmp_path, image_options
+        self, paths, tmp_path, image_options, monkeypatch
     ):
+        # Else a folder would not keep so few predictions either.
+        monkeypatch.setattr(_features, "_IMAGES_PER_FILE", 1)
         frame, target = pd.DataFrame({"image": paths}), np.arange(len(paths)) // 2 % 2
         options = {"backbone": "resnet18", "memory": tmp_path / "memory", "max_epochs": 2}
         classifier = FusionClassifier(**(image_options | options | {"frozen_epochs": 1}))
@@ -297,3 +299,14 @@ class TestFolder:
         np.testing.assert_array_equal(again, exact)
         assert cache.info().misses == 2 * len(paths)
         assert len(kept_features(tmp_path)) == 1
+
+    def test_what_another_process_has_pruned_is_written_with_the_next_new_images(
+        self, resnet, paths, tmp_path
+    ):
+        cache = FeatureCache()
+        encoded(cache, resnet, paths[:10], OPTIONS, folder=tmp_path)
+        FeatureCache().prune(tmp_path, 0)
+        encoded(cache, resnet, paths, OPTIONS, folder=tmp_path)
+        fresh = FeatureCache()
+        encoded(fresh, resnet, paths, OPTIONS, folder=tmp_path)
+        assert fresh.info().misses == 0

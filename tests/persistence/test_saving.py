@@ -166,6 +166,14 @@ class TestRoundTrip:
             loaded.partial_fit(images, target)
         assert not (tmp_path / "features").exists()
 
+    def test_a_channel_that_never_varied_is_not_taken_for_damage(
+        self, classifier, images, target, path
+    ):
+        classifier.fit(images, target).module_.encoder.norm.running_var[0] = 0
+        expected = classifier.predict_proba(images)
+        loaded = again(classifier, path, trusted=[tiny.TinyEncoder])
+        np.testing.assert_array_equal(loaded.predict_proba(images), expected)
+
     def test_a_clone_of_the_loaded_one_fits_the_same_model(self, table, path):
         classifier = clinical_only().fit(*table)
         copy = clone(again(classifier, path)).fit(*table)
