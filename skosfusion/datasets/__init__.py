@@ -2,16 +2,10 @@
 
 from .._utils.naming import publish
 from ._data_home import get_data_home
-from ._declarations import (
-    AgeColumn,
-    GenderColumn,
-    ImageColumn,
-    KitColumn,
-    PatientColumn,
-    TargetColumn,
-)
+from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
 from ._digests import check_digests
 from ._load import load_cohort
+from ._number_columns import AgeColumn, KitColumn
 from ._osteosarcoma import make_osteosarcoma_cohort
 from ._screenshots import crop_screenshots, exclude_screenshots
 

@@ -2,15 +2,9 @@
 
 from .._utils.validation import check_parameter, did_you_mean, refused
 from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
-from ._declarations import (
-    AgeColumn,
-    GenderColumn,
-    ImageColumn,
-    KitColumn,
-    PatientColumn,
-    TargetColumn,
-    is_column_name,
-)
+from ._column import is_column_name
+from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
+from ._number_columns import AgeColumn, KitColumn
 
 _REQUIRED = ("image", "patient_id", "target")
 # Kinds that belong to one of our names, and kinds for names that users choose: numbers, categories

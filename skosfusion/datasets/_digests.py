@@ -7,7 +7,7 @@ from .._utils.cells import shown_cell
 from .._utils.validation import check_parameter
 from ..exceptions import ImageError
 from ..images import read_file
-from ._declarations import is_column_name
+from ._column import is_column_name
 from ._frames import open_frame
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)

@@ -11,9 +11,9 @@ from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
 from ._complete import columns_of_text, complete_columns
-from ._declarations import KitColumn
 from ._frames import folder_of
 from ._near_names import near_names, note_near_names
+from ._number_columns import KitColumn
 from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
 from ._tables import open_table

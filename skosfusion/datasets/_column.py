@@ -1,0 +1,39 @@
+"""What all declarations of columns have in common."""
+
+from collections.abc import Hashable
+from dataclasses import MISSING, fields
+
+from .._utils.validation import check_parameter
+
+
+class Column:
+    """A declared column; one of a single name has the field `column`."""
+
+    def __post_init__(self):
+        check_parameter("column", self.column, is_column_name(self.column), "the name of a column")
+
+    def __repr__(self):
+        given = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.default is MISSING or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    @property
+    def _columns(self):
+        return [self.column]
+
+    def _is_there(self, name, tables):
+        return any(table.has(self.column) for table in tables)
+
+
+def is_column_name(what):
+    """Return whether this can be the name of a column of any table."""
+    is_other = what is None or isinstance(what, Column | type)
+    return isinstance(what, Hashable) and not is_other
+
+
+def option_for(name, declaration=...):
+    """Return what one types to declare the column of this name, for errors."""
+    return f"columns={{{name!r}: {'...' if declaration is ... else repr(declaration)}}}"

@@ -1,0 +1,181 @@
+"""Declarations of columns of numbers: ages and laboratory values."""
+
+from collections.abc import Hashable
+from dataclasses import KW_ONLY, dataclass, replace
+
+import numpy as np
+
+from .._utils.ages import age_of_dates
+from .._utils.cells import is_number
+from .._utils.problems import Problems
+from ..preprocessing import check_kit
+from ._column import Column, option_for
+from ._near_names import nearest_names
+from ._number_options import NumberOptions
+
+
+@dataclass(frozen=True, repr=False)
+class AgeColumn(NumberOptions, Column):
+    """Declare the column of the patients' ages.
+
+    Parameters
+    ----------
+    column : str, default="age"
+        Your name for the column. Its cells are years.
+    decimal : {".", ",", None}, default=None
+        As in :class:`KitColumn`; with "," the cell "14,5" is read.
+    unit : str, list of str or None, default=None
+        As in :class:`KitColumn`; with "years" the cell "14 years" is read. No age is converted.
+    censored : {"error", "limit"}, default="error"
+        As in :class:`KitColumn`; with "limit" the cell ">89" is read as 89.
+    na_values : list of str or number, or None, default=None
+        As in :class:`KitColumn`; ``[99]`` where 99 stands for an unknown age.
+
+    Raises
+    ------
+    ValueError
+        For a value out of its set.
+
+    See Also
+    --------
+    skosfusion.preprocessing.AgeScaler : Normalize ages.
+
+    Examples
+    --------
+    >>> from skosfusion.datasets import AgeColumn
+    >>> AgeColumn("years")
+    AgeColumn(column='years')
+    """
+
+    column: Hashable = "age"
+    _: KW_ONLY
+    decimal: str | None = None
+    unit: str | tuple | None = None
+    censored: str = "error"
+    na_values: tuple | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._check_number_options()
+
+    def _read(self, records, name):
+        def declared(**options):
+            return option_for(name, replace(self, **options))
+
+        ages = records.numbers(
+            self.column,
+            option_for(name),
+            notation=self._notation(),
+            missing=self._missing(),
+            declared=declared,
+            dates=age_of_dates,
+        )
+        self._note_codes(records, ages, self.column, declared=declared)
+        return {name: ages}
+
+
+@dataclass(frozen=True, repr=False)
+class KitColumn(NumberOptions, Column):
+    """Declare a laboratory value with the normal range of the kit that measured it.
+
+    Parameters
+    ----------
+    value : str
+        Column of the values.
+    low : str or float
+        Lower limit of the normal range, in the unit of the value: a column, or one number for all.
+    high : str or float
+        Upper limit; a column where `low` is one, else a number above `low`.
+    decimal : {".", ",", None}, default=None
+        The decimal sign of numbers in text. With "," a point, blank or apostrophe may part
+        thousands ("1.200,5"), with "." a comma, blank or apostrophe. None takes a point, and
+        refuses what could be meant otherwise.
+    unit : str, list of str or None, default=None
+        What may stand behind the digits of a cell: a unit, such as "U/l", or a mark. No value is
+        converted.
+    censored : {"error", "limit"}, default="error"
+        What becomes of values beyond the limits of the assay: "<5", ">1200", -inf and inf. With
+        "limit" the limit takes their place, 5 and 1200; for -inf and inf the smallest and the
+        largest value of the column.
+    na_values : list of str or number, or None, default=None
+        What else stands for a missing value in this column. None warns of numbers that look like
+        codes for one, such as 9999; ``()`` declares that there are none.
+
+    Raises
+    ------
+    ValueError
+        For other than a column with two other columns, or with two numbers in their order.
+
+    See Also
+    --------
+    skosfusion.preprocessing.KitRangeScaler : Normalize values by the range of their kit.
+
+    Examples
+    --------
+    >>> from skosfusion.datasets import KitColumn
+    >>> KitColumn("CRP", 0, 5)
+    KitColumn(value='CRP', low=0, high=5)
+    """
+
+    value: str
+    low: str | float
+    high: str | float
+    _: KW_ONLY
+    decimal: str | None = None
+    unit: str | tuple | None = None
+    censored: str = "error"
+    na_values: tuple | None = None
+
+    def __post_init__(self):
+        check_kit("KitColumn", self._parts)
+        self._check_number_options()
+
+    @property
+    def _parts(self):
+        return self.value, self.low, self.high
+
+    @property
+    def _columns(self):
+        return [part for part in self._parts if isinstance(part, str)]
+
+    def _is_there(self, name, tables):
+        there = [any(table.has(column) for table in tables) for column in self._columns]
+        if there[0] and not all(there):
+            free = [column for table in tables for column in table.cells.columns]
+            near = [nearest_names(part, free) for part in self._columns[1:]]
+            low, high = (
+                repr(names[0]) if names else word
+                for names, word in zip(near, ("low", "high"), strict=True)
+            )
+            raise ValueError(
+                f"column {self.value!r} is there, but the limits of its normal range are not; "
+                f"give them as columns={{{name!r}: ({self.value!r}, {low}, {high})}}, columns or "
+                f"numbers, or leave the value out with columns={{{name!r}: None}}"
+            )
+        return all(there)
+
+    def _read(self, records, name):
+        def declared(**options):
+            return option_for(name, replace(self, **options))
+
+        read, problems = {}, Problems()
+        for new, part in zip((name, f"{name}_low", f"{name}_high"), self._parts, strict=True):
+            if is_number(part):
+                read[new] = float(part)
+                continue
+            is_value = new == name
+            with problems.collected():
+                read[new] = records.numbers(
+                    part,
+                    option_for(name),
+                    notation=self._notation() if is_value else self._notation(censored="error"),
+                    missing=self._missing() if is_value else frozenset(),
+                    declared=declared,
+                )
+        problems.raise_any()
+        lowest = np.nanmin(read[f"{name}_low"]) if np.any(np.isfinite(read[f"{name}_low"])) else 0
+        may_be_negative = bool(lowest < 0)
+        self._note_codes(
+            records, read[name], self.value, declared=declared, may_be_negative=may_be_negative
+        )
+        return read
