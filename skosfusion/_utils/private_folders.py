@@ -4,7 +4,10 @@ import os
 import stat
 import warnings
 
+# Folders that were warned of.
 _WARNED = set()
+# Who may write everywhere anyhow.
+_SYSTEM = (0,)
 
 
 def make_private_folder(folder):
@@ -45,7 +48,7 @@ def _who_else_writes(folder):
         return None  # permissions are not those of `os.stat` there
     if status.st_mode & stat.S_IWOTH:
         return "can be written by every user"
-    if status.st_uid not in (0, os.geteuid()):
+    if status.st_uid not in (*_SYSTEM, os.geteuid()):
         return f"belongs to another user (uid {status.st_uid})"
     if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid):
         return f"can be written by its group (gid {status.st_gid})"

@@ -25,7 +25,7 @@ MAX_SIDE = 2**20
 # A file may ask for this many bytes of pixels, and this many pixels of all scans together, and for
 # more in proportion to its size. Of 255 radiographs none asks for a tenth of what its size allows.
 _FREE_BYTES, _BYTES_FOR_A_BYTE = 2**28, 64
-_FREE_PASSES, _PASSES_FOR_A_BYTE = 2**26, 512
+_FREE_PASSES, _PASSES_FOR_A_BYTE = 2**28, 512
 
 # What Pillow and zlib are seen to raise on damaged files, and the kin of these. `Warning` counts
 # where warnings are errors.
