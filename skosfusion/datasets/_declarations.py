@@ -9,6 +9,7 @@ fields say where the cells are and what is allowed, `__post_init__` refuses othe
 from collections.abc import Hashable
 from dataclasses import MISSING, dataclass, fields, replace
 
+from .._utils.identity import respelled, shown_spellings
 from .._utils.validation import check_choice, check_parameter
 from ..preprocessing import check_kit
 from ._image_files import check_names, find_images
@@ -99,26 +100,47 @@ class PatientColumn(_Column):
     ----------
     column : str, default="patient_id"
         Your name for the column, the same in both tables.
+    spellings : {"warn", "keep"}, default="warn"
+        Whether record numbers that are the same but for spelling, such as "P-007" and "p7", are a
+        `LeakageWarning`. They are different patients in either case; nothing is merged.
 
     Raises
     ------
     ValueError
-        For what is not the name of a column.
+        For a value out of its set.
 
     Examples
     --------
     >>> from skosfusion.datasets import PatientColumn
-    >>> PatientColumn("record")
-    PatientColumn(column='record')
+    >>> PatientColumn("record", spellings="keep")
+    PatientColumn(column='record', spellings='keep')
     """
 
     column: Hashable = "patient_id"
+    spellings: str = "warn"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("spellings", self.spellings, ("warn", "keep"))
 
     def _numbers(self, table):
         """Return the record number of each row as text; none may be missing."""
         numbers = table.texts(self.column, _option("patient_id"))
         table.refuse_missing(self.column, numbers)
         return numbers
+
+    def _spelling_text(self, numbers):
+        """Return what to say of record numbers that differ in spelling only; None for nothing."""
+        pairs = respelled(numbers) if self.spellings == "warn" else []
+        if not pairs:
+            return None
+        allowing = _option("patient_id", replace(self, spellings="keep"))
+        return (
+            f"record numbers in column {self.column!r} are the same but for spelling, and count as "
+            f"different patients: {shown_spellings(pairs)}; where they are one patient, images of "
+            "this patient may come into both the training and the test set: write the record "
+            f"number in one way in all rows; where they are different patients, use {allowing}"
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,6 +2,7 @@
 
 import logging
 import numbers
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
 from .._utils.validation import check_parameter
+from ..exceptions import LeakageWarning
 from ._complete import complete_columns
 from ._declarations import KitColumn
 from ._frames import folder_of
@@ -95,6 +97,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     ImportError
         For Parquet without pyarrow.
 
+    Warns
+    -----
+    LeakageWarning
+        For record numbers that are the same but for spelling (case, leading zeros, a trailing
+        ".0", hyphens, invisible characters and the like), in either table, with the pairs. They
+        stay different patients; ``PatientColumn(..., spellings="keep")`` says that they are.
+
     See Also
     --------
     check_digests : Compare the image files with a column of digests.
@@ -153,6 +162,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     image, patient, target = (columns.pop(name) for name in ("image", "patient_id", "target"))
     names = image._names(images)
     records = join_tables(images, clinical, patient)
+    spellings = patient._spelling_text(records.numbers_as_written)
+    if spellings:
+        warnings.warn(spellings, LeakageWarning, stacklevel=2)
     data = _read_inputs(records, columns)
     _check_target(target, data, [image, patient, *columns.values()])
     labels, n_images = target._labels(records)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .._utils.cells import shown_cell
+from .._utils.identity import respelled, shown_spellings
 from .._utils.validation import shown
 from ._tables import Table, missing_column
 
@@ -20,6 +21,7 @@ class Records:
     clinical: Table | None
     patients: pd.Series  # record number of each image
     rows: pd.Series | None  # row of its clinical record
+    numbers_as_written: pd.Series  # record numbers in both tables
 
     def numbers(self, column, option):
         """Return a column as float64."""
@@ -68,7 +70,7 @@ def join_tables(images, clinical, patient):
     """Return the Records of images whose record numbers all have one clinical record."""
     patients = patient._numbers(images)
     if clinical is None:
-        return Records(images, None, patients, None)
+        return Records(images, None, patients, None, patients)
 
     numbers = patient._numbers(clinical)
     repeated = numbers[numbers.duplicated(keep=False)]
@@ -84,10 +86,20 @@ def join_tables(images, clinical, patient):
         raise ValueError(
             f"{clinical.title} has no record for {shown(unknown.unique(), 'patient')}, who have "
             f"images in {shown(unknown.index, 'row')} of {images.title}; add the records, or leave "
-            "these images out"
+            f"these images out{_near_spellings(unknown, numbers)}"
         )
     used = numbers.isin(patients)
     if not used.all():
         _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
     rows = pd.Series(numbers.index, index=numbers).loc[patients].set_axis(patients.index)
-    return Records(images, clinical.select(used), patients, rows)
+    written = pd.concat([patients, numbers])
+    return Records(images, clinical.select(used), patients, rows, written)
+
+
+def _near_spellings(unknown, numbers):
+    """Say which record numbers of the two tables are the same but for spelling, if any are."""
+    missing = set(unknown)
+    pairs = [pair for pair in respelled(pd.concat([unknown, numbers])) if missing & set(pair)]
+    if not pairs:
+        return ""
+    return f"; the same but for spelling are {shown_spellings(pairs)}: write them in one way"
