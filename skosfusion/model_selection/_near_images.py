@@ -30,9 +30,12 @@ _CROPS = (
 _SIDE = 32
 _N_FREQUENCIES = 27
 # Distances of low frequencies: 96 % of cropped radiographs are below 0.14, half of other pairs
-# above 0.8. Shares of detail that agree: 0.92 to 1 for changed radiographs, up to 0.8 for others.
-_NEAR = 0.25
+# above 0.8. Shares of fine detail that agree: 0.95 to 1 for changed radiographs, at most 0.8 for
+# others; drawn images of one template agree in coarse detail, up to 0.94, and not in fine detail.
+_NEAR = 0.18
+_SAME_COARSE = 0.9
 _SAME = 0.9
+_MOST_MOVED = 0.03
 # A thumbnail whose gray values differ less shows nothing.
 _MIN_DEVIATION = 2.0
 _N_TABLES = 12
@@ -60,8 +63,7 @@ def near_pairs(thumbnails, owners):
     thumbnails, owners = thumbnails[places], np.asarray(owners)[places]
     if len(places) < 2:
         return _Pairs.none()
-    known = np.stack([_frequencies(_squares(thumbnails, crop)) for crop in _CROPS], axis=1)
-    asked = np.stack([known[:, 0] * _signs(change) for change in CHANGES.values()], axis=1)
+    asked, known = _both_ways(_known_frequencies(thumbnails))
     join = _all_pairs if len(places) <= _COMPARED_DIRECTLY else _hashed_pairs
     found = [_Pairs.none()]
     for pairs in join(asked, known):
@@ -71,8 +73,8 @@ def near_pairs(thumbnails, owners):
         distance = np.sqrt((difference**2).sum(axis=1))
         found.append(pairs[distance <= _NEAR].with_value(distance[distance <= _NEAR]))
         if sum(map(len, found[1:])) > _BLOCK:
-            found = [_Pairs.joined(found).best(by_crop=True)]
-    pairs = _Pairs.joined(found).best(by_crop=True)
+            found = [_Pairs.joined(found).best(by_change=True)]
+    pairs = _Pairs.joined(found).best(by_change=True)
     agreement = _agreement(thumbnails, pairs)
     pairs = pairs[agreement >= _SAME].with_value(-agreement[agreement >= _SAME]).ordered().best()
     return pairs.renumbered(places)
@@ -111,9 +113,9 @@ class _Pairs:
         first, second = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
         return _Pairs(first, second, *self._columns[2:])
 
-    def best(self, *, by_crop=False):
-        """Return the line of smallest value of each pair; of each pair and change if `by_crop`."""
-        change = self.change if by_crop else np.zeros_like(self.change)
+    def best(self, *, by_change=False):
+        """Return the line of smallest value of each pair; of each change of it if `by_change`."""
+        change = self.change if by_change else np.zeros_like(self.change)
         order = np.lexsort((self.value, change, self.second, self.first))
         keys = np.column_stack([self.first, self.second, change])[order]
         is_new = np.ones(len(keys), bool)
@@ -136,6 +138,7 @@ def _squares(thumbnails, crop, side=_SIDE):
 
 def _sampler(before, after, side):
     """Return the matrix that resizes a line of a thumbnail without its ends."""
+    before, after = np.clip((before, after), 0, 0.4)
     box = (0, before * THUMBNAIL_SIDE, THUMBNAIL_SIDE, (1 - after) * THUMBNAIL_SIDE)
     lines = Image.fromarray(np.eye(THUMBNAIL_SIDE, dtype=np.float32))
     return np.asarray(lines.resize((THUMBNAIL_SIDE, side), Image.Resampling.BILINEAR, box=box))
@@ -154,6 +157,19 @@ def _frequencies(squares):
     waves = fft.dct(np.eye(_SIDE), axis=0, norm="ortho").astype(np.float32) / np.sqrt(_SIDE)
     waves = waves[: max(rows.max(), columns.max()) + 1]
     return (waves @ squares @ waves.T)[:, rows, columns]
+
+
+def _known_frequencies(thumbnails):
+    """Return low frequencies of all crops of thumbnails."""
+    blocks = [thumbnails[start : start + 512] for start in range(0, len(thumbnails), 512)]
+    crops = [[_frequencies(_squares(block, crop)) for block in blocks] for crop in _CROPS]
+    return np.stack([np.concatenate(parts) for parts in crops], axis=1)
+
+
+def _both_ways(known):
+    """Return the frequencies with all changes undone, and those of the crops."""
+    signs = np.stack([_signs(change) for change in CHANGES.values()])
+    return known[:, :1] * signs, known
 
 
 def _signs(change):
@@ -221,37 +237,57 @@ def _blocks(counts):
 
 
 def _agreement(thumbnails, pairs, step=256):
-    """Return the share of the detail of the first images that the second ones explain."""
+    """Return the share of the detail of the first images that the second ones explain.
+
+    Coarse detail shows how an image was moved; what agrees there is compared in fine detail.
+    """
     shares = [np.empty(0)]
     for start in range(0, len(pairs), step):
         part = pairs[start : start + step]
-        shares.append(_explained(*_laid_on_each_other(thumbnails, part)))
+        crops = np.array(_CROPS)[part.crop]
+        share, moved = _explained(*_laid_on_each_other(thumbnails, part, crops, _SIDE))
+        close = np.flatnonzero(share >= _SAME_COARSE)
+        if len(close):
+            crops = crops[close] + moved[close]
+            laid = _laid_on_each_other(thumbnails, part[close], crops, THUMBNAIL_SIDE)
+            share[close] = np.minimum(share[close], _explained(*laid)[0])
+        shares.append(share)
     return np.concatenate(shares)
 
 
-def _laid_on_each_other(thumbnails, pairs):
-    firsts = _squares(thumbnails[pairs.first], _CROPS[0])
-    seconds = np.empty_like(firsts)
-    for number, crop in enumerate(_CROPS):
-        here = pairs.crop == number
-        seconds[here] = _squares(thumbnails[pairs.second[here]], crop)
+def _laid_on_each_other(thumbnails, pairs, crops, side):
+    """Return the first images with their changes undone, and the second ones cropped."""
+    firsts = _squares(thumbnails[pairs.first], _CROPS[0], side)
     for number, (sign, step) in enumerate(CHANGES.values()):
         here = pairs.change == number
         firsts[here] = sign * firsts[here][:, :, ::step]
+    seconds = np.empty_like(firsts)
+    different, which = np.unique(np.round(crops, 4), axis=0, return_inverse=True)
+    for number, crop in enumerate(different):
+        here = which.ravel() == number
+        seconds[here] = _squares(thumbnails[pairs.second[here]], crop, side)
     return firsts, seconds
 
 
 def _explained(targets, images):
-    """Fit images, moved and scaled a little, to targets; return the explained share of detail."""
+    """Fit images, moved and scaled a little, to targets.
+
+    Returns the explained share of detail, and by how much the images are to be cropped further.
+    """
+    side = images.shape[-1]
     targets, images = (ndimage.gaussian_filter(x, (0, 0.7, 0.7)) for x in (targets, images))
     down, right = np.gradient(images, axis=(1, 2))
-    rows, columns = np.mgrid[-1 : 1 : _SIDE * 1j, -1 : 1 : _SIDE * 1j]
+    rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     parts = np.stack([images, right, down, right * columns, down * rows], axis=1)
     parts, targets = (_detail(x).reshape(*x.shape[:-2], -1) for x in (parts, targets))
     squares = parts @ parts.transpose(0, 2, 1) + 1e-6 * np.eye(parts.shape[1])
     weights = np.linalg.solve(squares, parts @ targets[:, :, None])
     rest = targets - (parts * weights).sum(axis=1)
-    return 1 - (rest**2).sum(axis=1) / np.maximum((targets**2).sum(axis=1), 1e-6)
+    share = 1 - (rest**2).sum(axis=1) / np.maximum((targets**2).sum(axis=1), 1e-6)
+    gain, x, y, wide, high = weights[:, :, 0].T
+    moved = np.stack([x - wide, y - high, -x - wide, -y - high], axis=1)
+    moved /= side * np.maximum(gain, 0.1)[:, None]
+    return share, np.clip(moved, -_MOST_MOVED, _MOST_MOVED)
 
 
 def _detail(images):
