@@ -275,12 +275,13 @@ def _explained(targets, images):
     Returns the explained share of detail, and by how much the images are to be cropped further.
     """
     side = images.shape[-1]
-    targets, images = (ndimage.gaussian_filter(x, (0, 0.7, 0.7)) for x in (targets, images))
+    targets, images = (_smooth(x, 0.7) for x in (targets, images))
     down, right = np.gradient(images, axis=(1, 2))
-    rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j].astype(np.float32)
     parts = np.stack([images, right, down, right * columns, down * rows], axis=1)
-    parts, targets = (_detail(x).reshape(*x.shape[:-2], -1) for x in (parts, targets))
-    squares = parts @ parts.transpose(0, 2, 1) + 1e-6 * np.eye(parts.shape[1])
+    parts, targets = (_detail(x) for x in (parts, targets))
+    parts, targets = (x.reshape(*x.shape[:-2], -1) for x in (parts, targets))
+    squares = parts @ parts.transpose(0, 2, 1) + 1e-3 * np.eye(parts.shape[1])
     weights = np.linalg.solve(squares, parts @ targets[:, :, None])
     rest = targets - (parts * weights).sum(axis=1)
     share = 1 - (rest**2).sum(axis=1) / np.maximum((targets**2).sum(axis=1), 1e-6)
@@ -291,5 +292,11 @@ def _explained(targets, images):
 
 
 def _detail(images):
-    smooth = ndimage.gaussian_filter(images, (0,) * (images.ndim - 2) + (2, 2))
-    return (images - smooth)[..., 2:-2, 2:-2]
+    return (images - _smooth(images, 2))[..., 2:-2, 2:-2]
+
+
+def _smooth(images, width):
+    """Blur squares by a Gaussian, as a product of matrices, which is faster for small ones."""
+    blur = ndimage.gaussian_filter1d(np.eye(images.shape[-1]), width, axis=0)
+    blur = blur.astype(np.float32)
+    return blur @ images @ blur.T
