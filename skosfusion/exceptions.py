@@ -112,7 +112,7 @@ class ModelFileError(OSError):
 
 
 class LeakageWarning(UserWarning):
-    """Training and test rows of a split share patients or images, so that scores are too good.
+    """Training and test rows share patients or images, or seem to, so that scores are too good.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from numbers import Real
 
+from .._utils.identity import respelled, shown_spellings
 from .._utils.record_numbers import check_digits
 from .._utils.validation import check_choice, check_parameter
 from ._column import Column, option_for
@@ -85,6 +86,9 @@ class PatientColumn(Column):
         such as "1.2E+15", and numbers of more than 15 digits that all end in zeros. The remedy is
         to read the table again as text, ``pd.read_csv(path, dtype=str)``, from a file that no
         spreadsheet has written.
+    spellings : {"warn", "keep"}, default="warn"
+        Whether record numbers that are the same but for spelling, such as "P-007" and "p7", are a
+        `LeakageWarning`. They are different patients in either case; nothing is merged.
 
     Raises
     ------
@@ -94,16 +98,18 @@ class PatientColumn(Column):
     Examples
     --------
     >>> from skosfusion.datasets import PatientColumn
-    >>> PatientColumn("record")
-    PatientColumn(column='record')
+    >>> PatientColumn("record", spellings="keep")
+    PatientColumn(column='record', spellings='keep')
     """
 
     column: Hashable = "patient_id"
     lost_digits: str = "error"
+    spellings: str = "warn"
 
     def __post_init__(self):
         super().__post_init__()
         check_choice("lost_digits", self.lost_digits, ("error", "allow"))
+        check_choice("spellings", self.spellings, ("warn", "keep"))
 
     def _numbers(self, table):
         """Return the record number of each row as text; none may be missing."""
@@ -118,6 +124,19 @@ class PatientColumn(Column):
             check_digits(cells, f"column {self.column!r} of {table.title}", remedy)
         table.refuse_missing(self.column, numbers)
         return numbers
+
+    def _spelling_text(self, numbers):
+        """Return what to say of record numbers that differ in spelling only; None for nothing."""
+        pairs = respelled(numbers) if self.spellings == "warn" else []
+        if not pairs:
+            return None
+        allowing = option_for("patient_id", replace(self, spellings="keep"))
+        return (
+            f"record numbers in column {self.column!r} are the same but for spelling, and count as "
+            f"different patients: {shown_spellings(pairs)}; where they are one patient, images of "
+            "this patient may come into both the training and the test set: write the record "
+            f"number in one way in all rows; where they are different patients, use {allowing}"
+        )
 
 
 @dataclass(frozen=True, repr=False)

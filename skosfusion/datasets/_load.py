@@ -10,6 +10,7 @@ from .._utils.cells import MISSING, spelling
 from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
+from ..exceptions import LeakageWarning
 from ._complete import columns_of_text, complete_columns
 from ._frames import folder_of
 from ._near_names import near_names, note_near_names
@@ -108,6 +109,10 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         For columns whose names are nearly ours and are not read; for numbers that look like codes
         for a missing value; for labels that say "unknown", and for a pattern that counts the
         opposite as positive. Each names the column, how often it is so, and the remedy.
+    LeakageWarning
+        For record numbers that are the same but for spelling (case, leading zeros, a trailing
+        ".0", hyphens, invisible characters and the like), in either table, with the pairs. They
+        stay different patients; ``PatientColumn(..., spellings="keep")`` says that they are.
 
     See Also
     --------
@@ -173,6 +178,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         names = image._names(tables[0])
     records = join_tables(tables[0], (*tables, None)[1], patient, problems)
     data = _read_inputs(records, columns, problems)
+    spellings = patient._spelling_text(records.numbers_as_written)
+    if spellings:
+        warnings.warn(spellings, LeakageWarning, stacklevel=2)
     _check_target(target, data, [image, patient, *columns.values()])
     with problems.collected():
         labels, n_images, description = target._labels(records)

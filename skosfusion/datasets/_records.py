@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from .._utils.cells import shown_cell
+from .._utils.identity import respelled, shown_spellings
 from .._utils.validation import shown
 from ._tables import Table, missing_column
 
@@ -20,6 +21,7 @@ class Records:
     clinical: Table | None
     patients: pd.Series | None  # record number of each image; None where they cannot be read
     rows: pd.Series | None  # row of its clinical record; None where the tables cannot be joined
+    numbers_as_written: pd.Series  # record numbers in both tables
     notes: list = field(default_factory=list)  # warnings, for the end
 
     def numbers(self, column, option, **how):
@@ -71,11 +73,12 @@ def join_tables(images, clinical, patient, problems):
     with problems.collected():
         patients = patient._numbers(images)
     if clinical is None:
-        return Records(images, None, patients, None)
+        return Records(images, None, patients, None, _as_written(patients))
     with problems.collected():
         numbers = patient._numbers(clinical)
+    written = _as_written(patients, numbers)
     if patients is None or numbers is None:
-        return Records(images, clinical, patients, None)
+        return Records(images, clinical, patients, None, written)
     n_problems = len(problems.errors)
     for check in (_refuse_repeated, _refuse_unknown):
         with problems.collected():
@@ -86,7 +89,13 @@ def join_tables(images, clinical, patient, problems):
     used = numbers.isin(patients)
     if not used.all():
         _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
-    return Records(images, clinical.select(used), patients, rows)
+    return Records(images, clinical.select(used), patients, rows, written)
+
+
+def _as_written(*columns):
+    """Return the record numbers of both tables, as far as they can be read."""
+    readable = [column for column in columns if column is not None]
+    return pd.concat(readable) if readable else pd.Series(dtype="str")
 
 
 def _refuse_repeated(_, numbers, __, clinical):
@@ -106,5 +115,14 @@ def _refuse_unknown(patients, numbers, images, clinical):
         raise ValueError(
             f"{clinical.title} has no record for {shown(unknown.unique(), 'patient')}, who have "
             f"images in {shown(unknown.index, 'row')} of {images.title}; add the records, or leave "
-            "these images out"
+            f"these images out{_near_spellings(unknown, numbers)}"
         )
+
+
+def _near_spellings(unknown, numbers):
+    """Say which record numbers of the two tables are the same but for spelling, if any are."""
+    missing = set(unknown)
+    pairs = [pair for pair in respelled(pd.concat([unknown, numbers])) if missing & set(pair)]
+    if not pairs:
+        return ""
+    return f"; the same but for spelling are {shown_spellings(pairs)}: write them in one way"

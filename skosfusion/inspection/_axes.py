@@ -248,7 +248,9 @@ def _parts(name, arguments, axes, source, outputs):
         return [axes[:dim] + axes[dim + 1 :]] * len(outputs)
     start, result = 0, []
     if name == "slice":
-        start = min(max(_positive(arguments.get("start") or 0, source.shape[dim]), 0), source.shape[dim])
+        start = min(
+            max(_positive(arguments.get("start") or 0, source.shape[dim]), 0), source.shape[dim]
+        )
     for output in outputs:
         size = output.shape[dim]
         part = _part(axes[dim], start, size, arguments.get("step", 1))

@@ -102,9 +102,7 @@ class Trace(TorchDispatchMode):
             self.layers.pop(name, None)
             if isinstance(output, torch.Tensor):
                 step = max(self._steps(output), default=None)
-                self.layers[name] = Layer(
-                    type(layer), tuple(output.shape), self.axes(output), step
-                )
+                self.layers[name] = Layer(type(layer), tuple(output.shape), self.axes(output), step)
 
         return hook
 

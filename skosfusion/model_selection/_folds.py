@@ -57,3 +57,17 @@ def in_both_sets(codes, folds):
         shared = np.flatnonzero(is_there[:, :n_codes].all(axis=0))
         found.append(np.column_stack([np.full(len(shared), number), shared]))
     return pd.DataFrame(np.concatenate(found), columns=["fold", "code"])
+
+
+def apart_in_a_fold(codes, pairs, folds):
+    """Return whether a fold trains on one code of a pair and tests on the other, for each pair."""
+    apart = np.zeros(len(pairs), bool)
+    one, other = np.asarray(pairs, int).reshape(-1, 2).T
+    for fold in folds if len(pairs) else ():
+        # The last place is that of -1.
+        is_there = np.zeros((2, codes.max() + 2), bool)
+        for there, rows in zip(is_there, fold, strict=True):
+            there[codes[rows]] = True
+        training, tested = is_there
+        apart |= (training[one] & tested[other]) | (training[other] & tested[one])
+    return apart

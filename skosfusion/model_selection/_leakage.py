@@ -20,6 +20,8 @@ from ._folds import (
     split_rows,
 )
 from ._leakage_report import NOT_CHECKED, describe, leak_text
+from ._look_alikes import near_images as find_near_images
+from ._look_alikes import patient_spellings
 from ._pixels import image_codes, image_names
 
 _TARGET = "diagnosis"
@@ -35,6 +37,8 @@ def check_leakage(
     target="diagnosis",
     image="image",
     image_options=None,
+    spellings="report",
+    near_images="report",
     on_leak="warn",
     n_threads=None,
     verbose=1,
@@ -43,8 +47,9 @@ def check_leakage(
 
     A model that is tested on patients or images it has been trained on gets scores that are too
     good. Found are patients in both sets of a fold; images that are in the table more than once,
-    under other names, labels or patients perhaps, and those in both sets of a fold; and patients
-    with two labels.
+    under other names, labels or patients perhaps, and those in both sets of a fold; patients with
+    two labels; patients whose record numbers differ in spelling only; and images of different
+    patients that look the same: resized, compressed again, mirrored, inverted or cropped a little.
 
     Parameters
     ----------
@@ -66,8 +71,14 @@ def check_leakage(
     image_options : dict or None, default=None
         Options of `skosfusion.images.read_image` but for ``image_size``, such as those of a
         `FusionClassifier`.
+    spellings : {"report", "keep"}, default="report"
+        Whether record numbers that are the same but for spelling, such as "P-007" and "p7", are
+        reported; "keep" says that they are different patients, and only lists them.
+    near_images : {"report", "keep", "skip"}, default="report"
+        Whether images of different patients that look the same are reported; "keep" says that they
+        are different images, and only lists them; "skip" does not look for them.
     on_leak : {"warn", "error", "ignore"}, default="warn"
-        What to do about a leak.
+        What to do about a leak, and about what may be one.
     n_threads : int or None, default=None
         Threads that decode images; None for as many as there are cores.
     verbose : int, default=1
@@ -77,9 +88,10 @@ def check_leakage(
     -------
     sklearn.utils.Bunch
         leaks : bool
-            Whether a patient or an image is in both the training and the test set of a fold.
-            Without a split: whether rows of several patients show one image, which a split by
-            patient tears apart.
+            Whether a patient or an image is in both the training and the test set of a fold, or
+            two that are reported as the same but for spelling, or as looking the same, are apart.
+            Without a split: whether rows of several patients show one image, or such pairs are in
+            the table, which a split by patient tears apart.
         n_folds : int
             Folds that were checked.
         n_leaking_patients, n_leaking_images : int
@@ -95,6 +107,15 @@ def check_leakage(
             "several_patients", "several_labels" and "in_both".
         patients_with_two_labels : DataFrame
             "patient", "label" and "n_rows", one line for each label of a patient who has several.
+        patient_spellings : DataFrame
+            "patient" and "other", which are the same but for spelling, and whether they are
+            "in_both", one in the training and the other in the test set. Each spelling is compared
+            with the first of its number.
+        near_images : DataFrame
+            One line for each pair of images of different patients that look the same: "row", "other_row",
+            "image", "other_image", "patient", "other_patient"; the "change" between them
+            ("", "mirrored", "inverted" or "mirrored and inverted"); the "agreement" of details,
+            from 0.9 to 1; and "in_both", as above.
         DESCR : str
             What was checked and found, for people; names at most five of each.
 
@@ -112,14 +133,19 @@ def check_leakage(
     Warns
     -----
     LeakageWarning
-        Once for all leaks, with ``on_leak="warn"``.
+        Once for all leaks, spellings and near images, with ``on_leak="warn"``.
 
     Notes
     -----
-    An image is known by its decoded pixels at full size. One that was saved again without loss,
-    with other metadata, or gray as RGB, is the same; one that was resized, cropped, or saved as
-    JPEG again is another and is not found. All files are read and decoded once; rows without a path
-    are passed over.
+    A repeated image is known by its decoded pixels at full size: one that was saved again without
+    loss, with other metadata, or gray as RGB, is the same. All files are read and decoded once;
+    rows without a path are passed over.
+
+    Near images are known by small thumbnails: their low frequencies are hashed, for some crops and
+    both directions, and pairs that share a hash are laid on each other and compared in detail.
+    Found are changes of size, shape, compression and gray scale, mirrored and inverted copies, and
+    crops of up to 3 % of a side; not copies that were turned, cropped more, or had a frame put
+    around them. Images of one patient are not compared.
 
     A random splitter without a `random_state` splits differently each time: what is checked is not
     what ``cross_validate`` will do. Give it one, or pass the folds, ``list(cv.split(...))``, to
@@ -138,18 +164,24 @@ def check_leakage(
     ['a', 'b']
     """
     _check(frame, image_options, on_leak, n_threads)
+    check_choice("spellings", spellings, ("report", "keep"))
+    check_choice("near_images", near_images, ("report", "keep", "skip"))
     patients = patients_of(frame, groups)
     is_known = groups is not None or PATIENT_COLUMN in frame.columns
     labels = _labels(frame, target)
     paths = None if image is None else _column(frame, image, "image", _IMAGE)
     names = None if paths is None else image_names(paths)
     folds = _folds(cv, frame, labels, patients if is_known else None)
-    images = np.full(len(frame), -1)
+    images, thumbnails = np.full(len(frame), -1), []
     if names is not None:
         options = read_options(image_size=None, **(image_options or {}))
-        images = image_codes(names, options, n_threads=n_threads, verbose=verbose)
+        images, thumbnails = image_codes(names, options, n_threads=n_threads, verbose=verbose)
 
     codes, known = codes_of(patients, "patient")
+    respelled = patient_spellings(codes, known if is_known else [], folds)
+    near = find_near_images(
+        images, thumbnails if near_images != "skip" else [], names, codes, known, folds
+    )
     shared = in_both_sets(codes, folds)
     shared["patient"] = known[shared.pop("code")]
     images = _only_repeated(images)
@@ -162,11 +194,19 @@ def check_leakage(
         images_in_both=shared_images,
         repeated_images=_repeated(images, names, patients, labels, shared_images),
         patients_with_two_labels=_two_labels(patients, labels),
+        patient_spellings=respelled,
+        near_images=near,
     )
+    reported = [
+        table if action == "report" else table[:0]
+        for table, action in ((respelled, spellings), (near, near_images))
+    ]
     found.leaks = bool(
-        found.repeated_images["several_patients"].any()
+        found.repeated_images["several_patients"].any() or any(map(len, reported))
         if cv is None
-        else found.n_leaking_patients + found.n_leaking_images
+        else found.n_leaking_patients
+        + found.n_leaking_images
+        + sum(pairs["in_both"].sum() for pairs in reported)
     )
     who = "patient" if is_known else "row"
     found.DESCR = describe(
@@ -183,9 +223,10 @@ def check_leakage(
             "images": _not_checked("image", image) if names is None else _count_files(names),
         },
         who,
+        near_images,
     )
-    if found.leaks and on_leak != "ignore":
-        text = leak_text(found, who)
+    if (found.leaks or any(map(len, reported))) and on_leak != "ignore":
+        text = leak_text(found, who, *reported)
         if on_leak == "error":
             raise ValueError(text)
         warnings.warn(text, LeakageWarning, stacklevel=2)

@@ -2,13 +2,18 @@
 
 import os
 
+from .._utils.identity import shown_spellings
 from .._utils.validation import shown
 
 NOT_CHECKED = "not checked"
+UNKNOWN = NOT_CHECKED, "not known"
 
 
-def describe(found, checked, who):
+def describe(found, checked, who, near_images):
     """Say in some lines what was checked and what was found; splits are by `who`."""
+    images = checked["images"]
+    if near_images == "skip":
+        images = f"{NOT_CHECKED} (near_images='skip')"
     conflicts = found.patients_with_two_labels["patient"].unique()
     results = {
         "in both the training and the test set": ("folds", _in_both(found, who) or "nothing"),
@@ -17,17 +22,65 @@ def describe(found, checked, who):
             "labels",
             shown(conflicts, "patient", _one_line) if len(conflicts) else "none",
         ),
+        "patients that differ in spelling only": (
+            "patients",
+            _spellings(found.patient_spellings) or "none",
+        ),
+        "near images of different patients": ("near", _near(found.near_images) or "none"),
     }
+    needs = checked | {"near": images}
     texts = checked | {
-        name: NOT_CHECKED if checked[needed].startswith(NOT_CHECKED) else text
+        name: NOT_CHECKED if needs[needed].startswith(UNKNOWN) else text
         for name, (needed, text) in results.items()
     }
     lines = [f"{name}: {text}" for name, text in texts.items()]
     return "\n".join(["Check for leakage", *lines, f"leaks: {'yes' if found.leaks else 'no'}"])
 
 
-def leak_text(found, who):
-    """Name the leaks, and the remedy."""
+def leak_text(found, who, spellings, near):
+    """Name the leaks and what may be one, as far as it is reported, and the remedies."""
+    texts = [_certain_text(found, who)] if _is_certain(found) else []
+    if len(spellings):
+        texts.append(
+            f"patients are the same but for spelling, and count as different ones: "
+            f"{_spellings(spellings)}; where they are one patient, write the record number in one "
+            "way in all rows; where they are different patients, use spellings='keep'"
+        )
+    if len(near):
+        texts.append(
+            f"images of different {who}s look the same: {_near(near)}; where they show the same, "
+            f"leave one of them out, or give both one patient in groups; where they are different "
+            "images, use near_images='keep'"
+        )
+    return ". ".join(f"{text[0].upper()}{text[1:]}" if i else text for i, text in enumerate(texts))
+
+
+def _is_certain(found):
+    if found.n_folds:
+        return found.n_leaking_patients + found.n_leaking_images > 0
+    return found.repeated_images["several_patients"].any()
+
+
+def _spellings(table):
+    pairs = list(table[["patient", "other"]].itertuples(index=False, name=None))
+    return shown_spellings(pairs) + _apart(table) if pairs else ""
+
+
+def _near(table):
+    def text(line):
+        names = (_one_line(os.path.basename(name)) for name in (line.image, line.other_image))
+        change = f", {line.change}," if line.change else ""
+        return f"{' ~ '.join(names)}{change} in rows {line.row} and {line.other_row}"
+
+    return shown(table.itertuples(), "pair", text) + _apart(table) if len(table) else ""
+
+
+def _apart(table):
+    n_apart = int(table["in_both"].sum())
+    return f", {n_apart} of them in both the training and the test set" if n_apart else ""
+
+
+def _certain_text(found, who):
     if not found.n_folds:
         table = found.repeated_images
         images = _images(table[table["several_patients"]])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .._utils.progress import progress_bar
 from ..images import path_text, read_file, read_pixels
+from ._near_images import thumbnail
 
 _DIGEST_BYTES = 16
 # Tasks that wait for a thread cost memory, too.
@@ -26,13 +27,16 @@ def image_names(paths):
 
 
 def image_codes(names, options, *, n_threads, verbose):
-    """Give the images numbers from 0, one for the same pixels, and -1 where there is no path."""
+    """Give the images numbers from 0, one for the same pixels, and -1 where there is no path.
+
+    Returns the number of each row, and a thumbnail of each image by its number.
+    """
     codes, files = pd.factorize(names)
     first_rows = np.zeros(len(files), int)
     rows_with_path = np.flatnonzero(codes >= 0)[::-1]
     first_rows[codes[rows_with_path]] = rows_with_path
     rows = first_rows.tolist()
-    known = {}
+    known, small = {}, {}
 
     def digest(file, row):
         data, _ = read_file(file, row=row)
@@ -41,6 +45,7 @@ def image_codes(names, options, *, n_threads, verbose):
             pixels = read_pixels(data, options, path=file, row=row)
             shown = blake2b(repr(pixels.shape).encode(), digest_size=_DIGEST_BYTES)
             shown.update(pixels)
+            small.setdefault(shown.digest(), thumbnail(pixels))
             known[content] = shown.digest()
         return known[content]
 
@@ -53,5 +58,6 @@ def image_codes(names, options, *, n_threads, verbose):
             for place, found in enumerate(pool.map(digest, files[block], rows[block]), start):
                 digests[place] = found
                 bar.update()
-    images = np.append(pd.factorize(digests)[0], -1)
-    return images[codes]
+    images, different = pd.factorize(digests)
+    thumbnails = [small[digest] for digest in different]
+    return np.append(images, -1)[codes], np.array(thumbnails, np.uint8)

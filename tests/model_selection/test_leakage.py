@@ -313,6 +313,8 @@ class TestReport:
             "repeated images: 1 image (000_0.png = 004_0.png in rows 0 and 8): 1 under several "
             "names, 1 in rows of several patients, 1 with several labels",
             "patients with two labels: 1 patient (p004)",
+            "patients that differ in spelling only: none",
+            "near images of different patients: none",
             "leaks: yes",
         ]
 
