@@ -10,8 +10,8 @@ from ..exceptions import UnusableError
 # Read once more as if its bytes were swapped, an image gives its low bytes. N is native order.
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _WHITE = 65535
-# One of 255, in 16 bits.
-_VOID_ALPHA = 257
+# As for alpha of 8 bits.
+_VOID_ALPHA = 32 * 257
 
 
 class DeepColor(NamedTuple):

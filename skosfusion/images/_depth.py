@@ -8,8 +8,8 @@ from PIL import Image, ImageChops
 from ..exceptions import UnusableError
 
 _BLOCK_ROWS = 256
-# Alpha of at most 1 of 255 leaves nothing to see: it was never meant to hide the image.
-_VOID_ALPHA = 1
+# Alpha of at most an eighth leaves next to nothing to see: it was never meant to hide the image.
+_VOID_ALPHA = 32
 # An image is called narrow where so many of its pixels, aside from those of the smallest and the
 # largest value, share so few of the 256 gray levels.
 _NARROW_SHARE, _NARROW_LEVELS = 0.98, 32
@@ -26,6 +26,8 @@ def without_void_alpha(image):
     """Return an image without its alpha where that hides every pixel."""
     if not image.has_transparency_data:
         return image
+    if image.mode == "La":
+        image = image.convert("LA")  # the one mode that Pillow converts it to
     is_channel = image.mode.endswith(("A", "a"))
     if not is_channel and all(low == high for low, high in _extrema(image)):
         return image  # of one color, which is declared to be the background

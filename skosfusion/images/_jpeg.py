@@ -59,7 +59,7 @@ def reduce_jpeg(data, frame):
     else:
         raise ValueError(f"it consists of more than {MAX_PARTS} blocks")
     others = others or []
-    if frame is not None or not all(_goes_with(data, *other, scans.size) for other in others):
+    if frame is not None or not all(_goes_with(data, *other, scans.shape) for other in others):
         check_frame(frame, 1 + len(others))
     if frame:
         return reduce_jpeg(data[others[frame - 1][0] :], None)
@@ -73,7 +73,8 @@ def reduce_jpeg(data, frame):
         n_passes=scans.n_scans,
         # An arithmetic coder leaves zeros at the end out, so its files may end too early.
         with_noise=None if scans.frame in _ARITHMETIC else b"".join(noisy),
-        must_compare=scans.n_scans > 1 or scans.frame not in _BASELINE,
+        # What is missing is of one gray in baseline images alone, and in CMYK of four.
+        must_compare=scans.n_scans > 1 or scans.frame not in _BASELINE or scans.shape[2] > 3,
     )
 
 
@@ -109,14 +110,14 @@ class _Scans:
     """What the scans of an image carry, found from their headers."""
 
     def __init__(self):
-        self.n_scans, self.frame, self.size = 0, None, (0, 0)
+        self.n_scans, self.frame, self.shape = 0, None, (0, 0, 0)
         self._components, self._missing_bits = set(), {}
 
     def add(self, marker, payload):
         if marker == _JPEG_LS:
             raise UnusableError("it is a JPEG-LS file; convert it to PNG")
         if marker in _FRAMES and self.frame is None:
-            self.frame, self.size = marker, struct.unpack_from(">xHH", payload)[::-1]
+            self.frame, self.shape = marker, struct.unpack_from(">xHHB", payload)
             if payload[0] != 8:
                 raise UnusableError(
                     f"it is a JPEG of {payload[0]} bits a value, and those of 8 are read; convert "
@@ -161,7 +162,7 @@ def _other_images(data, base):
     return [other for other in others if data.startswith(b"\xff\xd8", other[0])]
 
 
-def _goes_with(data, start, attributes, main_size):
+def _goes_with(data, start, attributes, main):
     """Return whether an image is only a part of the main one: a thumbnail, a map of brightness."""
     if attributes & _MPF_CHILD or (attributes >> 16) & 0xFF == _MPF_THUMBNAIL:
         return True
@@ -173,8 +174,8 @@ def _goes_with(data, start, attributes, main_size):
         (length,) = struct.unpack_from(">H", data, match.start() + 2)
         block = data[match.start() + 4 : match.start() + 2 + length]
         if data[match.start() + 1] in _FRAMES:
-            height, width = struct.unpack_from(">xHH", block)
-            return width < main_size[0] and height < main_size[1]
+            height, width, n_channels = struct.unpack_from(">xHHB", block)
+            return height * width < main[0] * main[1] or n_channels < main[2]
         if any(name in block.lower() for name in _GAIN_MAPS):
             return True
         position = match.start() + 2 + length

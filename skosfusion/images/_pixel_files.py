@@ -16,7 +16,7 @@ from .._utils.kept_files import MAX_FILE_BYTES, SUFFIX, KeptFiles, system_reason
 
 _DIGEST_BYTES = 32
 # Increase this when the same file and options would give other pixels than before.
-_PIXEL_FORMAT = 1
+_PIXEL_FORMAT = 2
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -24,7 +24,7 @@ def decoding_versions(contrast):
     """Name the versions of the software that decides on pixels."""
     # Any other contrast is adjusted without scikit-image.
     contrast_versions = (version("scikit-image"),) if contrast == "clahe" else ()
-    return __version__, PIL.__version__, *contrast_versions
+    return f"{__version__} {_PIXEL_FORMAT}", PIL.__version__, *contrast_versions
 
 
 class PixelFiles(KeptFiles):
@@ -34,7 +34,7 @@ class PixelFiles(KeptFiles):
 
     def __init__(self, folder, options):
         own, pillow, *contrast_versions = decoding_versions(options.contrast)
-        parts = [own, _PIXEL_FORMAT, pillow, options, *contrast_versions]
+        parts = [own, pillow, options, *contrast_versions]
         self._key = blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).digest()
         super().__init__(folder, self._key, parameter="folder")
         self._size = options.image_size
@@ -86,8 +86,8 @@ class PixelFiles(KeptFiles):
             _LOGGER.info("kept pixels %s are passed over: %s", path, error)
         if self._passed_over:
             warnings.warn(
-                f"kept pixels in {str(self.folder)!r} are damaged; they are passed over and "
-                "decoded again, and the log names them at level INFO",
+                f"kept pixels in {str(self.folder)!r} are damaged or cannot be read; they are "
+                "passed over and decoded again, and the log names them at level INFO",
                 stacklevel=2,
             )
         if self._refused is not None:

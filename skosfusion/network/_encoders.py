@@ -159,8 +159,8 @@ def flatten(output, encoder, n_images):
     must = "it must return one torch.Tensor (n_samples, n_features) or (n_samples, n_channels, ...)"
     if not isinstance(output, torch.Tensor):
         raise TypeError(
-            f"the encoder {type(encoder).__name__} returned {_describe(output)}; {must}. Wrap it in "
-            "a class whose forward returns the tensor to use"
+            f"the encoder {type(encoder).__name__} returned {_describe(output)}; {must}. Wrap it "
+            "in a class whose forward returns the tensor to use"
         )
     if not output.is_floating_point():
         raise TypeError(

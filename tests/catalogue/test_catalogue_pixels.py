@@ -191,7 +191,7 @@ def test_case_108_no_false_alarm(put, kind):
         read_image(put(deep_png(values, 0)))
 
 
-@pytest.mark.parametrize("alpha", [0, 1])
+@pytest.mark.parametrize("alpha", [0, 1, 32])
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "gray", "16 bits", "palette"])
 def test_case_109_transparent_everywhere(put, kind, alpha):
     """An image that is transparent everywhere, as from a clipboard: read as if it were opaque."""
@@ -247,11 +247,12 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-@pytest.mark.parametrize("kind", [*ENCODINGS, "color", "hole", "TIFF"])
+@pytest.mark.parametrize("kind", [*ENCODINGS, "color", "CMYK", "hole", "TIFF"])
 def test_case_111_half_a_jpeg_with_an_end_marker(put, kind, share):
     """A part of a JPEG with an end marker behind it, or with bytes missing inside: ImageError."""
     gray = RADIOGRAPH.astype(np.uint8)
     values = np.dstack([gray, gray // 2, 255 - gray]) if kind == "color" else gray
+    values = Image.fromarray(gray).convert("CMYK") if kind == "CMYK" else values
     data = encoded(values, "JPEG", **ENCODINGS.get(kind, {}))
     cut = data[: int(share * len(data))] + b"\xff\xd9"
     if kind == "hole":
@@ -350,6 +351,13 @@ def test_case_113_gain_map_of_full_size(put, name):
     block = name + b"\0" + bytes(4)
     data = data[:at] + b"\xff\xe2" + struct.pack(">H", 2 + len(block)) + block + data[at:]
     np.testing.assert_allclose(whole(put(data))[0].astype(int), GREY, atol=4)
+
+
+def test_case_113_gray_map_of_full_size(put):
+    """A gray map as large as its color photograph: the photograph is read."""
+    color = np.dstack([GREY, OTHER, GREY])
+    pages = {"save_all": True, "append_images": [Image.fromarray(GREY)]}
+    assert whole(put(encoded(color, "MPO", **pages))).shape == (3, 40, 40)
 
 
 def test_case_113_two_views(put, tmp_path):
