@@ -265,6 +265,17 @@ class TestFolder:
         classifier.fit(frame, target).predict(frame)
         assert len(list((tmp_path / "memory" / "features").iterdir())) == 1
 
+    def test_a_classifier_keeps_a_few_images_of_training_and_not_of_predictions(
+        self, paths, tmp_path, image_options
+    ):
+        frame, target = pd.DataFrame({"image": paths}), np.arange(len(paths)) // 2 % 2
+        options = {"backbone": "resnet18", "memory": tmp_path, "frozen_epochs": "all"}
+        classifier = FusionClassifier(**(image_options | options)).fit(frame[:20], target[:20])
+        kept = kept_features(tmp_path)
+        classifier.predict(frame[20:])
+        assert len(kept) == 1
+        assert kept_features(tmp_path) == kept
+
     def test_a_users_own_encoder_is_not_kept_on_disk(self, network, paths, tmp_path):
         encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path / "memory")
         assert not (tmp_path / "memory" / "features").exists()
