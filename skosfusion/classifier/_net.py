@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from itertools import chain
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
@@ -142,7 +143,8 @@ class ConventionalNet(NeuralNetClassifier):
         for name in self._changed_params():
             if getattr(self, "optimizer_is_fresh_", False) and name in _LEFT_OUT_OF_FILES:
                 continue
-            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in _FOR_NEW_FITS:
+            is_gone = name.startswith("optimizer__") and not hasattr(self, name)
+            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in _FOR_NEW_FITS or is_gone:
                 raise ValueError(
                     f"{name}={getattr(self, name, None)!r:.200} is for a new fit; to go on with "
                     f"this one, set it back to {self.fitted_params_.get(name)!r:.200}"
@@ -389,8 +391,8 @@ def _is_same(value, other):
         return True
     try:
         return type(value) is type(other) and bool(value == other)
-    except (ValueError, RuntimeError):  # arrays and tensors
-        return bool(np.array_equal(np.asarray(value), np.asarray(other)))
+    except (ValueError, RuntimeError):  # arrays and tensors, alone or inside
+        return joblib.hash(value) == joblib.hash(other)
 
 
 def as_probabilities(logits, nonlinearity, *, first_row):

@@ -16,16 +16,16 @@ from skosfusion.datasets import _screenshots, crop_screenshots
 from skosfusion.images import ImageStore, read_image
 
 from .._helpers.image_files import encoded
-from .pictures import GREY, OTHER
+from .small_images import GRAY, OTHER
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions are another matter there")
 BOX = (2, 3, 30, 32)
-INSIDE = GREY[3:32, 2:30]
+INSIDE = GRAY[3:32, 2:30]
 
 
 @pytest.fixture
 def original(put):
-    return put(encoded(GREY), "a.png")
+    return put(encoded(GRAY), "a.png")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_case_126_changed_copy(original, crop, put, damage):
     if damage == "another copy":
         put(encoded(OTHER), "a.png")
         content = Path(crop()).read_bytes()
-        put(encoded(GREY), "a.png")
+        put(encoded(GRAY), "a.png")
     else:
         content = {
             "other": encoded(OTHER),
@@ -111,7 +111,7 @@ def test_case_128_rights_of_a_copy(original, crop, rights):
 def test_case_128_folders_are_private(cohort, labels, image_options, tmp_path, umask, crop, put):
     """Folders of features, pixels and copies: for their owner alone, whatever the umask."""
     memory = tmp_path / "deep" / "memory"
-    put(encoded(GREY), "a.png")
+    put(encoded(GRAY), "a.png")
     before = os.umask(umask)
     try:
         options = image_options | {"backbone": "resnet18", "frozen_epochs": "all", "max_epochs": 1}

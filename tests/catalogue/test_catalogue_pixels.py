@@ -17,7 +17,7 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import ImageStore, read_image
 
 from .._helpers.image_files import encoded, png_block, with_orientation
-from .pictures import GREY, OTHER, RNG
+from .small_images import GRAY, OTHER, RNG
 
 Y, X = np.mgrid[:96, :80]
 TISSUE = (2000 + 1000 * np.sin(X / 30) + 500 * np.cos(Y / 40)).astype(np.uint16)
@@ -195,23 +195,23 @@ def test_case_108_no_false_alarm(put, kind):
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "gray", "16 bits", "palette"])
 def test_case_109_transparent_everywhere(put, kind, alpha):
     """An image that is transparent everywhere, as from a clipboard: read as if it were opaque."""
-    void = np.full_like(GREY, alpha)
+    void = np.full_like(GRAY, alpha)
     if kind == "gray":
-        data = encoded(np.dstack([GREY, void]))
+        data = encoded(np.dstack([GRAY, void]))
     elif kind == "palette":
-        data = encoded(Image.fromarray(GREY).convert("P"), transparency=bytes([alpha] * 256))
+        data = encoded(Image.fromarray(GRAY).convert("P"), transparency=bytes([alpha] * 256))
     elif kind == "16 bits":
-        deep = np.stack([GREY.astype(np.uint16) * 257, void.astype(np.uint16) * 257], -1)
+        deep = np.stack([GRAY.astype(np.uint16) * 257, void.astype(np.uint16) * 257], -1)
         data = deep_png(deep, 4)
     else:
-        data = encoded(np.dstack([GREY] * 3 + [void]), kind)
-    np.testing.assert_allclose(whole(put(data))[0].astype(int), GREY, atol=kind == "16 bits")
+        data = encoded(np.dstack([GRAY] * 3 + [void]), kind)
+    np.testing.assert_allclose(whole(put(data))[0].astype(int), GRAY, atol=kind == "16 bits")
 
 
 def test_case_109_transparent_part(put):
     """A crop that is transparent in an image that is not: black, as before."""
     alpha = np.where(np.arange(40) < 20, 0, 255).astype(np.uint8) * np.ones((40, 1), np.uint8)
-    path = put(encoded(np.dstack([GREY] * 3 + [alpha])))
+    path = put(encoded(np.dstack([GRAY] * 3 + [alpha])))
     assert not whole(path, crop_box=(0, 0, 20, 40)).any()
 
 
@@ -328,13 +328,13 @@ def test_case_112_remedy(put, tmp_path, monkeypatch, kind):
 
 def photograph(*others, **options):
     pages = [Image.fromarray(page) for page in others]
-    return encoded(GREY, "MPO", save_all=True, append_images=pages, quality=100, **options)
+    return encoded(GRAY, "MPO", save_all=True, append_images=pages, quality=100, **options)
 
 
 def test_case_113_photographs_of_phones(put, tmp_path):
     """A photograph of a phone (MPO) with a thumbnail or map behind it: its main image is read."""
-    path = put(photograph(OTHER[:20, :20], GREY[:10, :10]), "a.jpg")
-    np.testing.assert_allclose(whole(path)[0].astype(int), GREY, atol=4)
+    path = put(photograph(OTHER[:20, :20], GRAY[:10, :10]), "a.jpg")
+    np.testing.assert_allclose(whole(path)[0].astype(int), GRAY, atol=4)
     cropped = crop_screenshots(
         _table("a.jpg"), "*", (0, 0, 9, 9), image_folder=tmp_path, data_home=tmp_path
     )
@@ -350,13 +350,13 @@ def test_case_113_gain_map_of_full_size(put, name):
     at = data.rindex(b"\xff\xd8\xff") + 2
     block = name + b"\0" + bytes(4)
     data = data[:at] + b"\xff\xe2" + struct.pack(">H", 2 + len(block)) + block + data[at:]
-    np.testing.assert_allclose(whole(put(data))[0].astype(int), GREY, atol=4)
+    np.testing.assert_allclose(whole(put(data))[0].astype(int), GRAY, atol=4)
 
 
 def test_case_113_gray_map_of_full_size(put):
     """A gray map as large as its color photograph: the photograph is read."""
-    color = np.dstack([GREY, OTHER, GREY])
-    pages = {"save_all": True, "append_images": [Image.fromarray(GREY)]}
+    color = np.dstack([GRAY, OTHER, GRAY])
+    pages = {"save_all": True, "append_images": [Image.fromarray(GRAY)]}
     assert whole(put(encoded(color, "MPO", **pages))).shape == (3, 40, 40)
 
 
@@ -370,6 +370,6 @@ def test_case_113_two_views(put, tmp_path):
     folders = {"image_folder": tmp_path, "data_home": tmp_path}
     with pytest.raises(ImageError, match="declare which one with image_frame=0 to 1"):
         crop_screenshots(*arguments, **folders)
-    for frame, expected in enumerate((GREY, OTHER)):
+    for frame, expected in enumerate((GRAY, OTHER)):
         cropped = crop_screenshots(*arguments, **folders, image_frame=frame)
         np.testing.assert_allclose(whole(cropped["image"][0])[0].astype(int), expected, atol=4)

@@ -29,7 +29,7 @@ from skosfusion.network import (
 
 from .._helpers.image_files import encoded, png_block
 from .._helpers.tiny import TinyEncoder
-from .pictures import GREY, RNG
+from .small_images import GRAY, RNG
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CAFFE = (0.48235, 0.45882, 0.40784), (1 / 255,) * 3
@@ -175,7 +175,7 @@ def test_case_114_scale_is_kept(cohort, labels, image_options, tmp_path, frozen_
 
 def test_case_114_features_of_two_scales_are_two(put):
     """Two networks that differ in the scale alone: each gets its own features from one cache."""
-    path, cache = put(encoded(GREY)), FeatureCache()
+    path, cache = put(encoded(GRAY)), FeatureCache()
     torch.manual_seed(0)
     state = FusionNetwork(0, 2, image_size=32).encoder.state_dict()
     features = []
@@ -209,7 +209,7 @@ def test_case_114_network_class_that_knows_no_scale(cohort, labels, image_option
 @pytest.mark.parametrize("when", ["open", "fstat"])
 def test_case_115_system_errors(put, monkeypatch, code, when):
     """No descriptors, no memory, a network drive that is gone: that error, with its row."""
-    path = put(encoded(GREY))
+    path = put(encoded(GRAY))
 
     def fail(*args, **kwargs):
         raise OSError(code, os.strerror(code))
@@ -227,7 +227,7 @@ def test_case_115_system_errors(put, monkeypatch, code, when):
 @pytest.mark.parametrize("error", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
 def test_case_115_errors_while_decoding(put, monkeypatch, error):
     """Memory or descriptors that run out while a sound image is decoded: that error."""
-    path = put(encoded(GREY))
+    path = put(encoded(GRAY))
 
     def fail(image):
         raise error

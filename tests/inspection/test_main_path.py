@@ -8,7 +8,8 @@ from torch import nn
 from torchvision.models import VisionTransformer
 
 from skosfusion.inspection._layers import find_feature_map
-from skosfusion.network import backbone_names, build_empty_encoder
+from skosfusion.network import backbone_names
+from skosfusion.network._encoders import build_empty_encoder
 
 SIZES = (32, 64, 96, 224)
 # At 32, 64, 96 and 224 pixels; None where the model does not take images of that size.
