@@ -114,8 +114,8 @@ def check_leakage(
         near_images : DataFrame
             One line for each pair of images of different patients that look the same: "row",
             "other_row", "image", "other_image", "patient", "other_patient"; the "change" between
-            them ("", "mirrored", "inverted" or "mirrored and inverted"); the "agreement" of details,
-            from 0.9 to 1; and "in_both", as above.
+            them ("", "mirrored", "inverted" or "mirrored and inverted"); the "agreement" of
+            details, from 0.9 to 1; and "in_both", as above.
         DESCR : str
             What was checked and found, for people; names at most five of each.
 

@@ -60,7 +60,7 @@ def models_and_sizes():
         yield from ((name, *pair) for pair in turn)
 
 
-@pytest.mark.parametrize(("name", "side", "layer"), models_and_sizes())
+@pytest.mark.parametrize(("name", "side", "layer"), list(models_and_sizes()))
 def test_the_default_layer_of_every_torchvision_model(name, side, layer):
     feature_map = find_feature_map(build_empty_encoder(name).to("meta"), side)
     assert feature_map.name == layer
