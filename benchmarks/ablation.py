@@ -34,9 +34,7 @@ def main(arguments=None):
         backend="threading" if options.frozen_epochs == "all" else "loky",
     )
 
-    table = report.make_table(
-        cv_results, rows, cohort, prepared.pipeline, with_paper=embedded
-    )
+    table = report.make_table(cv_results, rows, cohort, prepared.pipeline, with_paper=embedded)
     record = {
         "title": prepared.title,
         "run": units.describe_run(options, prepared.settings, cohort),

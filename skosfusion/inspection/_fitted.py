@@ -91,7 +91,9 @@ class FittedFusion(NamedTuple):
 
 def _text(column):
     """Return the cells of a column as text, missing ones as empty text."""
-    return column.astype(object).where(column.notna(), "").map(str).reset_index(drop=True).rename(None)
+    return (
+        column.astype(object).where(column.notna(), "").map(str).reset_index(drop=True).rename(None)
+    )
 
 
 def _named(columns, names):

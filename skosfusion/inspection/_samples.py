@@ -12,7 +12,7 @@ from ..model_selection import PATIENT_COLUMN
 from ..preprocessing import KitRangeScaler
 from ._fitted import is_made_by, label_names, target_codes
 
-# Paths, file names and what holds a number of three digits or more, such as a record number or date.
+# Paths, file names, and what holds three digits in a row, such as a record number or a date.
 _NAMES_SOMETHING = re.compile(r"[/\\]|\.[A-Za-z]\w{1,4}$|\d{3}")
 
 # More do not fit into a figure.

@@ -93,7 +93,7 @@ class Trace(TorchDispatchMode):
     def axes(self, tensor):
         """Return the axes of a tensor."""
         known = self._known.get(_key(tensor))
-        return _axes._unknown(tensor.shape) if known is None else known[1]
+        return _axes.unknown(tensor.shape) if known is None else known[1]
 
     def remember(self, name):
         """Make a hook that keeps what a layer puts out."""
@@ -102,9 +102,7 @@ class Trace(TorchDispatchMode):
             self.layers.pop(name, None)
             if isinstance(output, torch.Tensor):
                 step = max(self._steps(output), default=None)
-                self.layers[name] = Layer(
-                    type(layer), tuple(output.shape), self.axes(output), step
-                )
+                self.layers[name] = Layer(type(layer), tuple(output.shape), self.axes(output), step)
 
         return hook
 
@@ -171,5 +169,5 @@ def trace(encoder, image_size):
             layer.register_forward_hook(found.remember(name))
     with found:
         image = found.begin(torch.empty(2, 3, image_size, image_size, device="meta"))
-        found.end(flatten(copied(image), encoder, len(image)))
+        found.end(flatten(copied(image), encoder))
     return found

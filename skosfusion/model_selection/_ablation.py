@@ -192,7 +192,7 @@ def _is_image(columns, image):
 
 
 def _inputs_on(states, ablation, used, params, prefix):
-    """List the clinical inputs that an ablation had; ValueError where it lacks one that it names."""
+    """List the clinical inputs that an ablation had; ValueError where it lacks one of its own."""
     states = {name: params.get(f"{prefix}{name}", state) for name, state in states.items()}
     for name in used:
         if name not in states:
@@ -203,8 +203,8 @@ def _inputs_on(states, ablation, used, params, prefix):
         if _is_drop(states[name]):
             raise ValueError(
                 f"ablation {ablation!r} uses {name!r}, which is 'drop' in the estimator that was "
-                f"searched, so its figures are without {name!r}. Search an estimator in which all "
-                f"inputs are on, such as a new make_fusion_pipeline(), or leave {name!r} out of the "
+                f"searched, so its figures are without {name!r}. Search an estimator in which "
+                f"all inputs are on, such as a new make_fusion_pipeline(), or leave {name!r} out of the "
                 "ablations"
             )
     others = [name for name in states if name not in used and not _is_drop(states[name])]

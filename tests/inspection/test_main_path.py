@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import VisionTransformer
 
 from skosfusion.inspection._layers import find_feature_map
-from skosfusion.network import backbone_names, build_empty_encoder
+from skosfusion.network import backbone_names, build_empty_encoder, build_encoder
 
 SIZES = (32, 64, 96, 224)
 # At 32, 64, 96 and 224 pixels; None where the model does not take images of that size.
@@ -59,7 +59,7 @@ def models_and_sizes():
         yield from ((name, *pair) for pair in turn)
 
 
-@pytest.mark.parametrize(("name", "side", "layer"), models_and_sizes())
+@pytest.mark.parametrize(("name", "side", "layer"), list(models_and_sizes()))
 def test_the_default_layer_of_every_torchvision_model(name, side, layer):
     feature_map = find_feature_map(build_empty_encoder(name).to("meta"), side)
     assert feature_map.name == layer
@@ -69,12 +69,7 @@ def test_the_default_layer_of_every_torchvision_model(name, side, layer):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "swin_t"])
 def test_without_the_default_layer_nothing_of_the_image_is_left(name):
-    encoder = build_empty_encoder(name).to_empty(device="cpu")
-    with torch.no_grad():
-        for values in [*encoder.parameters(), *encoder.buffers()]:
-            if values.is_floating_point():
-                values.copy_(torch.rand_like(values))
-    encoder.eval()
+    encoder = build_encoder(name).eval()
     layer = encoder.get_submodule(find_feature_map(encoder, 32).name)
     layer.register_forward_hook(lambda layer, inputs, output: torch.zeros_like(output))
     with torch.no_grad():
