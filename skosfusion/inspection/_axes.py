@@ -108,7 +108,7 @@ def follow(name, is_pointwise, arguments, axes_of, inputs, outputs):
         return [
             _checked((*axes[:-1], _atoms("x", y.shape[-1])), y.shape)
             if y.ndim == len(axes)
-            else _unknown(y.shape)
+            else unknown(y.shape)
             for y in outputs
         ]
     if name in {"permute", "transpose", "transpose_", "t"}:
@@ -126,7 +126,7 @@ def follow(name, is_pointwise, arguments, axes_of, inputs, outputs):
         return [(*inner[:dim], _atoms("x", outputs[0].shape[dim]), *inner[dim:])]
     if "keepdim" in arguments:
         return [_reduced(arguments, axes, y.shape) for y in outputs]
-    return [_unknown(y.shape) for y in outputs]
+    return [unknown(y.shape) for y in outputs]
 
 
 def _is_attention(name):
@@ -141,14 +141,15 @@ def _atoms(axis, size):
     return (Atom(axis, size),) if size > 1 else ()
 
 
-def _unknown(shape):
+def unknown(shape):
+    """Return axes of which nothing is known but the sizes."""
     return tuple(_atoms("x", size) for size in shape)
 
 
 def _checked(axes, shape):
     """Return axes as they are where they have these sizes, else unknown ones."""
     sizes = [math.prod(atom.size for atom in atoms) for atoms in axes]
-    return tuple(axes) if sizes == list(shape) else _unknown(shape)
+    return tuple(axes) if sizes == list(shape) else unknown(shape)
 
 
 def _aligned(inputs, shape):
@@ -186,7 +187,7 @@ def _regrouped(axes, shape):
                 atoms.append(Atom(axis, rest, atom.step))
                 left = 1
             else:
-                return _unknown(shape)
+                return unknown(shape)
         result.append(_merged(taken))
     return tuple(result)
 
@@ -208,7 +209,7 @@ def _product(name, arguments, axes_of, shape):
     first, second = list(arguments.values())[_PRODUCTS[name] :][:2]
     rows, columns = axes_of(first), axes_of(second)
     if name == "addbmm":
-        return _unknown(shape)
+        return unknown(shape)
     batch = [_aligned([(rows, first.shape), (columns, second.shape)], first.shape)[0]]
     return _checked((*batch[: len(shape) - 2], rows[-2], columns[-1]), shape)
 
@@ -306,7 +307,7 @@ def _reduced(arguments, axes, shape):
     kept = [() if dim in dims else atoms for dim, atoms in enumerate(axes)]
     if not arguments["keepdim"]:
         kept = [atoms for dim, atoms in enumerate(axes) if dim not in dims]
-    return _checked(kept, shape) if len(kept) == len(shape) else _unknown(shape)
+    return _checked(kept, shape) if len(kept) == len(shape) else unknown(shape)
 
 
 def arguments_of(func, args, kwargs):

@@ -152,15 +152,14 @@ def _examine(encoder, image_size):
 
 
 def _may_be_a_map(layer):
+    """Return whether a layer depends on the image and has more dimensions than one for a sample."""
     return layer.step is not None and sum(size > 1 for size in layer.shape[1:]) > 1
 
 
 def _without_map(layer):
-    shape = tuple(
-        1 if [atom.axis for atom in atoms] == ["n"] else size
-        for atoms, size in zip(layer.axes, layer.shape, strict=True)
-    )
-    if len(shape) == 4 and sum(size > 1 for size in shape) == 3:
+    """Say why a layer's output is not a map."""
+    shape = 1, *layer.shape[1:]
+    if _may_be_a_map(layer):
         return (
             f"gives values of shape {shape}, and which of their dimensions are rows and columns of "
             "the image cannot be followed through its operations"

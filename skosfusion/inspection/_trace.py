@@ -93,7 +93,7 @@ class Trace(TorchDispatchMode):
     def axes(self, tensor):
         """Return the axes of a tensor."""
         known = self._known.get(_key(tensor))
-        return _axes._unknown(tensor.shape) if known is None else known[1]
+        return _axes.unknown(tensor.shape) if known is None else known[1]
 
     def remember(self, name):
         """Make a hook that keeps what a layer puts out."""
@@ -169,5 +169,5 @@ def trace(encoder, image_size):
             layer.register_forward_hook(found.remember(name))
     with found:
         image = found.begin(torch.empty(2, 3, image_size, image_size, device="meta"))
-        found.end(flatten(copied(image), encoder, len(image)))
+        found.end(flatten(copied(image), encoder))
     return found

@@ -8,8 +8,6 @@ from numbers import Real
 import torch
 from torch import nn
 from torchvision import models
-from torchvision.models.googlenet import GoogLeNetOutputs
-from torchvision.models.inception import InceptionOutputs
 
 from .._utils.validation import check_parameter, did_you_mean
 
@@ -151,26 +149,26 @@ def is_torchvision_model(encoder):
     return type(encoder).__module__.startswith("torchvision.models.")
 
 
-def flatten(output, encoder, n_images):
+def flatten(output, encoder):
     """Reduce what an encoder returned to one vector a sample."""
-    if isinstance(output, InceptionOutputs | GoogLeNetOutputs):
-        # Named tuples in training mode, main output first.
+    if isinstance(output, tuple | list) and output and isinstance(output[0], torch.Tensor):
+        # As of Inception and GoogLeNet in training mode, main output first.
         output = output[0]
     must = "it must return one torch.Tensor (n_samples, n_features) or (n_samples, n_channels, ...)"
     if not isinstance(output, torch.Tensor):
         raise TypeError(
             f"the encoder {type(encoder).__name__} returned {_describe(output)}; {must}. Wrap it "
-            "in a class whose forward returns the tensor to use"
+            "in a class whose forward returns the tensor to use (of a tuple, the first is used)"
         )
-    if not output.is_floating_point():
+    if output.is_complex():
         raise TypeError(
             f"the encoder {type(encoder).__name__} returned values of {output.dtype}; {must} of "
-            "floating-point numbers"
+            "real numbers"
         )
-    if output.ndim < 2 or len(output) != n_images:
+    if output.ndim < 2:
         raise ValueError(
             f"the encoder {type(encoder).__name__} returned a tensor of shape "
-            f"{tuple(output.shape)} for {n_images} images; {must}, n_samples being {n_images}"
+            f"{tuple(output.shape)}; {must}"
         )
     return output.flatten(1)
 
@@ -206,15 +204,16 @@ def feature_length(backbone, image_size):
 
 def _length_by_shapes(encoder, image_size):
     # Two, so that a feature and a sample cannot be taken for each other.
-    image = torch.empty(2, 3, image_size, image_size, device="meta")
+    images = torch.empty(2, 3, image_size, image_size, device="meta")
     with torch.no_grad():
-        length = flatten(encoder.eval()(image), encoder, len(image)).shape[1]
-    if not length:
+        features = flatten(encoder.eval()(images), encoder)
+    if len(features) != len(images) or not features.shape[1]:
         raise ValueError(
-            f"the encoder {type(encoder).__name__} returned no features for images of "
-            f"{image_size} pixels; it must return a tensor (n_samples, n_features) with at least 1"
+            f"the encoder {type(encoder).__name__} returned {len(features)} rows of "
+            f"{features.shape[1]} features for {len(images)} images of {image_size} pixels; it "
+            "must return a tensor (n_samples, n_features): a row for each image, 1 feature or more"
         )
-    return length
+    return features.shape[1]
 
 
 def initialized_encoder(backbone, state):

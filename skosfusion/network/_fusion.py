@@ -189,7 +189,7 @@ class FusionNetwork(nn.Module):
         with torch.autocast(
             pixels.device.type, self.encoder_dtype, enabled=self.encoder_dtype is not None
         ):
-            return flatten(encoder(pixels), encoder, len(pixels)).float()
+            return flatten(encoder(pixels), encoder).float()
 
     def forward(self, clinical, image=None, features=None, has_image=None):
         """Compute one logit per class.

@@ -11,7 +11,7 @@ from sklearn.utils import Bunch
 
 from skosfusion import ABLATIONS, ablation_param_grid, ablation_table
 
-from .._helpers.scripts import ablation, data, parse, report, units
+from .._helpers.scripts import ablation, data, files, parse, report, units
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
 
@@ -95,6 +95,66 @@ def test_other_settings_do_not_meet_old_parts(first_run):
     before = len(list((out / "parts").iterdir()))
     ablation.main([*arguments, "--epochs", "1", "--rows", "Baseline"])
     assert len(list((out / "parts").iterdir())) == before + 1
+
+
+def test_results_of_other_options_in_one_folder_are_kept_and_said(first_run, tmp_path, capsys):
+    _, arguments, table = first_run
+    arguments = [*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)]
+    ablation.main(arguments)
+    first = {path.name: path.read_bytes() for path in tmp_path.glob("ablation*.[cj]s*")}
+    capsys.readouterr()
+    ablation.main([*arguments, "--jobs", "2"])
+    assert "results of another run" not in capsys.readouterr().out
+    assert sorted(tmp_path.glob("ablation-*")) == []
+    ablation.main([*arguments, "--epochs", "1"])
+    printed = capsys.readouterr().out
+    kept = sorted(tmp_path.glob("ablation-*"))
+    assert [path.suffix for path in kept] == [".csv", ".json", ".png"]
+    assert all(str(path) in printed for path in kept)
+    assert kept[0].read_bytes() == first["ablation.csv"]
+    assert json.loads((tmp_path / "ablation.json").read_text())["settings"]["epochs"] == 1
+    back = ablation.main(arguments)
+    pd.testing.assert_frame_equal(back, table.loc[["Baseline", "Age"]])
+    assert len(list(tmp_path.glob("ablation-*"))) == 6
+
+
+def test_a_table_that_nobody_knows_is_kept_too(first_run, tmp_path, capsys):
+    (tmp_path / "ablation.csv").write_text("row,accuracy\nmine,1.0\n")
+    ablation.main([*first_run[1], "--rows", "Baseline", "--out", str(tmp_path)])
+    (kept,) = tmp_path.glob("ablation-*")
+    assert kept.read_text() == "row,accuracy\nmine,1.0\n"
+    assert str(kept) in capsys.readouterr().out
+
+
+def test_what_is_renamed_half_is_renamed_the_next_time(tmp_path):
+    for name in ("csv", "json", "png"):
+        (tmp_path / f"ablation.{name}").write_text('{"run": {"options": 1}}')
+    (_, csv), (_, png), (_, record) = files.set_aside(tmp_path, "ablation", {"options": 2})
+    for path in (png, record):
+        os.replace(path, tmp_path / f"ablation{path.suffix}")
+    assert len(files.set_aside(tmp_path, "ablation", {"options": 2})) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {csv.name, png.name, record.name}
+
+
+def test_parts_belong_to_the_bytes_of_the_images_and_to_the_kits(bunch, tmp_path):
+    folder = tmp_path / "images"
+    shutil.copytree(os.path.dirname(bunch.data["image"].iloc[0]), folder)
+    bunch.data["image"] = [str(folder / os.path.basename(path)) for path in bunch.data["image"]]
+    before = units._digest({}, bunch)
+    path = bunch.data["image"].iloc[5]
+    state = os.stat(path)
+    content = bytearray((folder / os.path.basename(path)).read_bytes())
+    content[-20] ^= 1
+    with open(path, "wb") as file:
+        file.write(content)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert os.stat(path).st_size == state.st_size
+    changed = units._digest({}, bunch)
+    assert changed != before
+    os.utime(path)
+    assert units._digest({}, bunch) == changed
+    bunch.kits = bunch.kits | {"alp": ("alp", 40, 120)}
+    assert units._digest({}, bunch) != changed
 
 
 def test_an_image_wise_split_is_called_leaking(first_run, capsys):

@@ -70,12 +70,7 @@ def test_the_default_layer_of_every_torchvision_model(name, side, layer):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "densenet121", "swin_t"])
 def test_without_the_default_layer_nothing_of_the_image_is_left(name):
-    encoder = build_empty_encoder(name).to_empty(device="cpu")
-    with torch.no_grad():
-        for values in [*encoder.parameters(), *encoder.buffers()]:
-            if values.is_floating_point():
-                values.copy_(torch.rand_like(values))
-    encoder.eval()
+    encoder = build_encoder(name).eval()
     layer = encoder.get_submodule(find_feature_map(encoder, 32).name)
     layer.register_forward_hook(lambda layer, inputs, output: torch.zeros_like(output))
     with torch.no_grad():
