@@ -238,8 +238,11 @@ def _unreadable_kind(tensor):
 
 def _as_type(tensor, expected, name, source):
     """Give an entry the network's type, if that leaves its values what they are."""
-    of_one_kind = (tensor.dtype in _FLOATS) == expected.is_floating_point()
-    if not of_one_kind or tensor.dtype not in (_FLOATS | _INTEGERS):
+    # Whole numbers, such as counts of batches, may have been saved as floats beside the others.
+    allowed = _FLOATS if expected.is_floating_point() else _FLOATS | _INTEGERS
+    if tensor.dtype not in allowed or not (
+        expected.is_floating_point() or torch.equal(tensor.to(expected.dtype).to(tensor), tensor)
+    ):
         raise WeightsError(
             f"weights from {source} have the type {tensor.dtype} in entry {name!r}, where the "
             f"network has {expected.dtype}; such numbers are parts of a compressed or another "

@@ -67,7 +67,7 @@ def test_a_placed_file_with_another_content_is_refused(no_connection):
     folder = no_connection / "checkpoints"
     folder.mkdir()
     torch.save({"conv1.weight": torch.zeros(1)}, folder / "resnet18-f37072fd.pth")
-    with pytest.raises(WeightsError, match="not with the f37072fd in its name. Remove it"):
+    with pytest.raises(WeightsError, match=r"not with the f37072fd in its name\. Remove it"):
         load_encoder_state("resnet18", "IMAGENET1K_V1")
 
 
