@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
+import uuid
 
 _UNFINISHED = ".part"
 _ORPHAN_SECONDS = 3600.0
@@ -12,16 +14,18 @@ _ORPHAN_SECONDS = 3600.0
 
 def write_atomically(path, content):
     """Write bytes so that the file is there whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_UNFINISHED}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
     temporary.write_bytes(content)
     os.replace(temporary, path)
 
 
 def sweep(folder, start=""):
     """Remove what killed runs left of `write_atomically` an hour ago or more."""
-    for path in folder.glob(f"{start}*.[0-9]*{_UNFINISHED}"):
+    own_name = re.compile(rf"{re.escape(start)}.*\.[0-9a-f]{{32}}{re.escape(_UNFINISHED)}")
+    for path in folder.glob(f"*{_UNFINISHED}"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
+            is_own = own_name.fullmatch(path.name) and path.is_file()
+            if is_own and time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
                 path.unlink()
 
 

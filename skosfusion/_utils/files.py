@@ -1,13 +1,13 @@
 """Files: read only where they are regular, written whole or not at all."""
 
+import contextlib
 import errno
-import glob
 import logging
 import os
+import re
 import stat
 import time
 import uuid
-from contextlib import contextmanager
 
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
@@ -28,7 +28,7 @@ def check_regular(path):
     _check_kind(os.stat(path), path)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_regular_file(path, max_bytes):
     """Open a regular file of at most so many bytes, and yield it with its status."""
     check_regular(path)
@@ -74,9 +74,22 @@ def write_atomically(path, content, *, temporary_folder=None, durable=False, mod
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sync_folder(folder):
+    """Let a renaming reach the disk, where the system can be asked to."""
+    # Windows opens no folders, and some network drives cannot sync one.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _start(name):
@@ -86,10 +99,13 @@ def _start(name):
 
 def sweep_temporary_files(folder, *, of=None):
     """Remove what killed processes left of `write_atomically`: of the file `of`, or of any."""
-    name = "*" if of is None else f"{glob.escape(_start(of))}.*"
-    for path in folder.glob(f".{name}{_SUFFIX}"):
+    start = ".+" if of is None else re.escape(_start(of))
+    own_name = re.compile(rf"\.{start}\.[0-9a-f]{{32}}{re.escape(_SUFFIX)}", re.DOTALL)
+    for path in folder.glob(f".*{_SUFFIX}"):
         try:
-            if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
+            status = path.lstat()
+            is_own = own_name.fullmatch(path.name) and stat.S_ISREG(status.st_mode)
+            if is_own and time.time() - status.st_mtime > _ORPHAN_SECONDS:
                 path.unlink()
         except OSError as error:  # another process was faster, or the folder cannot be written
             _LOGGER.debug("temporary file %s stays: %s", path, error)

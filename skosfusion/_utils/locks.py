@@ -14,11 +14,13 @@ class ForkSafeLock:
     """A lock that is free in a child process, whoever held it when the process forked.
 
     A fork waits for all of these locks at once, so that what they guard is whole in the child. A
-    thread must therefore never wait for one of them, nor fork, while it holds another.
+    thread must therefore never wait for one of them, nor fork, while it holds another; but for the
+    reentrant ones, of which a fork waits first, and which the thread that forks may hold.
     """
 
-    def __init__(self):
-        self._lock = threading.Lock()
+    def __init__(self, *, reentrant=False):
+        self.is_reentrant = reentrant
+        self._lock = threading.RLock() if reentrant else threading.Lock()
         with _FORKING:
             _LOCKS.add(self)
 
@@ -39,7 +41,7 @@ class ForkSafeLock:
 
 def _before_fork():
     _FORKING.acquire()
-    for lock in list(_LOCKS):
+    for lock in sorted(_LOCKS, key=lambda lock: not lock.is_reentrant):
         lock.acquire()
         _held.append(lock)
 
@@ -48,6 +50,10 @@ def _after_fork():
     while _held:
         _held.pop().release()
     _FORKING.release()
+
+
+DRAWING = ForkSafeLock(reentrant=True)
+"""Held while torch draws random numbers: a child forked meanwhile could never draw one."""
 
 
 if hasattr(os, "register_at_fork"):

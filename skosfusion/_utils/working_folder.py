@@ -10,6 +10,8 @@ import multiprocessing
 import os
 from multiprocessing.reduction import ForkingPickler
 
+from .orphans import end_with
+
 _arrived = None  # the sender's folder, and this process's own when it came
 
 
@@ -30,6 +32,8 @@ def _arrive(sender, folder):
     # Results come back the same way, and do not say where their receiver is.
     if sender in (os.getppid(), parent and parent.pid):
         _arrived = folder, _own_folder()
+        if parent is not None:
+            end_with(sender)
     return SendersFolder()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import functools
 import multiprocessing
+import os
 import threading
 from pathlib import Path
 
@@ -68,18 +69,34 @@ def _mkl_thread_setter():
         return lambda n_threads: n_threads
 
 
+# Whether this thread has computed, and whether its process was forked after that.
+_openmp = threading.local()
+
+
+def _note_fork():
+    _openmp.is_broken = getattr(_openmp, "has_run", False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
 @contextlib.contextmanager
-def one_thread_in_thread_workers():
-    """Compute in one thread where joblib runs this code in one of several threads.
+def one_thread_where_more_do_harm():
+    """Compute in one thread where joblib runs this code in one of several threads, or after a fork.
 
     In worker processes of loky, joblib sees to it that workers times threads are no more than
     the cores. With the "threading" and "multiprocessing" backends nobody does, and each worker
-    would start as many threads as there are cores. The limit holds for the calling thread alone.
+    would start as many threads as there are cores. A forked child of a thread that has computed
+    would wait for OpenMP's threads, which are not there, for ever. The limit holds for the calling
+    thread alone.
     """
     backend, _ = get_active_backend()
     is_worker = getattr(backend, "nesting_level", 0) > 0
     is_thread = threading.current_thread() is not threading.main_thread()
-    if is_worker and (is_thread or multiprocessing.current_process().daemon):
+    is_one_of_many = is_worker and (is_thread or multiprocessing.current_process().daemon)
+    _openmp.has_run = True
+    if is_one_of_many or getattr(_openmp, "is_broken", False):
         # At its first use of torch a thread takes over what `torch.set_num_threads` said.
         torch.get_num_threads()
         set_mkl_threads = _mkl_thread_setter()

@@ -9,6 +9,7 @@ from skorch.dataset import Dataset
 from skorch.utils import is_dataset, params_for, to_tensor
 from torch.utils.data import DataLoader
 
+from .._utils.locks import DRAWING
 from .._utils.memory import kept_memory
 from .._utils.progress import progress_bar
 from .._utils.working_folder import SendersFolder
@@ -26,7 +27,7 @@ from ._checks import (
 )
 from ._components import check_components
 from ._dataset import FusionDataset, split_dataset
-from ._device import one_thread_in_thread_workers, resolve_device, resolve_encoder_dtype
+from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs
 from ._net import ConventionalNet, padded
 
@@ -494,7 +495,7 @@ class FusionClassifier(ConventionalNet):
     def _computing(self):
         """Use the cores and, where there are images, the memory as is best for long work."""
         memory = contextlib.nullcontext() if self.image_column is None else kept_memory
-        with one_thread_in_thread_workers(), memory:
+        with one_thread_where_more_do_harm(), memory:
             yield
 
     def initialize(self, encoder_state=None):
@@ -514,7 +515,8 @@ class FusionClassifier(ConventionalNet):
         arguments, state = self.network_arguments(), self._encoder_state
         if self.fitted_params_["image_column"] is not None and state is None:
             state = load_encoder_state(self.backbone, self.weights)
-        self.module_ = self.module(**({"encoder_state": state} | arguments))
+        with DRAWING:
+            self.module_ = self.module(**({"encoder_state": state} | arguments))
         return self
 
     def network_arguments(self):

@@ -19,7 +19,7 @@ from ._callbacks import StopAtDivergence, describe_divergence, score_codes
 from ._components import is_of_torch
 from ._dataset import ShuffledBatches, as_gathered
 from ._device import resolve_device
-from ._random import draws_random_numbers, seeded
+from ._random import drawing, draws_random_numbers, seeded
 
 # What a continued fit can take over; every other parameter is for a new fit.
 _FOR_CONTINUED_FITS = {
@@ -318,7 +318,8 @@ class ConventionalNet(NeuralNetClassifier):
         """Run the network on one batch, where the network is."""
         device = next(self.module_.parameters()).device
         inputs = {name: values for name, values in x.items() if name != "sample_weight"}
-        return self.module_(**to_tensor(inputs, device=device), **fit_params)
+        with drawing():
+            return self.module_(**to_tensor(inputs, device=device), **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         """Compute the loss of a batch: its mean, weighted by sample and by class."""

@@ -1,23 +1,41 @@
 """Random numbers of a fit: one seed for everything that draws, and the caller's states put back."""
 
 import contextlib
+import os
 import random
 import threading
 
 import numpy as np
 import torch
 
+from .._utils.locks import DRAWING
+
 # These states belong to the whole process: who seeds them must have them alone.
 _LOCK = threading.RLock()
+_seeding = threading.local()
+
+
+def _renew_lock():
+    """Free the lock in a forked child: who held it in the parent is not there."""
+    global _LOCK
+    _LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextlib.contextmanager
 def seeded(seed, device):
     """Seed the global random states of torch, numpy and Python, and put the caller's back."""
     cuda = [device] if device.type == "cuda" else []
-    with _LOCK, torch.random.fork_rng(devices=cuda):
+    with _LOCK, contextlib.ExitStack() as stack:
+        with DRAWING:
+            stack.enter_context(torch.random.fork_rng(devices=cuda))
+            torch.default_generator.manual_seed(seed)
+        outer = getattr(_seeding, "is_under_way", False)
+        _seeding.is_under_way = True
         states = np.random.get_state(), random.getstate()  # noqa: NPY002 - others draw from it
-        torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
@@ -26,8 +44,17 @@ def seeded(seed, device):
         try:
             yield
         finally:
+            _seeding.is_under_way = outer
             np.random.set_state(states[0])  # noqa: NPY002
             random.setstate(states[1])
+            with DRAWING:
+                stack.close()
+
+
+def drawing():
+    """Return what to hold while a network runs, so that no fork falls into what it draws."""
+    is_under_way = getattr(_seeding, "is_under_way", False)
+    return DRAWING if is_under_way else contextlib.nullcontext()
 
 
 def draws_random_numbers(network):

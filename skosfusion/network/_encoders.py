@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from .._utils.locks import DRAWING
 from .._utils.validation import check_parameter, did_you_mean
 
 # Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
@@ -135,13 +136,15 @@ def build_empty_encoder(backbone):
     """Build an encoder whose weights will be loaded, if possible without storage ("meta")."""
     if not isinstance(backbone, str):
         # A user's class may hold tensors that no state dict restores.
-        return build_encoder(backbone)
+        with DRAWING:
+            return build_encoder(backbone)
     try:
         with torch.device("meta"):
             return build_encoder(backbone)
     except NotImplementedError:
         # Some constructors (RegNet's) compute with tensors, which "meta" tensors cannot.
-        return build_encoder(backbone)
+        with DRAWING:
+            return build_encoder(backbone)
 
 
 def is_torchvision_model(encoder):
@@ -197,7 +200,7 @@ def length_of_features(backbone, encoder, image_size):
 def feature_length(backbone, image_size):
     """Find the length of the feature vector of a torchvision model from shapes alone."""
     # Some constructors draw weights, and must not do so in the first network alone.
-    with torch.random.fork_rng(devices=[]):
+    with DRAWING, torch.random.fork_rng(devices=[]):
         encoder = build_empty_encoder(backbone)
     return _length_by_shapes(encoder.to("meta"), image_size)
 

@@ -1,7 +1,9 @@
 """Initial weights of an encoder: torchvision's by name, or a local file. No pickled code is run."""
 
+import hashlib
 import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
@@ -20,6 +22,10 @@ from ._encoders import IMAGENET_MEAN, IMAGENET_STD, backbone_names, build_empty_
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
 _MAX_FILE_BYTES = 16 * 2**30
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool}
+# As `torch.hub` finds it.
+_HASH_IN_NAME = re.compile(r"-([a-f0-9]{8,})\.")
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -156,28 +162,45 @@ def torchvision_weights(backbone, name):
 def _torchvision_state(backbone, name):
     """Let torchvision find or download its weights, and explain where to put them if it cannot."""
     entry = torchvision_weights(backbone, name)
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(entry.url).path).name)
+    _refuse_other_content(file, name, entry.url)
     try:
         return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        file_name = _file_name(entry)
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
-            f"weights={name!r} for backbone {backbone!r} are not available: {error}. On a machine "
-            f"without a connection, place the file {file_name!r} (from {entry.url}) in the folder "
-            f"{str(folder)!r}, or anywhere and pass its path as weights; weights=None starts from "
-            "random weights"
+            f"weights={name!r} for backbone {backbone!r} are not available: {_reason(error)}. On a "
+            f"machine without a connection, place the file {file.name!r} (from {entry.url}) in the "
+            f"folder {str(file.parent)!r}, or anywhere and pass its path as weights; weights=None "
+            "starts from random weights"
         ) from error
+
+
+def _refuse_other_content(file, name, url):
+    """Compare a file that torchvision would read with the hash in its name, which it does not."""
+    expected = _HASH_IN_NAME.search(file.name)
+    if expected is None or not file.exists():
+        return
+    try:
+        with open_regular_file(file, _MAX_FILE_BYTES) as (content, _):
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"weights file {str(file)!r} cannot be read: {error}") from error
+    if not found.startswith(expected[1]):
+        raise WeightsError(
+            f"weights file {str(file)!r} is damaged or not that of {name!r}: its SHA-256 digest "
+            f"begins with {found[: len(expected[1])]}, not with the {expected[1]} in its name. "
+            f"Remove it, so that it is downloaded again from {url}; for weights of your own, give "
+            "the file another name and pass its path as weights"
+        )
 
 
 def _read_state_file(path):
     """Read a state dict without running anything that it may hold."""
     try:
-        with open_regular_file(resolved(path), _MAX_FILE_BYTES) as (file, _):
+        with open_regular_file(resolved(path), _MAX_FILE_BYTES) as (file, status):
             if path.suffix == ".safetensors":
                 return safetensors.torch.load(file.read())
-            if not zipfile.is_zipfile(file):
-                raise ValueError("not the archive that torch.save writes")
-            file.seek(0)
+            _refuse_compressed(file, status.st_size)
             return torch.load(file, map_location="cpu", weights_only=True)
     except (FileNotFoundError, NotADirectoryError, NotRegularError) as error:
         is_there = isinstance(error, NotRegularError)
@@ -193,13 +216,33 @@ def _read_state_file(path):
         EOFError,
         KeyError,
         AttributeError,
+        TypeError,
         pickle.UnpicklingError,
         safetensors.SafetensorError,
+        zipfile.BadZipFile,
     ) as error:
         raise WeightsError(
-            f"weights file {str(path)!r} is not a readable state dict: {error}. Save it with "
-            "safetensors.torch.save_file or torch.save(module.state_dict(), path)"
+            f"weights file {str(path)!r} is not a readable state dict: {_reason(error)}. Save it "
+            "with safetensors.torch.save_file or torch.save(module.state_dict(), path)"
         ) from error
+
+
+def _refuse_compressed(file, n_bytes):
+    """Refuse an archive that is none, or that unpacks to more than it is."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("not the archive that torch.save writes")
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > n_bytes:
+        raise ValueError(f"its {n_bytes} bytes would unpack to {unpacked}")
+    file.seek(0)
+
+
+def _reason(error):
+    """Return why a file cannot be read; torch's advice to run what it holds is left out."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "it holds more than tensors, which could run code"
+    return str(error)
 
 
 def encoder_part(state, backbone, source):
@@ -208,17 +251,57 @@ def encoder_part(state, backbone, source):
         raise WeightsError(
             f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
         )
+    for name, tensor in state.items():
+        kind = _unreadable_kind(tensor)
+        if kind is not None:
+            raise WeightsError(
+                f"weights from {source} hold a {kind} tensor in entry {name!r}; save the weights "
+                "of the network itself, as dense tensors of float32, float16 or bfloat16"
+            )
     expected, misfit = {}, _far_too_few(state, backbone)
     if misfit is None:
         expected = build_empty_encoder(backbone).state_dict()
         misfit = _misfit(state, expected)
     if misfit is not None:
         raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
-    for name in expected:
-        if not torch.isfinite(state[name]).all():
-            raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
     # Weights may have been saved in half precision.
-    return {name: state[name].to(tensor.dtype) for name, tensor in expected.items()}
+    return {name: _as_type(state[name], tensor, name, source) for name, tensor in expected.items()}
+
+
+def _unreadable_kind(tensor):
+    """Name what keeps the values of a tensor from being read, or return None."""
+    kinds = {
+        "sparse": tensor.layout not in (torch.strided, torch.jagged),
+        "quantized": tensor.is_quantized,
+        "nested": tensor.is_nested,
+        "meta": tensor.is_meta,
+        "complex": tensor.is_complex(),
+    }
+    return next((kind for kind, is_it in kinds.items() if is_it), None)
+
+
+def _as_type(tensor, expected, name, source):
+    """Give an entry the network's type, if that leaves its values what they are."""
+    # Whole numbers, such as counts of batches, may have been saved as floats beside the others.
+    allowed = _FLOATS if expected.is_floating_point() else _FLOATS | _INTEGERS
+    if tensor.dtype not in allowed or not (
+        expected.is_floating_point() or torch.equal(tensor.to(expected.dtype).to(tensor), tensor)
+    ):
+        raise WeightsError(
+            f"weights from {source} have the type {tensor.dtype} in entry {name!r}, where the "
+            f"network has {expected.dtype}; such numbers are parts of a compressed or another "
+            "network. Save the weights as float32, float16 or bfloat16"
+        )
+    if not torch.isfinite(tensor).all():
+        raise WeightsError(f"weights from {source} hold non-finite numbers in entry {name!r}")
+    if name.endswith("running_var") and (tensor < 0).any():
+        raise WeightsError(f"weights from {source} hold negative variances in entry {name!r}")
+    converted = tensor.to(expected.dtype)
+    if not torch.isfinite(converted).all():
+        raise WeightsError(
+            f"weights from {source} hold numbers too large for {expected.dtype} in entry {name!r}"
+        )
+    return converted
 
 
 def _far_too_few(state, backbone):
@@ -227,7 +310,10 @@ def _far_too_few(state, backbone):
     # is the head.
     if backbone not in backbone_names():
         return None
-    n_numbers = sum(tensor.numel() for tensor in state.values())
+    n_numbers = sum(
+        min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.itemsize)
+        for tensor in state.values()
+    )
     n_parameters = models.get_model_weights(backbone).DEFAULT.meta["num_params"]
     if _LARGEST_HEAD * n_numbers >= n_parameters:
         return None

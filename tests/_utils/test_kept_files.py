@@ -63,7 +63,7 @@ def test_what_may_stay_stays_and_the_oldest_goes_first(things):
 
 def test_unfinished_files_of_killed_processes_are_swept(things):
     things.put()
-    part = things.folder / f".{NAME}.tmp"
+    part = things.folder / f".{NAME}.{'0' * 32}.tmp"
     part.write_bytes(b"half")
     os.utime(part, (0, 0))
     Things.prune(things.folder.parents[1], 100)

@@ -72,8 +72,11 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
 def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
     out, arguments, _ = first_run
     part = next((out / "parts").rglob("*.json"))
-    unfinished = [part.with_name("x.json.1.part"), out / "ablation.csv.1.part"]
-    young = part.with_name("y.json.1.part")
+    unfinished = [
+        part.with_name(f"x.json.{'0' * 32}.part"),
+        out / f"ablation.csv.{'0' * 32}.part",
+    ]
+    young = part.with_name(f"y.json.{'0' * 32}.part")
     for path in [*unfinished, young]:
         path.write_text("{ half a fi")
     for path in unfinished:

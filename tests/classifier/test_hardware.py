@@ -18,7 +18,7 @@ from skosfusion._utils.memory import kept_memory
 from skosfusion.classifier import _image_inputs
 from skosfusion.classifier._device import (
     free_accelerator_bytes,
-    one_thread_in_thread_workers,
+    one_thread_where_more_do_harm,
 )
 from skosfusion.classifier._image_inputs import ImageInputs
 from skosfusion.images import ImageStore, shared_image_store
@@ -44,7 +44,7 @@ def _mkl_threads():
 
 def _count_threads():
     before = torch.get_num_threads()
-    with one_thread_in_thread_workers():
+    with one_thread_where_more_do_harm():
         inside = torch.get_num_threads()
     return before, inside, torch.get_num_threads()
 
@@ -83,7 +83,7 @@ class TestThreads:
     def test_mkl_is_limited_too(self, two_threads):
         def count():
             before = _mkl_threads()
-            with one_thread_in_thread_workers():
+            with one_thread_where_more_do_harm():
                 return before, _mkl_threads()
 
         if _mkl_threads() is None:

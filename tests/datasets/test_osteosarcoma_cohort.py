@@ -482,7 +482,7 @@ def test_data_home_comes_from_the_argument_the_environment_or_the_cache(monkeypa
 
 
 def test_only_old_temporary_files_are_swept(tmp_path):
-    old, new = tmp_path / ".a.tmp", tmp_path / ".b.tmp"
+    old, new = tmp_path / f".a.{'0' * 32}.tmp", tmp_path / f".b.{'0' * 32}.tmp"
     for path in (old, new):
         path.write_text("")
     os.utime(old, (0, 0))

@@ -266,7 +266,7 @@ def test_a_file_as_folder_is_refused(paths, folder):
 def test_unfinished_files_of_killed_processes_are_swept(paths, folder):
     _read(paths[:3], folder)
     (inner,) = (folder / "images").iterdir()
-    old, fresh = inner / ".old.tmp", inner / ".fresh.tmp"
+    old, fresh = inner / f".old.{'0' * 32}.tmp", inner / f".fresh.{'0' * 32}.tmp"
     for file in (old, fresh):
         file.write_bytes(b"half")
     os.utime(old, (time.time() - 86400,) * 2)

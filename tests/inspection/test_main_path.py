@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import VisionTransformer
 
 from skosfusion.inspection._layers import find_feature_map
-from skosfusion.network import backbone_names
+from skosfusion.network import backbone_names, build_encoder
 from skosfusion.network._encoders import build_empty_encoder
 
 SIZES = (32, 64, 96, 224)

@@ -229,7 +229,7 @@ class TestFolder:
         folder = tmp_path / "memory"
         encoded(FeatureCache(), resnet, paths[:4], OPTIONS, folder=folder)
         parent = kept_features(folder)[0].parent
-        old, fresh = parent / ".old.tmp", parent / ".fresh.tmp"
+        old, fresh = parent / f".old.{'0' * 32}.tmp", parent / f".fresh.{'0' * 32}.tmp"
         for part in (old, fresh):
             part.write_bytes(b"half")
         yesterday = time.time() - 86400

@@ -1,5 +1,7 @@
+import hashlib
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import safetensors.torch
@@ -7,7 +9,7 @@ import torch
 from torchvision import models
 
 from skosfusion.exceptions import WeightsError
-from skosfusion.network import build_encoder, load_encoder_state
+from skosfusion.network import _weights, build_encoder, load_encoder_state
 
 from .._helpers import tiny
 
@@ -61,19 +63,26 @@ def test_offline_the_error_names_the_file_and_where_to_place_it(no_connection):
     assert "no route to host" in str(error.value)
 
 
-def test_a_placed_file_with_another_content_is_refused(no_connection, full_state):
-    # torchvision loads a file that is there; a network of other shapes must still be noticed.
+def test_a_placed_file_with_another_content_is_refused(no_connection):
     folder = no_connection / "checkpoints"
     folder.mkdir()
     torch.save({"conv1.weight": torch.zeros(1)}, folder / "resnet18-f37072fd.pth")
-    with pytest.raises(WeightsError, match="entries are missing"):
+    with pytest.raises(WeightsError, match=r"not with the f37072fd in its name\. Remove it"):
         load_encoder_state("resnet18", "IMAGENET1K_V1")
 
 
-def test_a_placed_file_is_found_offline(no_connection, full_state):
+def test_a_placed_file_is_found_offline(no_connection, full_state, monkeypatch):
     folder = no_connection / "checkpoints"
     folder.mkdir()
-    torch.save(full_state, folder / "resnet18-f37072fd.pth")
+    torch.save(full_state, folder / "new.pth")
+    digest = hashlib.sha256((folder / "new.pth").read_bytes()).hexdigest()[:8]
+    (folder / "new.pth").rename(folder / f"resnet18-{digest}.pth")
+    url = f"https://nowhere/resnet18-{digest}.pth"
+    entry = SimpleNamespace(
+        url=url,
+        get_state_dict=lambda **options: torch.hub.load_state_dict_from_url(url, **options),
+    )
+    monkeypatch.setattr(_weights, "torchvision_weights", lambda *names: entry)
     state = load_encoder_state("resnet18", "IMAGENET1K_V1")
     assert torch.equal(state["conv1.weight"], full_state["conv1.weight"])
 

@@ -345,7 +345,11 @@ class TestWriting:
     def test_only_old_leftovers_of_the_same_file_are_swept(self, table, path):
         old, fresh, other = (
             path.with_name(name)
-            for name in (f".{path.name}.1.tmp", f".{path.name}.2.tmp", ".other.tmp")
+            for name in (
+                f".{path.name}.{'0' * 32}.tmp",
+                f".{path.name}.{'1' * 32}.tmp",
+                ".other.tmp",
+            )
         )
         for file in (old, fresh, other):
             file.touch()
@@ -357,7 +361,7 @@ class TestWriting:
         assert other.exists()
 
     def test_leftovers_that_cannot_be_removed_do_not_matter(self, table, path, monkeypatch):
-        old = path.with_name(f".{path.name}.1.tmp")
+        old = path.with_name(f".{path.name}.{'0' * 32}.tmp")
         old.touch()
         os.utime(old, (0, 0))
 
@@ -371,7 +375,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("name", ["model[1].safetensors", "m" * 243 + ".safetensors"])
     def test_any_name_that_a_file_may_have_is_written_and_swept(self, name, table, tmp_path):
-        old = tmp_path / f".{name[:100]}.1.tmp"
+        old = tmp_path / f".{name[:100]}.{'0' * 32}.tmp"
         old.touch()
         os.utime(old, (0, 0))
         save_model(clinical_only(max_epochs=1).fit(*table), tmp_path / name)
