@@ -53,7 +53,7 @@ def check_group_digits(values, noun):
 
 def _has_lost_digits(cell, kept):
     if isinstance(cell, float | np.floating):
-        return bool(abs(cell) >= 2.0**kept and np.isfinite(cell))
+        return 2.0**kept <= abs(float(cell)) < np.inf
     return isinstance(cell, str) and bool(_EXPONENT.fullmatch(cell.strip()))
 
 
