@@ -7,7 +7,7 @@ CHECKED = "skosfusion: checked for codes"
 
 _NEGATIVE = [-32768, -1, -9, -99, -999, -9999, -99999, -8, -88, -888, -8888, -99.9, -999.9]
 _POSITIVE = [99, 999, 9999, 99999, 999999, 99.9, 99.99, 999.9, 999.99, 9999.9, 9999.99]
-_POSITIVE += [9997, 9998, 32767, 65535, 88, 888, 8888, 77, 777, 7777]
+_POSITIVE += [9997, 9998, 32767, 65535, 888, 8888, 777, 7777]
 # A code lies apart from all measurements: one cell farther than several, which may not be chance.
 _APART = {1: 2.0, 2: 1.25}
 _ZERO_APART = 2.0
