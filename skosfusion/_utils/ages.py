@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 
 _OLDEST = 120
+_LAST_EXCEL_DAY = 60_000
 _EXCEL = "unit='D', origin='1899-12-30'"
 
 
@@ -50,7 +51,7 @@ def hint_for_ages(ages, column):
     if median <= 12 * _OLDEST:
         return f"{looks} ages in months: divide them by 12"
     in_days = f"{looks} ages in days: divide them by 365.25"
-    if is_whole and known.min() > 3650:
+    if is_whole and known.min() > 3650 and known.max() < _LAST_EXCEL_DAY:
         dates = _from_dates(column, f"pd.to_datetime(table[{column!r}], {_EXCEL})")
         if known.max() > 365.25 * _OLDEST:
             return f"{looks} dates as Excel counts days: {dates}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 # Stricter than `float`, which also takes "1_000", "infinity" and digits of any script.
 PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_SPACES = "'\u2019 \u00a0\u2009\u202f"
+_SPACES = "'\u2019 "
+_BLANKS = dict.fromkeys([0xA0, 0x2009, 0x202F], " ")
 _FORMS = {
     ".": re.compile(rf"[+-]?\d{{1,3}}(?:([,{_SPACES}])\d{{3}})(?:\1\d{{3}})*(?:\.\d*)?", re.ASCII),
     ",": re.compile(
@@ -16,7 +17,15 @@ _FORMS = {
     ),
 }
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", re.ASCII)
-_BOUND = re.compile(r"\s*(<=|>=|=<|=>|[<>≤≥⩽⩾])\s*")
+_BOUND = re.compile(
+    r"(<=|>=|=<|=>|[<>≤≥⩽⩾]|(less|lower|more|greater|higher) than\b|(below|under|above|over)\b"
+    r"|(kleiner|größer|unter|über)( als)?\b)\s*",
+    re.IGNORECASE,
+)
+_UNNAMED_LIMIT = re.compile(
+    r"\b(lo[dq]|(un)?detect\w*|measur\w*|nachweis\w*|messbar\w*|limit\w*)\b|n\.\s?n\.?",
+    re.IGNORECASE,
+)
 _INFINITE = re.compile(r"[+-]?(inf|infinity|∞)", re.IGNORECASE)
 _DATE = re.compile(
     r"\d{4}([-/.])\d{1,2}\1\d{1,2}([T ].*)?|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d\d)([ ,].*)?", re.ASCII
@@ -39,12 +48,16 @@ class Notation:
 
     def read(self, text):
         """Return the number that a text holds, at a limit ("<5") the limit; None if it has none."""
-        text = text.strip()
-        if self.censored == "limit":
-            if _INFINITE.fullmatch(text):
-                return -math.inf if text.startswith("-") else math.inf
-            text = text[bound.end() :] if (bound := _BOUND.match(text)) else text
-        return self._number(self._without_unit(text))
+        digits = self.digits(text)
+        if self.censored == "limit" and _INFINITE.fullmatch(digits):
+            return -math.inf if digits.startswith("-") else math.inf
+        return self._number(digits)
+
+    def digits(self, text):
+        """Return the part of a text that is read as a number."""
+        text = text.translate(_BLANKS).strip()
+        bound = _BOUND.match(text) if self.censored == "limit" else None
+        return self._without_unit(text[bound.end() :] if bound else text)
 
     def _without_unit(self, text):
         for unit in sorted(self.unit, key=len, reverse=True):
@@ -72,12 +85,14 @@ class Finding:
 
 def recognize(text, notation):
     """Return what a text is that this notation does not read."""
-    text = text.strip()
-    bound = _BOUND.match(text)
-    if bound or _INFINITE.fullmatch(text):
-        example = f" ({text!r} as {text[bound.end() :]!r})" if bound else ""
-        what = "is a limit of the assay, not a number; to read it as the limit itself" + example
+    text = text.translate(_BLANKS).strip()
+    if bound := _BOUND.match(text):
+        return _limit(text, text[bound.end() :], notation)
+    if _INFINITE.fullmatch(text):
+        what = "is a limit of the assay, not a number; to read it as the limit itself"
         return Finding("limit", what, {"censored": "limit"})
+    if _UNNAMED_LIMIT.search(text):
+        return _UNKNOWN_LIMIT
     if _DATE.fullmatch(text):
         return Finding("date", "is a date, not a number")
     kinds = [(",", "with a decimal comma"), (".", "with marks between thousands")]
@@ -86,11 +101,33 @@ def recognize(text, notation):
             return _marked(text, decimal, what, notation)
     if match := _WITH_UNIT.fullmatch(text):
         number, behind = match[1], match[2] or match[3]
-        if any(Notation(decimal).read(number) is not None for decimal in (None, ".", ",")):
+        is_number = any(Notation(mark).read(number) is not None for mark in (None, ".", ","))
+        if is_number and not re.search(r"\d{3}", behind):  # as in "5 March 1998"
             unit = tuple(dict.fromkeys((*notation.unit, behind)))
             what = f"has {behind!r} behind its digits; if that is the unit or a mark to leave out"
             return Finding(f"unit {behind}", what, {"unit": unit[0] if len(unit) == 1 else unit})
     return Finding("text", "")
+
+
+_UNKNOWN_LIMIT = Finding(
+    "unknown limit",
+    "says that the value is beyond a limit of the assay, and not which; write the limit, such as "
+    "'<5', in its place, and declare censored='limit'",
+)
+
+
+def _limit(text, rest, notation):
+    """Return what a text is that begins with "<" or the like."""
+    if not any(character.isdecimal() for character in rest):
+        return _UNKNOWN_LIMIT
+    remedy = {"censored": "limit"}
+    if notation._number(notation._without_unit(rest)) is None:
+        inner = recognize(rest, notation)
+        if inner.remedy is None:
+            return Finding("text", "")
+        remedy |= inner.remedy
+    what = "is a limit of the assay, not a number; to read it as the limit itself"
+    return Finding("limit", f"{what} ({text!r} as {rest!r})", remedy)
 
 
 def _marked(text, decimal, what, notation):

@@ -73,10 +73,10 @@ def _read_cells(cells, missing, notation, bad):
         else:
             values[place] = value
     if notation.decimal is None:
-        texts = [cell for cell, value in read.items() if value is not None]
-        pointed = set(thousands_with_points([text.strip() for text in texts]))
+        texts = [notation.digits(cell) for cell, value in read.items() if value is not None]
+        pointed = set(thousands_with_points(texts))
         for place, cell in enumerate(cells) if pointed else ():
-            if isinstance(cell, str) and cell.strip() in pointed:
+            if isinstance(cell, str) and notation.digits(cell) in pointed:
                 bad.add(_POINTED, place, cell)
     return values
 

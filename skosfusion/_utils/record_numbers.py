@@ -11,6 +11,7 @@ from .validation import shown
 _EXPONENT = re.compile(r"[+-]?\d([.,]\d+)?[eE]\+\d+|[+-]?\d[.,]\d+[eE]\d+", re.ASCII)
 _DOUBLE_BITS = 53
 _EXCEL_DIGITS = 15
+_ERROR = re.compile(r"##+|#(N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!|NV|WERT!|BEZUG!|ZAHL!)")
 _FEWEST_ROUNDED = 3
 
 
@@ -24,6 +25,12 @@ def check_digits(cells, where, remedy):
             f"{where}, row {lost[0]}: the record number {shown_cell(cells[lost[0]])} is a number "
             "too long for a float, which has lost its last digits, so that patients may have "
             f"become one ({shown(lost, 'row')}); {remedy}"
+        )
+    broken = [row for row, cell in cells.items() if isinstance(cell, str) and _is_error(cell)]
+    if broken:
+        raise ValueError(
+            f"{where}, row {broken[0]}: the record number {shown_cell(cells[broken[0]])} is what a "
+            f"spreadsheet shows in place of a value ({shown(broken, 'row')}); {remedy}"
         )
     rounded = _rounded_by_excel(cells)
     if rounded:
@@ -46,8 +53,13 @@ def check_group_digits(values, noun):
 
 def _has_lost_digits(cell, kept):
     if isinstance(cell, float | np.floating):
-        return bool(abs(cell) >= 2.0**kept and np.isfinite(cell))
+        return 2.0**kept <= abs(float(cell)) < np.inf
     return isinstance(cell, str) and bool(_EXPONENT.fullmatch(cell.strip()))
+
+
+def _is_error(text):
+    """Return whether a text is "########" or an error of a spreadsheet, such as "#REF!"."""
+    return bool(_ERROR.fullmatch(text.strip()))
 
 
 def _rounded_by_excel(cells):

@@ -83,7 +83,8 @@ class PatientColumn(Column):
         Your name for the column, the same in both tables.
     lost_digits : {"error", "allow"}, default="error"
         What becomes of record numbers that cannot be what they were: floats of 2^53 and more, texts
-        such as "1.2E+15", and numbers of more than 15 digits that all end in zeros. The remedy is
+        such as "1.2E+15", numbers of more than 15 digits that all end in zeros, and errors of a
+        spreadsheet, such as "########". The remedy is
         to read the table again as text, ``pd.read_csv(path, dtype=str)``, from a file that no
         spreadsheet has written.
     spellings : {"warn", "keep"}, default="warn"

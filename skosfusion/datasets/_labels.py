@@ -12,7 +12,10 @@ from .._utils.cells import is_number_text, whole_text
 from .._utils.validation import shown
 
 _DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
-_NO = r"\b(no|non|not|without|never|kein|keine|keinen|nicht|ohne|sans|sin)[\s\-:]+"
+_NO = (
+    r"\b(no|non|not|without|never|free|absence|kein|keine|keinen|nicht|ohne|sans|sin)[\s\-:]+"
+    r"((evidence|signs?|of|for|any|acute|history|hinweise?|anhalt|auf|für)\s+)*"
+)
 _NO_BEHIND = r"[\s\-:,(]+(negative?|excluded|absent|ruled out|ausgeschlossen|negativ)\b"
 _UNKNOWN = {"unknown", "unk", "unclear", "?", "-", "--", "n.a", "n.d", "n/d", "tbd", "todo"}
 _UNKNOWN |= {"missing", "not available", "not known", "undetermined", "unbekannt", "unklar", "k.a"}
@@ -24,7 +27,7 @@ def label_key(label):
     text = unicodedata.normalize("NFKC", whole_text(label)).translate(_DASHES).casefold()
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     text = re.sub(r"(?<=\w)[-_\s]+(?=\w)", " ", re.sub(r"\s+", " ", text)).strip()
-    text = text.rstrip(".,;:") or text
+    text = text.strip("\"'`\u2018\u2019\u201c\u201d\u201e ").rstrip(".,;:") or text
     return whole_text(float(text)) if is_number_text(text) else text
 
 
@@ -132,7 +135,7 @@ def note_labels(labels, positive, target, column):
     """Return warnings: labels that say that it is not known, and patterns that match a negation."""
     notes, counts = [], _counts(labels)
     keys = {name: label_key(name) for name in counts}
-    unknown = [name for name, key in keys.items() if key in _UNKNOWN]
+    unknown = [name for name, key in keys.items() if key in _UNKNOWN or key.startswith("#")]
     if any(key.startswith("+") for key in keys.values()):
         unknown = [name for name in unknown if set(name) - set("- ")]
     # 88 and 99 may be classes of their own among others like them.

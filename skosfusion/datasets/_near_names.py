@@ -4,13 +4,20 @@ import difflib
 import re
 import unicodedata
 
-# What hospitals call what we call so, as `name_key` writes it.
+# What hospitals call what we call so.
 _SYNONYMS = {
-    "gender": {"sex", "geschlecht", "sexe", "sexo", "patientsex", "patientgender"},
-    "age": {"alter", "edad", "ageyears", "ageinyears", "patientage", "alterinjahren", "agey"},
-    "alp": {"alkalinephosphatase", "alkphos", "alpvalue"},
-    "ldh": {"lactatedehydrogenase", "ldhvalue", "ldhval"},
+    "gender": {"sex", "geschlecht", "geschl", "sexe", "sexo", "genre"},
+    "age": {"alter", "edad", "âge"},
+    "alp": {"alkalinephosphatase", "alkphos", "ap"},
+    "ldh": {"lactatedehydrogenase", "laktatdehydrogenase"},
+    "low": {"lower", "min", "lln", "von", "from", "unten", "ll"},
+    "high": {"upper", "max", "uln", "bis", "to", "oben", "ul"},
 }
+# What stands beside the name itself.
+_BESIDE = {"at", "in", "of", "the", "bei", "exam", "examination", "diagnosis", "scan", "study"}
+_BESIDE |= {"admission", "patient", "patients", "pat", "pt", "years", "year", "yrs", "y", "jahre"}
+_BESIDE |= {"jahren"}
+_BESIDE |= {"serum", "value", "val", "result", "level", "limit", "range", "ref", "u", "l"}
 _WORDS = ["VALUE", "LOW", "HIGH"]
 _CLOSE = 0.8
 _LONG_ENOUGH = 5
@@ -21,6 +28,14 @@ def name_key(name):
     text = unicodedata.normalize("NFKC", str(name)).casefold()
     text = re.sub(r"[(\[].*?[)\]]", "", text)
     return "".join(character for character in text if character.isalnum())
+
+
+def _parts(name):
+    """Return the words of a name that say what it is, in our own words where we know them."""
+    text = unicodedata.normalize("NFKC", str(name))
+    text = re.sub(r"[(\[].*?[)\]]", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)).casefold()
+    words = [word for word in re.findall(r"[^\W_]+", text) if word not in _BESIDE]
+    return [next((our for our, s in _SYNONYMS.items() if word in s), word) for word in words]
 
 
 def near_names(absent, tables, used):
@@ -49,6 +64,7 @@ def nearest_names(name, columns):
         if column == name
         or name_key(column) == key
         or name_key(column) in _SYNONYMS.get(name, ())
+        or _parts(column) == _parts(name)
         or _is_close(name_key(column), key)
     ]
 

@@ -173,9 +173,7 @@ class KitColumn(NumberOptions, Column):
                     declared=declared,
                 )
         problems.raise_any()
-        lowest = np.nanmin(read[f"{name}_low"]) if np.any(np.isfinite(read[f"{name}_low"])) else 0
-        may_be_negative = bool(lowest < 0)
-        self._note_codes(
-            records, read[name], self.value, declared=declared, may_be_negative=may_be_negative
-        )
+        low = np.asarray(read[f"{name}_low"])
+        low = float(np.nanmin(low)) if np.isfinite(low).any() else 0.0
+        self._note_codes(records, read[name], self.value, declared=declared, low=low)
         return read

@@ -48,11 +48,11 @@ class NumberOptions:
         """Return what else is missing in this column, as `spelling` writes it."""
         return frozenset(spelling(value) for value in self.na_values or ())
 
-    def _note_codes(self, records, values, column, *, declared, may_be_negative=False):
+    def _note_codes(self, records, values, column, *, declared, low=0.0):
         """Note numbers that look like codes for a missing value, unless they are declared."""
         if self.na_values is not None:
             return
-        codes = missing_codes(np.asarray(values), may_be_negative=may_be_negative)
+        codes = missing_codes(np.asarray(values), may_be_negative=low < 0, low=low)
         if codes:
             given = tuple(int(code) if code.is_integer() else code for code in codes)
             records.notes.append(

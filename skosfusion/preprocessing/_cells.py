@@ -51,13 +51,13 @@ def to_float32(values, columns):
     return small
 
 
-def warn_of_codes(estimator, X, values, columns, *, may_be_negative=False):
+def warn_of_codes(estimator, X, values, columns, *, may_be_negative=False, low=0.0):
     """Warn of numbers that look like codes for a missing value, unless the loader did so before."""
     checked = X.attrs.get(CHECKED, ()) if isinstance(X, pd.DataFrame) else ()
     for column, cells in zip(columns, values.T, strict=True):
         if column in checked:
             continue
-        codes = missing_codes(cells, may_be_negative=may_be_negative)
+        codes = missing_codes(cells, may_be_negative=may_be_negative, low=low)
         if codes:
             given = [int(code) if code.is_integer() else code for code in codes]
             estimator._warn_once(

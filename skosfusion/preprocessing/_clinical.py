@@ -1,13 +1,15 @@
 """The normalization of a whole clinical table."""
 
+import warnings
 from contextlib import contextmanager
 
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.problems import Problems
 from .._utils.validation import check_choice, check_parameter, did_you_mean
 from ._age import AgeScaler
 from ._gender import GenderEncoder
@@ -215,7 +217,11 @@ class ClinicalTransformer(ColumnTransformer):
         """
         self._check_table(X, self.transformers)
         with _earlier_fit_kept(self):
-            return super().fit_transform(X, y, **params)
+            try:
+                return super().fit_transform(X, y, **params)
+            except (ValueError, TypeError):
+                _raise_all(X, self.transformers, lambda step, cells: clone(step).fit(cells))
+                raise
 
     def transform(self, X, **params):
         """Check a table and return the output of the fitted steps.
@@ -240,7 +246,11 @@ class ClinicalTransformer(ColumnTransformer):
         check_is_fitted(self)
         steps = [step for step in self.transformers_ if isinstance(step[1], BaseEstimator)]
         self._check_table(X, steps)
-        return super().transform(X, **params)
+        try:
+            return super().transform(X, **params)
+        except (ValueError, TypeError):
+            _raise_all(X, steps, lambda step, cells: step.transform(cells))
+            raise
 
     def _check_table(self, X, steps):
         if not isinstance(X, pd.DataFrame):
@@ -259,12 +269,28 @@ class ClinicalTransformer(ColumnTransformer):
                     f"X has a column named {column!r} ({type(column).__name__}); names must be "
                     "str: X.columns = X.columns.map(str)"
                 )
+        problems = Problems()
         for name, _, wanted in steps:
             wanted = [wanted] if isinstance(wanted, str) else wanted
             # Slices, positions and functions are scikit-learn's to look up.
             for column in wanted if isinstance(wanted, list) else ():
                 if isinstance(column, str):
-                    _check_column(column, columns, name)
+                    with problems.collected():
+                        _check_column(column, columns, name)
+        problems.raise_any()
+
+
+def _raise_all(X, steps, attempt):
+    """Raise what several steps refuse in one error; return where it is one step alone."""
+    problems = Problems()
+    for _, step, wanted in steps:
+        if not isinstance(step, BaseEstimator) or not isinstance(wanted, list):
+            continue
+        with problems.collected(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            attempt(step, X[wanted])
+    if len(problems.errors) > 1:
+        problems.raise_any()
 
 
 @contextmanager

@@ -87,6 +87,10 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         self.allow_negative = allow_negative
         self.censored = censored
 
+    def __setstate__(self, state):
+        # Files of before this parameter lack it.
+        super().__setstate__({"censored": "error"} | state)
+
     def fit(self, X, y=None):
         """Check the values and count those that are missing.
 
@@ -118,7 +122,15 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         self._refuse_negative(values)
         n_missing = count_missing(values, self._value_columns())
         self._warn_of_units(values, low, high)
-        warn_of_codes(self, X, values, self._value_columns(), may_be_negative=self.allow_negative)
+        lowest = float(np.nanmin(low)) if np.isfinite(low).any() else 0.0
+        warn_of_codes(
+            self,
+            X,
+            values,
+            self._value_columns(),
+            may_be_negative=self.allow_negative,
+            low=lowest,
+        )
         self.n_missing_ = n_missing
         self.limits_ = limits
         return self

@@ -12,6 +12,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import skosfusion.datasets
 from skosfusion.datasets import AgeColumn, KitColumn, load_cohort
+from skosfusion.exceptions import TableError
 from skosfusion.preprocessing import AgeScaler, KitRangeScaler, make_clinical_transformer
 
 LDH = {"ldh": ("LDH", 120, 250)}
@@ -44,17 +45,45 @@ def refused(load, columns, match, **values):
 
 # 99: limits of an assay
 
+LIMITS = [
+    ("<5", 5),
+    (">1200", 1200),
+    ("> 1200", 1200),
+    ("≤5", 5),
+    (">=1200.5", 1200.5),
+    ("<.5", 0.5),
+]
+LIMITS += [("less than 5", 5), ("kleiner 5", 5), ("< 5,0", 5), (">1200 U/l", 1200), ("<5*", 5)]
+
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("<5", 5), (">1200", 1200), ("> 1200", 1200), ("≤5", 5), (">=1200.5", 1200.5), ("<.5", 0.5)],
+    LIMITS,
 )
 def test_case_99_limits_of_the_assay(load, cell, value):
     """Values such as "<5" or ">1200": ValueError; declared, the limit itself is read."""
-    message = refused(load, LDH, f"'{cell}' .* is a limit of the assay", LDH=["180", cell, "200"])
+    message = refused(
+        load, LDH, f"'{re.escape(cell)}' .* is a limit of the assay", LDH=["180", cell, "200"]
+    )
     assert "na_values" not in message
     data = load(typed(message, "censored='limit'"), LDH=["180", cell, "200"])
     assert data["ldh"].tolist() == [180, value, 200]
+
+
+@pytest.mark.parametrize("cell", ["<LOD", "below LOD", "nicht messbar", "n.n.", "undetectable"])
+def test_case_99_limit_without_a_number(load, cell):
+    """A value below a limit that is not named: ValueError, which does not call it missing."""
+    message = refused(load, LDH, "beyond a limit of the assay", LDH=["180", cell, "200"])
+    assert "na_values" not in message
+
+
+def test_case_99_thousands_at_a_limit(load):
+    """A limit such as ">1.200" beside "980": ValueError, it is not read as 1.2."""
+    columns = {"ldh": KitColumn("LDH", 120, 250, censored="limit")}
+    message = refused(load, columns, "points between thousands", LDH=[">1.200", "980", "200"])
+    columns = {"ldh": KitColumn("LDH", 120, 250, censored="limit", decimal=",")}
+    assert "decimal=','" in message
+    assert load(columns, LDH=[">1.200", "980", "200"])["ldh"][0] == 1200
 
 
 @pytest.mark.parametrize("cell", [np.inf, "inf", "+Inf", "Infinity"])
@@ -177,6 +206,8 @@ def test_case_100_days_and_months(ages, unit):
         (["12%", "14 %", "15"], "unit='%'", [12, 14, 15]),
         (["312 H", "14", "15"], "unit='H'", [312, 14, 15]),
         (["12 µmol/l", "14", "15"], "unit='µmol/l'", [12, 14, 15]),
+        (["12\u00a0U/l", "14", "15"], "unit='U/l'", [12, 14, 15]),
+        (["5. März 1998", "14", "15"], None, None),
     ],
 )
 def test_case_101_notations_of_numbers(load, cells, option, values):
@@ -249,6 +280,9 @@ def test_case_101_ages_of_dicom(load):
         ([150, 180, -1, 200, -9, 220], "-9 in 1 of 6 rows and -1 in 1 of 6 rows"),
         (["150", "180", "99999", "200", "210", "220"], "99999 in 1 of 6 rows"),
         ([150, 180, 999.9, 200, 999.9, 220], "999.9 in 2 of 6 rows"),
+        ([220, 9999, 9999, 9999, 9999, 9999], "9999 in 5 of 6 rows"),
+        ([220, 190, 150, 32767, 180, 200], "32767 in 1 of 6 rows"),
+        ([220, 190, 150, 0, 0, 200], "0 in 2 of 6 rows"),
     ],
 )
 def test_case_102_codes_for_missing(load, cells, count):
@@ -288,6 +322,8 @@ def test_case_102_other_columns_keep_their_values(load):
         ((120, 250), [300, 700, 999, 800, 150, 90]),
         ((-2, 2), [-1, 0.5, 1, 2, 1.5, 0]),
         ((120, 250), [150, 9999, 12000, 800, 150, 90]),
+        ((1.5, 7.7), [0, 0, 0.2, 4, 5, 6]),
+        ((0, 5), [0, 0, 3, 4, 5, 6]),
     ],
 )
 def test_case_102_measurements(load, kit, cells):
@@ -336,3 +372,19 @@ def test_case_105_loaded_codes_are_not_said_again(load):
     transformer = make_clinical_transformer(gender=None, age=None, kits=kits)
     transformer.fit(data)
     transformer.fit(data.iloc[1:])
+
+
+def test_case_106_all_problems_of_the_transformer():
+    """Several columns that the transformer refuses: one error that lists them."""
+    X = pd.DataFrame({"gender": ["x", "F"], "age": [14, 200], "alp": [1, "six"]})
+    transformer = make_clinical_transformer(image=None, kits={"alp": ("alp", 40, 130)})
+    with pytest.raises(TableError, match="3 problems") as caught:
+        transformer.fit(X)
+    for part in ("unknown gender 'x'", "age 200", "'six'"):
+        assert part in str(caught.value)
+    sound = pd.DataFrame({"gender": ["M", "F"], "age": [14, 20], "alp": [50, 60]})
+    transformer.fit(sound)
+    with pytest.raises(TableError, match="3 problems"):
+        transformer.transform(X)
+    with pytest.raises(ValueError, match="2 problems"):
+        transformer.transform(sound[["alp"]])

@@ -1,6 +1,11 @@
 """Cases 83, 92 and 93 of the catalogue: worker processes, forks, and parents that are killed."""
 
 import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +146,7 @@ def test_case_93_parent_that_is_killed(kind, cohort, tmp_path):
     }
     program = tmp_path / "program.py"
     program.write_text("".join(f"{k} = {v!r}\n" for k, v in values.items()) + _KILLED)
-    with subprocess.Popen([sys.executable, program], start_new_session=True) as parent:
+    with subprocess.Popen([sys.executable, program], start_new_session=True) as parent:  # noqa: S603
         wanted = {"nothing": 0, "loaders": 2, "loky": 2}[kind]
         _wait(lambda: _seconds_of_work(parent.pid) > 0 and len(_in_session(parent.pid)) > wanted)
         time.sleep(2)

@@ -51,9 +51,20 @@ def test_case_program(number, tmp_path):
         ["1.2E+15", "1.3E+15", "7"],
         ["1,2E+15", "7", "8"],
         ["1.10101199003074e+17", "7", "8"],
+        ["########", "7", "8"],
+        ["#REF!", "7", "8"],
         [str(number // 1000 * 1000 + 1000 * i) for i, number in enumerate(LONG)],
     ],
-    ids=["float64", "float32", "spreadsheet", "comma", "str(float)", "fifteen digits"],
+    ids=[
+        "float64",
+        "float32",
+        "spreadsheet",
+        "comma",
+        "str(float)",
+        "hashes",
+        "error",
+        "fifteen digits",
+    ],
 )
 def test_case_94_record_numbers_that_lost_their_digits(folder, table, numbers):
     """Record numbers whose last digits a float or spreadsheet has lost: ValueError, `dtype=str`."""
@@ -105,6 +116,8 @@ SPELLINGS = {
     "accent": ["n\u00e9ant", "x", "ne\u0301ant"],
     "full stop": ["Osteosarcoma", "x", "Osteosarcoma."],
     "number": ["1", "x", "1.0"],
+    "quotes": ["yes", "x", '"yes"'],
+    "ligature": ["fibroma", "x", "\ufb01broma"],
 }
 
 
@@ -180,7 +193,18 @@ def test_case_97_part_of_labels(folder, table):
         assert load_cohort(table, image_folder=folder, columns=columns).target.tolist() == [1, 1, 0]
 
 
-@pytest.mark.parametrize("negated", ["no ICU", "NOT ICU", "ICU: negative", "kein ICU", "non-ICU"])
+@pytest.mark.parametrize(
+    "negated",
+    [
+        "no ICU",
+        "NOT ICU",
+        "ICU: negative",
+        "kein ICU",
+        "non-ICU",
+        "no sign of ICU",
+        "ICU ruled out",
+    ],
+)
 def test_case_97_pattern_that_matches_its_opposite(folder, table, negated):
     """A pattern that counts "no ICU" as positive: a warning with the labels."""
     columns = {"target": TargetColumn(positive="*ICU*")}
@@ -188,7 +212,14 @@ def test_case_97_pattern_that_matches_its_opposite(folder, table, negated):
         load_cohort(with_labels(table, "ICU", negated, "x"), image_folder=folder, columns=columns)
 
 
-@pytest.mark.parametrize("label", ["unknown", "?", "TODO", "n.d."])
+def test_case_97_pattern_beside_a_negation(folder, table):
+    """A pattern beside a "non" that belongs to another word: no warning."""
+    columns = {"target": TargetColumn(positive="*carcinoma*")}
+    table = with_labels(table, "non-small cell carcinoma", "carcinoma", "x")
+    assert load_cohort(table, image_folder=folder, columns=columns).target.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("label", ["unknown", "?", "TODO", "n.d.", "#N/A!"])
 @pytest.mark.parametrize("positive", [None, "ill"])
 def test_case_97_label_that_is_not_known(folder, table, label, positive):
     """A label that says "unknown": a warning, with the line that leaves its rows out."""
@@ -211,6 +242,8 @@ def test_case_97_label_that_is_not_known(folder, table, label, positive):
         ["age ", " gender", "alp ", "alp low", "alp-high"],
         ["Age (years)", "Sex", "ALP [U/l]", "ALP_LOW", "ALP_HIGH"],
         ["AGE\u200b", "Geschlecht", "A.L.P.", "Alp Low", "Alp High"],
+        ["age_at_diagnosis", "PatientSex", "Alk. Phos.", "ALP_min", "ALP_max"],
+        ["Alter [Jahre]", "Geschl.", "ALP (U/l)", "ALP LLN", "ALP ULN"],
     ],
 )
 def test_case_98_near_names(folder, table, names):
