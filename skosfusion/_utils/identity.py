@@ -8,7 +8,6 @@ import pandas as pd
 from .cells import shown_cell, whole_text
 from .validation import shown
 
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
 # Blanks and selectors that Unicode counts as letters, marks or symbols.
 _BLANK = re.compile("[\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
 # Letters of other scripts that look like these; keyboards are switched, and nobody sees it.
@@ -108,7 +107,7 @@ def _plain(value):
 
 
 def _ascii_like(text):
-    text = unicodedata.normalize("NFKC", _BLANK.sub("", _decoded(text))).translate(_LOOKALIKES)
+    text = _BLANK.sub("", _decoded(text)).translate(_LOOKALIKES)
     text = unicodedata.normalize("NFKC", text.casefold())
     return "".join(map(_character, text))
 
@@ -129,6 +128,6 @@ def _character(character):
     kind = unicodedata.category(character)
     if kind == "Nd":
         return str(unicodedata.decimal(character))
-    if kind in ("Pd", "Zs", "Zl", "Zp") or character == "\u2212":
-        return "-" if kind != "Zs" else " "
-    return "" if kind in _INVISIBLE and not character.isspace() else character
+    if kind in ("Zs", "Zl", "Zp"):
+        return " "
+    return "-" if kind == "Pd" or character == "\u2212" else character
