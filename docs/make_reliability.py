@@ -18,7 +18,7 @@ PAGE = DOCS / "reliability.md"
 TESTS = DOCS.parent / "tests"
 CATALOGUE = "tests.catalogue.test_catalogue_"
 CONFORMANCE = "tests.test_conformance"
-N_CASES = 73
+N_CASES = 131
 
 HEAD = """\
 # Reliability

@@ -1,7 +1,9 @@
 """Cases 24, 39, 40, 47, 55 to 61, 72 and 73 of the catalogue: samples, training, processes."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -280,3 +282,22 @@ def test_case_73_unknown_prefix(name, classifier, fixed):
     """An unknown prefix of a component's parameter: an error that names it."""
     with pytest.raises((ValueError, TypeError), match=name):
         FusionClassifier(**{"verbose": 0, name: 1}).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_case_125_main_job_resumes_the_same_bytes_only(cohort, labels, tmp_path):
+    """The main job goes on with parts of the same bytes of the same images only."""
+    images = []
+    for number, path in enumerate(cohort["image"]):
+        images.append(str(tmp_path / f"{number}.png"))
+        shutil.copyfile(path, images[-1])
+    bunch = Bunch(
+        data=cohort.assign(image=images).drop(columns="diagnosis"),
+        target=labels, groups=cohort["patient_id"], kits={},
+    )  # fmt: skip
+    before, status = units._digest({}, bunch), os.stat(images[5])
+    assert units._digest({}, bunch) == before
+    content = bytearray(Path(images[5]).read_bytes())
+    content[-20] ^= 1
+    Path(images[5]).write_bytes(content)
+    os.utime(images[5], ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert units._digest({}, bunch) != before
