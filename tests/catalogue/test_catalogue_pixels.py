@@ -1,6 +1,7 @@
 """Cases 107 to 113: what a viewer shows of an image is what the network gets."""
 
 import io
+import re
 import struct
 import sys
 import types
@@ -263,6 +264,16 @@ def test_case_111_half_a_jpeg_with_an_end_marker(put, kind, share):
     for size in (None, 8, 224):
         with pytest.raises(ImageError, match="damaged or cut off"):
             read_image(put(cut), image_size=size)
+
+
+def test_case_111_scans_that_are_missing(put):
+    """A progressive JPEG that ends between two scans: ImageError, however many it has."""
+    data = encoded(RADIOGRAPH.astype(np.uint8), "JPEG", progressive=True)
+    starts = [match.start() for match in re.finditer(rb"\xff\xda", data)]
+    assert len(starts) > 4
+    for start in starts[1:]:
+        with pytest.raises(ImageError, match="its last scans are missing"):
+            read_image(put(data[:start] + b"\xff\xd9"))
 
 
 def _tiff_of_jpeg(data):
