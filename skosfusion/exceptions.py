@@ -121,3 +121,15 @@ class LeakageWarning(UserWarning):
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("error", LeakageWarning)  # a leak now stops the program
     """
+
+
+class ImageWarning(UserWarning):
+    """An image can be read, but hardly any gray levels are left to most of it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skosfusion.exceptions import ImageWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ImageWarning)  # such an image now stops the program
+    """

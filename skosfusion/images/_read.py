@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from .._utils.validation import check_choice, check_integer, check_parameter
-from ..exceptions import ImageError
+from ..exceptions import ImageError, ImageWarning
 from ._decode import decode, decoder_errors
 from ._depth import eight_bits, without_void_alpha
 from ._open import read_file
@@ -93,7 +93,7 @@ def read_image(
 
     Warns
     -----
-    UserWarning
+    ImageWarning
         If few pixels or padding leave the others at most 32 of the 256 gray levels.
 
     Notes
@@ -131,7 +131,7 @@ def read_image(
     narrow = []
     pixels = read_pixels(data, options, path=path, row=row, narrow=narrow)
     if narrow:
-        warnings.warn(describe_narrow(narrow), stacklevel=2)
+        warnings.warn(describe_narrow(narrow), ImageWarning, stacklevel=2)
     return pixels
 
 

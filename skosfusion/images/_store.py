@@ -14,6 +14,7 @@ import numpy as np
 from .._utils.caches import BoundedMap
 from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
+from ..exceptions import ImageWarning
 from ._open import file_status, read_file
 from ._pixel_files import PixelFiles
 from ._read import describe_narrow, read_options, read_pixels
@@ -151,8 +152,10 @@ class ImageStore:
         -----
         UserWarning
             If images cannot be kept in `folder`, or some that are there are damaged; they are
-            decoded again. Also if few pixels or padding leave others hardly any gray levels, as in
-            `read_image`: once for each folder of image files, and when images are decoded only.
+            decoded again. Also if other users can write `folder`.
+        ImageWarning
+            If few pixels or padding leave others hardly any gray levels, as in `read_image`: once
+            for each folder of image files, and when images are decoded only.
         """
         check_integer("n_threads", n_threads, minimum=1)
         options = read_options(**options)
@@ -185,7 +188,7 @@ class ImageStore:
             for folder in folders:
                 self._warned_of.put(folder, True)
         if is_news:
-            warnings.warn(describe_narrow(narrow), stacklevel=3)
+            warnings.warn(describe_narrow(narrow), ImageWarning, stacklevel=3)
         for path, row, (n_levels, _) in narrow:
             _LOGGER.info("image %s (row %s) has %d gray levels left", path, row, n_levels)
 

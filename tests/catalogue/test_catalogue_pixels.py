@@ -1,6 +1,7 @@
 """Cases 107 to 113: what a viewer shows of an image is what the network gets."""
 
 import io
+import re
 import struct
 import sys
 import types
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from skosfusion.datasets import crop_screenshots
-from skosfusion.exceptions import ImageError
+from skosfusion.exceptions import ImageError, ImageWarning
 from skosfusion.images import ImageStore, read_image
 
 from .._helpers.image_files import encoded, png_block, with_orientation
@@ -148,7 +149,7 @@ SPOILED = ["marker", "broken pixel", "padding", "much padding", "padding and mar
 def test_case_108_marker_or_padding(put, kind):
     """A marker or padding that leaves tissue an eighth of the range: a warning that helps."""
     path = put(deep_png(spoiled(kind), 0))
-    with pytest.warns(UserWarning, match=r"picture\.png' \(row 3\).*gray levels") as seen:
+    with pytest.warns(ImageWarning, match=r"picture\.png' \(row 3\).*gray levels") as seen:
         read_image(path, row=3)
     (warning,) = seen
     options = str(warning.message).split("Use the option ")[1].split(", or crop_box")[0]
@@ -169,7 +170,7 @@ def test_case_108_once_for_a_folder(tmp_path, put):
         values[50, 50] += number
         paths.append(put(deep_png(values, 0), f"{number}.png"))
     store = ImageStore()
-    with pytest.warns(UserWarning, match=r"0\.png' \(row 0\).* 2 more images") as seen:  # noqa: PT031
+    with pytest.warns(ImageWarning, match=r"0\.png' \(row 0\).* 2 more images") as seen:  # noqa: PT031
         store.read(paths[:3])
         store.read(paths[3:], rows=[3, 4, 5])
         store.read(paths)
@@ -265,6 +266,16 @@ def test_case_111_half_a_jpeg_with_an_end_marker(put, kind, share):
             read_image(put(cut), image_size=size)
 
 
+def test_case_111_scans_that_are_missing(put):
+    """A progressive JPEG that ends between two scans: ImageError, however many it has."""
+    data = encoded(RADIOGRAPH.astype(np.uint8), "JPEG", progressive=True)
+    starts = [match.start() for match in re.finditer(rb"\xff\xda", data)]
+    assert len(starts) > 4
+    for start in starts[1:]:
+        with pytest.raises(ImageError, match="its last scans are missing"):
+            read_image(put(data[:start] + b"\xff\xd9"))
+
+
 def _tiff_of_jpeg(data):
     """TIFF whose one strip is a JPEG."""
     height, width = RADIOGRAPH.shape
@@ -351,6 +362,12 @@ def test_case_113_gain_map_of_full_size(put, name):
     block = name + b"\0" + bytes(4)
     data = data[:at] + b"\xff\xe2" + struct.pack(">H", 2 + len(block)) + block + data[at:]
     np.testing.assert_allclose(whole(put(data))[0].astype(int), GRAY, atol=4)
+
+
+def test_case_113_thumbnail_beside_two_views(put):
+    """Two views of one size and a thumbnail: ImageError, as for two views alone."""
+    with pytest.raises(ImageError, match="declare which one with frame=0 to 2"):
+        read_image(put(photograph(OTHER, GREY[:10, :10])))
 
 
 def test_case_113_gray_map_of_full_size(put):

@@ -229,6 +229,7 @@ SEEDS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::skosfusion.exceptions.ImageWarning")  # true of many
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
     data=st.sampled_from(SEEDS),

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from skosfusion.exceptions import ImageError
+from skosfusion.exceptions import ImageError, ImageWarning
 from skosfusion.images import open_image, read_image
 
 from .mutations import big_number, mutate
@@ -199,4 +199,4 @@ def use(path, random):
 #: Errors that are documented for a file that is there.
 ERRORS = (ImageError,)
 #: Warnings that are documented.
-WARNINGS = ()
+WARNINGS = (ImageWarning,)
