@@ -42,7 +42,7 @@ CHECKS_HEAD = """\
 
 `parametrize_with_checks` of scikit-learn {version}, with array API dispatch switched on for the
 check that asks for it. No tag switches a check off. With images, an adapter draws each row of a
-check's array as a picture, so that the same checks run through files, encoder, training and
+check's array as an image, so that the same checks run through files, encoder, training and
 prediction (`tests/_helpers/rows_as_images.py`).
 
 | estimator | passed | expected failures |
@@ -60,7 +60,7 @@ REST = """\
 - Killed processes, processes that race, mutated files, and processes against threads:
   `tests/stress/`, with counts in its [README](../tests/stress/README.md). CI runs a short form of
   each.
-- Properties of every normalisation, and arbitrary tables, images and model files, by hypothesis:
+- Properties of every normalization, and arbitrary tables, images and model files, by hypothesis:
   `tests/preprocessing/test_preprocessing.py`, `tests/datasets/test_fuzz_tables.py`,
   `tests/persistence/test_fuzz_model_files.py`, `tests/images/test_image_files.py`.
 """

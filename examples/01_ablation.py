@@ -18,5 +18,5 @@ search = GridSearchCV(
 )
 search.fit(cohort.data, cohort.target, groups=cohort.groups)
 
-# %% One line a row.
+# %% One line for each row of the ablation.
 print(ablation_table(search).round(3).to_string())

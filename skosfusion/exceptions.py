@@ -90,7 +90,7 @@ class TableError(ValueError):
 
 
 class WeightsError(OSError):
-    """The initial weights of an encoder cannot be had or do not fit it.
+    """The initial weights of an encoder are not available or do not fit it.
 
     Examples
     --------

@@ -18,7 +18,7 @@ ROUNDING = (
     "the check asks for 1e-7)"
 )
 STATISTICS = (
-    "while the encoder trains, batch normalisation averages over images, whatever their weight"
+    "while the encoder trains, batch normalization averages over images, whatever their weight"
 )
 NO_KIT = "the check's table is not one of value, lower and upper limit, with the limits in order"
 NO_GENDER = "the check's numbers are no genders, and unknown ones are refused by default"

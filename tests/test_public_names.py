@@ -104,6 +104,11 @@ def imports_of(file):
     module = ("skosfusion", *file.relative_to(PACKAGE).with_suffix("").parts)
     package = module[:-1]
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            # The package as a whole opens any room; no row of the map allows it.
+            targets = [tuple(alias.name.split(".")) for alias in node.names]
+            ours = [target for target in targets if target[0] == "skosfusion"]
+            yield from ((target[:2][-1], target[2:], ()) for target in ours)
         if not isinstance(node, ast.ImportFrom):
             continue
         above = package[: len(package) - node.level + 1] if node.level else ()
@@ -111,7 +116,8 @@ def imports_of(file):
         if target[:1] == ("skosfusion",):
             names = [alias.name for alias in node.names]
             if len(target) == 1:
-                yield from ((name, (), ()) for name in names if name in ROOMS)
+                rooms = [skosfusion._ROOMS.get(name, name) for name in names]
+                yield from ((room, (), ()) for room in rooms if room in ROOMS)
             else:
                 yield target[1], target[2:], names
 
@@ -119,6 +125,31 @@ def imports_of(file):
 def files_of(room):
     folder = PACKAGE / room
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [PACKAGE / f"{room}.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("from ..network import FusionNetwork", ("network", (), ["FusionNetwork"])),
+        (
+            "from ..network._fusion import FusionNetwork",
+            ("network", ("_fusion",), ["FusionNetwork"]),
+        ),
+        ("from ..network import _fusion", ("network", (), ["_fusion"])),
+        ("from .. import network", ("network", (), ())),
+        ("from .. import FusionClassifier", ("classifier", (), ())),
+        ("from skosfusion.network import _fusion", ("network", (), ["_fusion"])),
+        ("import skosfusion.network._fusion", ("network", ("_fusion",), ())),
+        ("import torch, skosfusion as package", ("skosfusion", (), ())),
+        ("def later():\n    from ..network import _fusion", ("network", (), ["_fusion"])),
+    ],
+)
+def test_no_way_to_import_is_overlooked(line, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path)
+    file = tmp_path / "images" / "_read.py"
+    file.parent.mkdir()
+    file.write_text(f"from .. import __version__\nimport torch\n{line}\n")
+    assert list(imports_of(file)) == [found]
 
 
 def test_every_room_is_on_the_map():
@@ -150,6 +181,30 @@ def test_public_names_carry_their_public_module(room):
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
         assert getattr(thing, "__module__", module.__name__) == module.__name__, name
+
+
+# Every room writes files with these, and must know what they promise.
+WITH_SECTIONS = {"write_atomically", "sweep_temporary_files"}
+
+
+def private_functions(file, public):
+    """Find the functions of a module that no user sees, and the methods."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name not in public:
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            methods = (part for part in node.body if isinstance(part, ast.FunctionDef))
+            yield from (m for m in methods if "_" in (m.name[0], node.name[0]))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_private_functions_have_docstrings_without_sections(room):
+    module = importlib.import_module(f"skosfusion.{room}")
+    public = {*skosfusion.__all__, *getattr(module, "__all__", ()), *WITH_SECTIONS}
+    for file in files_of(room):
+        for function in private_functions(file, public):
+            text = ast.get_docstring(function) or ""
+            assert "\n---" not in text, f"{file.name}: {function.name} is not for users"
 
 
 def test_errors_survive_a_process_border():

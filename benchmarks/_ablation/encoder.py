@@ -42,7 +42,7 @@ def choose_weights(options):
     if reason is None:
         return IMAGENET, "ImageNet weights"
     print(
-        f"ImageNet weights for {options.backbone} cannot be had here ({reason}).\n"
+        f"ImageNet weights for {options.backbone} are not available here ({reason}).\n"
         "The encoder starts from training on a separate synthetic set instead; pass --weights FILE "
         "to use your own.",
         flush=True,

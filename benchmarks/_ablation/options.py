@@ -30,11 +30,13 @@ def make_parser(description, *, out):
     """Make a parser for data, model and protocol."""
     parser = make_base(description, out=out, seed="decides folds and training")
     data = parser.add_argument_group("your own data (default: the embedded synthetic cohort)")
-    data.add_argument("--image-table", metavar="FILE", help="CSV or Parquet, one row an image")
+    data.add_argument(
+        "--image-table", metavar="FILE", help="CSV or Parquet, one row for each image"
+    )
     data.add_argument(
         "--clinical-table",
         metavar="FILE",
-        help="one row a patient; not needed if --image-table has all",
+        help="one row for each patient; not needed if --image-table has all",
     )
     data.add_argument("--image-folder", metavar="DIR", help="default: the folder of --image-table")
     data.add_argument(
@@ -86,7 +88,7 @@ def make_parser(description, *, out):
     model.add_argument(
         "--weights",
         default="auto",
-        help="auto (ImageNet where it can be had, else trained on separate synthetic images), "
+        help="auto (ImageNet where available, else trained on separate synthetic images), "
         "none, a torchvision weights name, or a file",
     )
     model.add_argument("--epochs", type=int, default=50)

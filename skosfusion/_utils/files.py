@@ -60,38 +60,9 @@ def _check_kind(status, path):
 
 
 def write_atomically(path, content, *, temporary_folder=None, durable=False, mode=None):
-    """Write bytes to a file so that it holds either its old content or all of the new.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file, in a folder that exists.
-    content : bytes
-        What to write.
-    temporary_folder : pathlib.Path or None, default=None
-        Where the unfinished file lies, on the same file system; None for beside the file.
-    durable : bool, default=False
-        Whether the content has reached the disk before it takes the file's place, so that it
-        outlives a loss of power, too.
-    mode : int or None, default=None
-        Permissions of the file; None for those that the user's umask allows.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; nothing is left behind then.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from skosfusion._utils.files import write_atomically
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_atomically(Path(folder, "note"), b"done")
-    ...     Path(folder, "note").read_bytes()
-    b'done'
-    """
+    """Write a file whole or not at all; if `durable`, so that it outlives a loss of power, too."""
     name = f".{_start(path.name)}.{uuid.uuid4().hex}{_SUFFIX}"
+    # Either folder must be on one file system with `path`.
     temporary = (temporary_folder or path.parent) / name
     try:
         # Unlike those of `tempfile`, the file may be read by whom the user's umask allows.
@@ -113,22 +84,12 @@ def _start(name):
     return os.fsencode(name)[:_NAME_LENGTH].decode(errors="ignore")
 
 
-def sweep_temporary_files(folder, *, of=None, older_than=_ORPHAN_SECONDS):
-    """Remove what killed processes left of `write_atomically`.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where to look; folders in it are left alone.
-    of : str or None, default=None
-        Name of the file that was written; None for any, in a folder that is all our own.
-    older_than : float, default=3600.0
-        Age in seconds from which a file counts as left behind.
-    """
+def sweep_temporary_files(folder, *, of=None):
+    """Remove what killed processes left of `write_atomically`: of the file `of`, or of any."""
     name = "*" if of is None else f"{glob.escape(_start(of))}.*"
     for path in folder.glob(f".{name}{_SUFFIX}"):
         try:
-            if time.time() - path.stat().st_mtime > older_than:
+            if time.time() - path.stat().st_mtime > _ORPHAN_SECONDS:
                 path.unlink()
         except OSError as error:  # another process was faster, or the folder cannot be written
             _LOGGER.debug("temporary file %s stays: %s", path, error)

@@ -1,4 +1,4 @@
-"""Patients, labels and the like: one value a row, and which values are equal."""
+"""Patients, labels and the like: one value for each row, and which values are equal."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from .record_numbers import check_group_digits
 
 
 def complete_column(values, noun):
-    """Return one value a row as an array; ValueError for a row without one, or with several."""
+    """Return an array of one value for each row; ValueError for a row with none or several."""
     # numpy would make texts of mixed lists, and a patient called "nan" of a missing one.
     values = pd.Series(values) if isinstance(values, list | tuple) else values
     if np.ndim(values) == 2 and np.shape(values)[1] != 1:

@@ -67,13 +67,14 @@ class KeptFiles:
         return n_bytes
 
 
-def reason(error):
+def system_reason(error):
     """Return why the system refused, without the name of the file, which is another each time."""
     return error.strerror or type(error).__name__
 
 
 def _folders_below(folder):
-    if not os.path.isdir(folder):
+    # A link would lead to what is not ours.
+    if os.path.islink(folder) or not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
         return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -9,7 +9,12 @@ _SHOWN = 5
 def check_parameter(name, value, valid, allowed):
     """Raise ValueError unless `valid`, naming the parameter, its value and what is allowed."""
     if not valid:
-        raise ValueError(f"{name}={value!r} is not allowed; allowed: {allowed}")
+        raise refused(name, value, allowed)
+
+
+def refused(name, value, allowed):
+    """Return the error for a value that is not allowed."""
+    return ValueError(f"{name}={value!r} is not allowed; allowed: {allowed}")
 
 
 def check_choice(name, value, choices):

@@ -7,6 +7,7 @@ from ..network import FeatureCache, shared_feature_cache
 from ._checks import check_parameters
 from ._device import resolve_device
 from ._estimator import FusionClassifier
+from ._net import copied_params
 
 __all__ = ["FusionClassifier"]
 

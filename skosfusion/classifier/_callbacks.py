@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import check_scoring
 from skorch.callbacks import Callback
-from torch.utils.data import Subset
 
 from .._utils.progress import progress_bar
 
@@ -14,12 +13,20 @@ from .._utils.progress import progress_bar
 class FeedImages(Callback):
     """Feed the network features while its encoder is fixed, and pixels after."""
 
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "dataset_"}
+
+    def on_train_begin(self, net, X=None, y=None, **kwargs):
+        """Remember the samples; their parts may be wrapped in what is not ours."""
+        self.dataset_ = X
+
+    def on_epoch_begin(self, net, **kwargs):
         """Free the encoder when its fixed epochs are over."""
-        dataset = dataset_train
-        while isinstance(dataset, Subset):
-            dataset = dataset.dataset
-        feed_images(net, dataset, epoch=len(net.history_))
+        feed_images(net, self.dataset_, epoch=len(net.history_))
+
+    def on_train_end(self, net, **kwargs):
+        """Forget the samples."""
+        del self.dataset_
 
 
 def feed_images(net, dataset, *, epoch):
@@ -62,20 +69,12 @@ class MilestoneScheduler(Callback):
     def __init__(self, milestones):
         self.milestones = milestones
 
-    def on_train_begin(self, net, X=None, y=None, **kwargs):
-        """Catch up with the milestones that a fresh optimizer has not seen."""
-        if getattr(net, "optimizer_is_fresh_", False):
-            self._lower(net, sum(m < len(net.history_) for m in set(self.milestones)))
-
     def on_epoch_begin(self, net, **kwargs):
         """Lower the rate where a milestone has just passed, and record it."""
-        self._lower(net, len(net.history_) - 1 in self.milestones)
-        net.history_.record("event_lr", net.optimizer_.param_groups[0]["lr"])
-
-    def _lower(self, net, n_times):
         for group in net.optimizer_.param_groups:
-            for _ in range(n_times):
+            if len(net.history_) - 1 in self.milestones:
                 group["lr"] *= 0.1
+        net.history_.record("event_lr", net.optimizer_.param_groups[0]["lr"])
 
 
 class EpochProgress(Callback):
@@ -103,7 +102,9 @@ class EpochProgress(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         """Show the training loss."""
-        self.bar_.set_postfix(loss=f"{net.history_[-1, 'train_loss']:.3f}", refresh=False)
+        loss = net.history_[-1].get("train_loss")  # not there where its callback is switched off
+        if loss is not None:
+            self.bar_.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
     def on_train_end(self, net, **kwargs):
         """Remove the bar."""

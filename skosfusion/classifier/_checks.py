@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from skorch.dataset import Dataset
 
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
@@ -45,6 +46,18 @@ _PARAMETERS = {
         lambda v: callable(v) and v is not torch.nn.NLLLoss,
         "a loss of logits, such as torch.nn.CrossEntropyLoss (the network gives no log "
         "probabilities, which NLLLoss takes)",
+    ),
+    "dataset": (
+        lambda v: v is Dataset,
+        "skorch.dataset.Dataset, which is not used: the classifier makes datasets of its own",
+    ),
+    "use_caching": (
+        lambda v: v is True or v == "auto",
+        "True or 'auto': scores are those of the validation step",
+    ),
+    "predict_nonlinearity": (
+        lambda v: v is None or v == "auto" or callable(v),
+        "'auto' (softmax), a function of logits, or None where the network gives probabilities",
     ),
     "classes": (
         lambda v: v is None,
@@ -115,12 +128,24 @@ def check_parameters(estimator):
             )
 
 
+def refuse_unknown_arguments(unknown):
+    """Raise TypeError for arguments of `fit` that there are not."""
+    for name in unknown:
+        hint = did_you_mean(name, ("sample_weight", "groups"))
+        raise TypeError(f"fit has no argument {name!r}; {hint}".rstrip("; "))
+
+
 def check_inputs(estimator, X, *, column, keep_missing, reset):
     """Split a table into clinical values (float32) and image paths, and check both.
 
     `column` names the images. With `keep_missing`, rows without an image have the path None.
     With `reset`, the estimator remembers the columns; without, they are compared.
     """
+    if isinstance(X, pd.DataFrame) and X.columns.nlevels > 1:
+        raise TypeError(
+            f"X has columns of {X.columns.nlevels} levels, such as {X.columns[0]!r}; give them one "
+            "name each: X.columns = ['_'.join(map(str, name)) for name in X.columns]"
+        )
     if column is None:
         if isinstance(X, pd.DataFrame) and X.shape[1] == 0:
             raise ValueError(
@@ -229,6 +254,13 @@ def check_labels(y, classes=None):
     if isinstance(y, (list, tuple)) and not any(np.ndim(label) for label in y):
         # numpy would turn mixed labels into strings before they can be seen.
         y = np.array(y, dtype=object) if len({isinstance(label, str) for label in y}) > 1 else y
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        y = y.iloc[:, 0]
+    if getattr(getattr(y, "dtype", None), "names", None):
+        raise TypeError(
+            f"y has the fields {', '.join(y.dtype.names)}, and a label is one value; give one "
+            f"field, such as y[{y.dtype.names[0]!r}] (times to an event are not classes)"
+        )
     if hasattr(getattr(y, "dtype", None), "numpy_dtype"):
         # Nullable labels would come back as floats.
         y = pd.Series(y)

@@ -8,7 +8,11 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, che
 from skorch.dataset import ValidSplit
 from torch.utils.data import Dataset, Subset
 
+from .._utils.groups import codes_of
 from ..exceptions import LeakageWarning
+
+# Of so many random splits by group, the one that keeps the classes' shares best is taken.
+_SPLITS_TO_CHOOSE_FROM = 32
 
 
 class FusionDataset(Dataset):
@@ -41,11 +45,13 @@ class FusionDataset(Dataset):
     """
 
     def __init__(self, clinical, codes=None, *, paths=None, groups=None, sample_weight=None):
-        self.clinical = torch.tensor(clinical)
+        # torch takes no negative strides, which a table that was turned round has.
+        self.clinical = torch.tensor(np.ascontiguousarray(clinical))
         # skorch expects a target even when there is none to predict.
         self.codes = torch.tensor(np.zeros(len(clinical), np.int64) if codes is None else codes)
         self.paths = paths
-        self.groups = groups
+        # Patients of mixed types cannot be sorted; their numbers can.
+        self.groups, self.patients = (None, None) if groups is None else codes_of(groups, "patient")
         self.sample_weight = None if sample_weight is None else torch.tensor(sample_weight)
         self.has_image = None
         if paths is not None and None in paths:
@@ -151,14 +157,32 @@ def _group_splits(train_split, rows, codes, groups):
     """Split samples as `train_split` says, but for a number or share: by group."""
     splitter = train_split.cv
     if isinstance(splitter, float):
-        splitter = GroupShuffleSplit(test_size=splitter, random_state=train_split.random_state)
+        n_tries = _SPLITS_TO_CHOOSE_FROM if train_split.stratified else 1
+        splitter = GroupShuffleSplit(
+            n_tries, test_size=splitter, random_state=train_split.random_state
+        )
+        splits = list(splitter.split(rows, codes, groups))
+        return [min(splits, key=lambda parts: _imbalance(codes, parts[1]))]
     elif isinstance(splitter, int):
         splitter = StratifiedGroupKFold(splitter)
     return check_cv(splitter).split(rows, codes, groups)
 
 
+def _imbalance(codes, valid):
+    """Return how far the shares of the classes among validation samples are from those of all."""
+    n_classes = codes.max() + 1
+    shares = [np.bincount(part, minlength=n_classes) / len(part) for part in (codes, codes[valid])]
+    return np.abs(np.subtract(*shares)).max()
+
+
 def _check_inner_split(train, valid, dataset):
     """Refuse an inner split with a patient in both parts, or a class that is not trained."""
+    for part in (train, valid):
+        if part is not None and not hasattr(part, "__getitems__"):
+            raise TypeError(
+                f"train_split gives a {type(part).__name__}, from which whole batches cannot be "
+                "taken; give torch.utils.data.Subset of the dataset that it is given"
+            )
     train_rows, valid_rows = _rows_in(dataset, train), _rows_in(dataset, valid)
     if train_rows is None or valid_rows is None:
         return
@@ -168,12 +192,22 @@ def _check_inner_split(train, valid, dataset):
             f"the inner validation split (train_split) leaves no sample of class number {lost[0]} "
             "to train on; use more samples, or a smaller or stratified validation part"
         )
+    absent = np.setdiff1d(dataset.codes[train_rows], dataset.codes[valid_rows])
+    if len(absent) and len(valid_rows):
+        warnings.warn(
+            f"the validation part of the inner split (train_split) has no sample of class number "
+            f"{absent[0]}, so its scores say nothing about that class; use a stratified split, "
+            "such as ValidSplit(5, stratified=True)",
+            UserWarning,
+            stacklevel=2,
+        )
     if dataset.groups is not None:
         shared = np.intersect1d(dataset.groups[train_rows], dataset.groups[valid_rows])
         if len(shared):
+            patients = dataset.patients[shared[:3]].tolist()
             raise ValueError(
                 f"{len(shared)} patients are in both parts of the inner validation split "
-                f"(train_split), such as {', '.join(map(repr, shared[:3].tolist()))}; use a "
+                f"(train_split), such as {', '.join(map(repr, patients))}; use a "
                 "number, a share or a splitter that keeps groups together, such as "
                 "ValidSplit(StratifiedGroupKFold(5)), or pass no groups"
             )

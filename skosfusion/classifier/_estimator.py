@@ -20,8 +20,10 @@ from ._checks import (
     check_parameters,
     check_sample_weight,
     classes_in_use,
+    refuse_unknown_arguments,
     weigh_classes,
 )
+from ._components import check_components
 from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_in_thread_workers, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs
@@ -265,7 +267,7 @@ class FusionClassifier(ConventionalNet):
         feeding = [("feed_images", FeedImages())] if has_images else []
         return [*feeding, *super()._required_callbacks]
 
-    def fit(self, X, y, sample_weight=None, *, groups=None):
+    def fit(self, X, y=None, sample_weight=None, *, groups=None, **unknown):
         """Train the network.
 
         Parameters
@@ -273,12 +275,14 @@ class FusionClassifier(ConventionalNet):
         X : DataFrame or array-like of shape (n_samples, n_features)
             Clinical values, and the image column if one is declared.
         y : array-like of shape (n_samples,)
-            Labels of any kind.
+            Labels of any kind; needed, None is for errors alone.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each sample in the loss, 0 or more, beside that of its class. A weight
             of 2 counts as two samples in the mean over a batch; samples of weight 0 do not train.
         groups : array-like of shape (n_samples,) or None, default=None
             Patient of each sample; an inner validation split keeps patients together.
+        **unknown
+            Nothing: what is passed by another name is a TypeError.
 
         Returns
         -------
@@ -297,6 +301,8 @@ class FusionClassifier(ConventionalNet):
             If the loss stops being a finite number.
         """
         with self._unfitted_on_error(), self._computing():
+            # Here and not by Python, so that this error, too, leaves no fit.
+            refuse_unknown_arguments(unknown)
             if not self.warm_start:
                 self._forget()
             self._run_training(self._prepare(X, y, sample_weight, groups))
@@ -347,6 +353,9 @@ class FusionClassifier(ConventionalNet):
         goes_on = self.initialized_
         if goes_on:
             self._refuse_changed_params()
+        check_components(self)
+        if not goes_on:
+            self._draw_seed()
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
         sample_weight = check_sample_weight(sample_weight, clinical)
@@ -356,13 +365,16 @@ class FusionClassifier(ConventionalNet):
         dataset = FusionDataset(
             clinical, codes, paths=paths, groups=check_groups(groups), sample_weight=sample_weight
         )
-        dataset.parts = split_dataset(dataset, self.train_split)
+        with self._seeded(step=-1) if self.train_split else contextlib.nullcontext():
+            dataset.parts = split_dataset(dataset, self.train_split)
+        weights = weigh_classes(self.class_weight, codes, labels, sample_weight)
         if not goes_on:
-            self.class_weights_ = weigh_classes(self.class_weight, codes, labels, sample_weight)
+            self.class_weights_ = weights
             self._begin_fit(labels)
         # The last refusal, of a bad image, comes before anything of an earlier fit is changed.
         feed_images(self, dataset, epoch=len(self.history_) + 1)
         if goes_on:
+            self.class_weights_ = weights
             self._continue_fit()
         return dataset
 
@@ -425,7 +437,7 @@ class FusionClassifier(ConventionalNet):
             Position of each sample in `X`; the rows of padding after them have none.
         """
         self.check_is_fitted()
-        with self._computing(), self._seeded_random_layers():
+        with self._computing(), self._seeded_where_drawn():
             dataset = self.get_dataset(X)
             n_rows = self._rows_to_predict_at_once()
             if pixels:

@@ -109,7 +109,7 @@ class ImageInputs:
         n_channels = 1
         for rows in progress_bar(_parts(len(paths)), shown=self.verbose, desc="reading images"):
             images = self._read(shared_image_store().read, paths, _with_image(paths, rows))
-            n_channels = max(n_channels, *map(len, images))
+            n_channels = max([n_channels, *map(len, images)])
         return n_channels
 
     def _resident_pixels(self, paths, shape):

@@ -1,7 +1,6 @@
 """skorch's classifier, made to keep scikit-learn's conventions."""
 
 import contextlib
-import threading
 import warnings
 from itertools import chain
 
@@ -12,19 +11,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
-from skorch.utils import params_for, to_numpy, to_tensor
+from skorch.utils import params_for, to_device, to_numpy, to_tensor
 from torch.utils.data import DataLoader
 
 from ._callbacks import StopAtDivergence, describe_divergence, score_codes
+from ._components import is_of_torch
 from ._dataset import ShuffledBatches, as_gathered
 from ._device import resolve_device
+from ._random import draws_random_numbers, seeded
 
-# Torch's global random state is shared by threads: who seeds it must have it alone.
-_RANDOM_STATE_LOCK = threading.RLock()
 # What a continued fit can take over; every other parameter is for a new fit.
 _FOR_CONTINUED_FITS = {
     "batch_size",
     "callbacks",
+    "class_weight",
+    "criterion",
     "frozen_epochs",
     "iterator_train",
     "iterator_valid",
@@ -37,6 +38,13 @@ _FOR_CONTINUED_FITS = {
     "verbose",
     "warm_start",
 }
+
+
+_FOR_NEW_FITS = {"criterion", "optimizer", "optimizer__param_groups"}
+# A loaded model may lack these, and may be given them before it is trained further.
+_LEFT_OUT_OF_FILES = {"criterion", "optimizer", "random_state"}
+# What a row of probabilities may differ from 1.
+_ROUNDING = 1e-3
 
 
 class ConventionalNet(NeuralNetClassifier):
@@ -117,22 +125,24 @@ class ConventionalNet(NeuralNetClassifier):
 
     # The life of a fit: begun, or refused and continued; trained; forgotten where it fails.
 
+    def _draw_seed(self):
+        """Draw the one seed that everything random in a new fit follows from."""
+        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
+
     def _begin_fit(self, classes):
         """Keep what decides a new fit, and build network, loss and optimizer from it."""
-        self._keep_params()
+        self.fitted_params_ = copied_params(self)
         self.classes_inferred_ = classes  # where skorch's `classes_` finds them
-        self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.initialize()
-
-    def _keep_params(self):
-        params = self.get_params(deep=False)
-        copied = {n: v.copy() for n, v in params.items() if isinstance(v, (dict, list))}
-        self.fitted_params_ = params | copied
+        if torch.get_default_dtype() != torch.float32:
+            self.module_.float()
 
     def _refuse_changed_params(self):
         """Refuse a continued fit where a parameter was changed that only a new fit can use."""
         for name in self._changed_params():
-            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name == "optimizer":
+            if getattr(self, "optimizer_is_fresh_", False) and name in _LEFT_OUT_OF_FILES:
+                continue
+            if name.split("__")[0] not in _FOR_CONTINUED_FITS or name in _FOR_NEW_FITS:
                 raise ValueError(
                     f"{name}={getattr(self, name, None)!r:.200} is for a new fit; to go on with "
                     f"this one, set it back to {self.fitted_params_.get(name)!r:.200}"
@@ -141,13 +151,20 @@ class ConventionalNet(NeuralNetClassifier):
     def _continue_fit(self):
         """Use the parameters as they are now in a fit that goes on."""
         changed = self._changed_params()
-        of_optimizer = [name for name in changed if name == "lr" or name.startswith("optimizer__")]
-        self._apply_virtual_params({name: getattr(self, name) for name in of_optimizer})
+        # Callbacks first, as their parameters may still be refused.
         if any(name.startswith(("callbacks", "lr_milestones")) for name in changed):
             self._initialize_callbacks()
             self._complete_callbacks()
-        self._keep_params()
-        if getattr(self, "optimizer_is_fresh_", False):
+        if any(name.startswith("criterion") or name == "class_weight" for name in changed):
+            self.initialize_criterion()
+            self.criterion_.to(next(self.module_.parameters()).device)
+        if "optimizer" in changed:
+            self._initialize_optimizer()
+        of_optimizer = [name for name in changed if name == "lr" or name.startswith("optimizer__")]
+        self._apply_virtual_params({name: getattr(self, name) for name in of_optimizer})
+        self.fitted_params_ = copied_params(self)
+        fresh = vars(self).pop("optimizer_is_fresh_", False)
+        if fresh:
             warnings.warn(
                 "the model was loaded from a file, which does not keep the optimizer's state: "
                 "training goes on with a fresh optimizer",
@@ -156,15 +173,13 @@ class ConventionalNet(NeuralNetClassifier):
 
     def _changed_params(self):
         now, fitted = self.get_params(deep=False), self.fitted_params_
-        names = sorted(now.keys() | fitted.keys())
-        return [name for name in names if not _is_same(now.get(name), fitted.get(name))]
+        names, none = sorted(now.keys() | fitted.keys()), object()
+        return [n for n in names if not _is_same(now.get(n, none), fitted.get(n, none))]
 
     def _run_training(self, dataset):
         """Train on a dataset that is checked and split."""
         self.notify("on_train_begin", X=dataset, y=dataset.codes)
-        # The scheduler has seen it by now.
-        vars(self).pop("optimizer_is_fresh_", None)
-        with self._seeded_random_layers():
+        with self._seeded_where_drawn():
             try:
                 self.fit_loop(dataset, dataset.codes)
             except KeyboardInterrupt:
@@ -193,8 +208,9 @@ class ConventionalNet(NeuralNetClassifier):
     def _forget(self):
         """Drop everything that a fit has set: what ends in an underscore, and skorch's lists."""
         skorchs = {"_modules", "_criteria", "_optimizers"}
-        for name in [name for name in vars(self) if name.endswith("_") or name in skorchs]:
-            vars(self).pop(name)
+        for name in list(vars(self)):
+            if name in skorchs or (name.endswith("_") and "__" not in name):
+                vars(self).pop(name)
         self._history, self._initialized, self._virtual_params = None, False, {}
 
     def initialize(self):
@@ -203,7 +219,7 @@ class ConventionalNet(NeuralNetClassifier):
             raise ValueError(
                 "initialize needs the numbers of inputs and classes, which fit finds; call fit"
             )
-        with self._device_for_skorch(), self._forked_random_state():
+        with self._device_for_skorch(), self._seeded():
             super().initialize()
         self._complete_callbacks()
         return self
@@ -229,24 +245,21 @@ class ConventionalNet(NeuralNetClassifier):
         finally:
             self.device = requested
 
-    @contextlib.contextmanager
-    def _forked_random_state(self):
-        """Seed torch's global random state, and put the caller's back."""
-        device = resolve_device(self.device)
-        cuda = [device] if device.type == "cuda" else []
-        seed = self.seed_ + len(self.history_ or ())
-        with _RANDOM_STATE_LOCK, torch.random.fork_rng(devices=cuda):
-            torch.default_generator.manual_seed(seed)
-            if cuda:
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
-            yield
+    def _seeded(self, step=0):
+        """Seed all global random states for one part of a fit, and put the caller's back."""
+        return seeded(self.seed_ + len(self.history_ or ()) + step, resolve_device(self.device))
 
-    def _seeded_random_layers(self):
-        """Seed layers that draw random numbers in training, where there are any."""
-        if any(map(_draws_random_numbers, self.module_.modules())):
-            return self._forked_random_state()
-        return contextlib.nullcontext()
+    def _seeded_where_drawn(self):
+        """Seed training where anything but the loader may draw: layers, samplers, users' code."""
+        options = self.get_params_for("iterator_train")
+        draws = (
+            draws_random_numbers(self.module_)
+            or not {"sampler", "batch_sampler"}.isdisjoint(options)
+            or bool(self.callbacks and self.callbacks != "disable")
+            or self.iterator_train is not DataLoader
+            or not is_of_torch(self.criterion)
+        )
+        return self._seeded() if draws else contextlib.nullcontext()
 
     def check_data(self, X, y=None):
         """Do nothing: `fit` has checked the data, and knows the classes."""
@@ -265,10 +278,9 @@ class ConventionalNet(NeuralNetClassifier):
     def get_iterator(self, dataset, training=False):
         """Make the loader of batches; in training a last one of one row joins the one before."""
         prefix = "iterator_train" if training else "iterator_valid"
-        loader, options = getattr(self, prefix), self.get_params_for(prefix)
-        if loader is not DataLoader:
-            return super().get_iterator(dataset, training)
-        options.setdefault("collate_fn", as_gathered)
+        params = vars(self) if training else self.fitted_params_
+        loader, options = params[prefix], params_for(prefix, params)
+        options["collate_fn"] = as_gathered
         # A generator of its own keeps the loader from drawing from the global random state.
         options.setdefault("generator", torch.Generator().manual_seed(self.seed_))
         batch_size = options.pop("batch_size", self.batch_size)
@@ -286,14 +298,19 @@ class ConventionalNet(NeuralNetClassifier):
             )
         elif "batch_sampler" not in options:
             options["batch_size"] = batch_size
-            if "sampler" not in options:
-                options.setdefault("shuffle", training)
-        return DataLoader(dataset, **options)
+            if training and "sampler" not in options:
+                options.setdefault("shuffle", True)
+        return loader(dataset, **options)
 
     def _rows_to_predict_at_once(self):
         """Return the batch size of the fit, on which the last digits of a prediction depend."""
         options = params_for("iterator_valid", self.fitted_params_)
         return options.get("batch_size", self.fitted_params_["batch_size"])
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        """Yield the logits of each batch, in the order of the rows, in training mode too."""
+        for batch in self.get_iterator(self.get_dataset(X), training=False):
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
 
     def infer(self, x, **fit_params):
         """Run the network on one batch, where the network is."""
@@ -319,12 +336,15 @@ class ConventionalNet(NeuralNetClassifier):
         return super().evaluation_step((full, codes), training)[: len(codes)]
 
     def predict_proba(self, X):
-        """Predict the probability of each class."""
+        """Predict the probability of each class, in the order of the rows."""
         check_is_fitted(self)
-        as_probabilities = self._get_predict_nonlinearity()
+        nonlinearity = self.fitted_params_["predict_nonlinearity"]
+        parts, row = [], 0
         # The device is named, since skorch's cached predictions would take `self.device`.
-        logits = self.forward_iter(X, training=False, device="cpu")
-        return np.concatenate([to_numpy(as_probabilities(part)) for part in logits])
+        for logits in self.forward_iter(X, training=False, device="cpu"):
+            parts.append(as_probabilities(logits, nonlinearity, first_row=row))
+            row += len(logits)
+        return np.concatenate(parts)
 
     def predict(self, X):
         """Predict the labels.
@@ -357,14 +377,41 @@ class ConventionalNet(NeuralNetClassifier):
             self.device = requested
 
 
+def copied_params(estimator):
+    """Return the parameters of an estimator, apart from what is done to its lists later."""
+    params = estimator.get_params(deep=False)
+    return params | {n: v.copy() for n, v in params.items() if isinstance(v, (dict, list))}
+
+
 def _is_same(value, other):
     """Return whether two values of a parameter are the same one, or plainly equal."""
     if value is other:
         return True
     try:
         return type(value) is type(other) and bool(value == other)
-    except ValueError:  # arrays
-        return bool(np.array_equal(value, other))
+    except (ValueError, RuntimeError):  # arrays and tensors
+        return bool(np.array_equal(np.asarray(value), np.asarray(other)))
+
+
+def as_probabilities(logits, nonlinearity, *, first_row):
+    """Turn logits into probabilities, float32; what is not finite or none is an error."""
+    if not torch.isfinite(logits).all():
+        row = first_row + int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])
+        raise FloatingPointError(
+            f"the network gives {logits[row - first_row].tolist()} for row {row}, which is not "
+            "finite; look for extreme values in that row, or fit again with a lower lr"
+        )
+    if nonlinearity == "auto":
+        return to_numpy(torch.softmax(logits, dim=-1))
+    values = to_numpy(logits if nonlinearity is None else nonlinearity(logits))
+    wrong = (values < 0).any(axis=1) | (np.abs(values.sum(axis=1) - 1) > _ROUNDING)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"predict_nonlinearity={nonlinearity!r} gives {values[row].tolist()} for row "
+            f"{first_row + row}, which are not probabilities; use 'auto' (softmax)"
+        )
+    return values
 
 
 def padded(inputs, n_rows):
@@ -400,11 +447,3 @@ def weighted_loss(criterion, y_pred, y_true, sample_weight):
     total = sample_weight if class_weights is None else sample_weight * class_weights[y_true]
     # Weights may be too small for this number format.
     return (sample_weight * losses).sum() / total.sum().clamp(min=torch.finfo(total.dtype).tiny)
-
-
-def _draws_random_numbers(layer):
-    """Return whether a layer may draw random numbers: torch's dropout, or anything not torch's."""
-    name = type(layer).__name__.lower()
-    if "dropout" in name or "stochasticdepth" in name:
-        return True
-    return not type(layer).__module__.startswith(("torch.nn.", "torchvision.", "skosfusion."))

@@ -1,6 +1,6 @@
 """What users say of their columns, made complete: a declaration for each column to read."""
 
-from .._utils.validation import check_parameter, did_you_mean
+from .._utils.validation import check_parameter, did_you_mean, refused
 from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
 from ._column import is_column_name
 from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
@@ -67,7 +67,7 @@ def _declare_freely(name, what):
     if name not in known and not isinstance(what, (*_FREE_KINDS, tuple, list)):
         hint = did_you_mean(name, known)
         allowed = f"one of {known}, or a name of your own for KitColumn(value, low, high)"
-        check_parameter("key of columns", name, False, f"{allowed}{hint and '; '}{hint}")
+        raise refused("key of columns", name, f"{allowed}{hint and '; '}{hint}")
     check_kit_name(name)
     if what is None or isinstance(what, _FREE_KINDS):
         return what

@@ -3,7 +3,8 @@
 A new kind of column is a new frozen dataclass here, never a new parameter of `load_cohort`: its
 fields say where the cells are and what is allowed, `__post_init__` refuses other values,
 `_is_there` says whether it is read where nobody declared it, and `_read` returns the columns of
-``cohort.data`` that it makes. Which names may have which kind stands in `_complete.py`.
+``cohort.data`` that it makes. These methods are for the modules of this room; their underscore says
+that users are promised none of them. Which names may have which kind stands in `_complete.py`.
 """
 
 from collections.abc import Hashable

@@ -16,10 +16,9 @@ from .._utils.progress import progress_bar
 from ..preprocessing import PAPER_KITS
 from ._data_home import get_data_home
 from ._synthetic import _cohort_plan
-from ._synthetic._cohort_plan import class_counts, plan_cohort
 from ._synthetic._knee import draw_knee
 
-# Raised by whoever changes what is drawn or planned: an older folder is then left alone.
+# Increase this when other knees are drawn or planned: an older folder is then left alone.
 COHORT_FORMAT = 1
 TARGET_NAMES = ["non-tumor", "osteosarcoma"]
 
@@ -138,8 +137,8 @@ def make_osteosarcoma_cohort(
     ((12, 10), ['non-tumor', 'osteosarcoma'])
     """
     _check_parameters(n_patients, n_images, image_size, random_state)
-    n_images = sum(class_counts(n_patients, n_images)[1])
-    patients = plan_cohort(n_patients, n_images, int(random_state))
+    n_images = sum(_cohort_plan.class_counts(n_patients, n_images)[1])
+    patients = _cohort_plan.plan_cohort(n_patients, n_images, int(random_state))
     parameters = {
         "format": COHORT_FORMAT,
         "n_patients": int(n_patients),

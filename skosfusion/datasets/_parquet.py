@@ -12,7 +12,7 @@ from pyarrow import parquet
 _BATCH_ROWS = 1024
 
 PARQUET_ERRORS = (OSError, ValueError, MemoryError, pa.ArrowException)
-"""What pyarrow is seen to raise on damaged files, and the kin of these."""
+"""Errors that pyarrow has been seen to raise on damaged files, and similar ones."""
 
 
 def read_flat_columns(path, *, max_rows, max_bytes):

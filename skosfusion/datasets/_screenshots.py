@@ -17,7 +17,7 @@ from ._frames import open_frame
 
 _logger = logging.getLogger(__name__)
 
-# Bump it when a copy made by this version would differ from one made before.
+# Increase this when a copy made by this version would differ from one made before.
 _CROP_VERSION = 1
 # What PNG stores as it is.
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")

@@ -27,8 +27,8 @@ MAX_FILE_BYTES = 512 * 2**20
 MAX_PIXELS = 2**30 // 4 // 3
 """Largest image that is decoded, in pixels; Pillow warns from this size on."""
 
-# What Pillow and zlib are seen to raise on damaged files, and the kin of these. `Warning` counts
-# where warnings are errors.
+# Errors that Pillow and zlib have been seen to raise on damaged files, and similar ones. `Warning`
+# counts where warnings are errors.
 _DECODER_ERRORS = (
     ArithmeticError,
     AssertionError,

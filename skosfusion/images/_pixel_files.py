@@ -12,10 +12,10 @@ import safetensors.numpy
 
 from .. import __version__
 from .._utils.files import read_regular_file
-from .._utils.kept_files import MAX_FILE_BYTES, SUFFIX, KeptFiles, reason
+from .._utils.kept_files import MAX_FILE_BYTES, SUFFIX, KeptFiles, system_reason
 
 _DIGEST_BYTES = 32
-# To be raised when the same file and options would give other pixels than before.
+# Increase this when the same file and options would give other pixels than before.
 _PIXEL_FORMAT = 1
 _LOGGER = logging.getLogger(__name__)
 
@@ -92,9 +92,9 @@ class PixelFiles(KeptFiles):
             )
         if self._refused is not None:
             warnings.warn(
-                f"pixels cannot be kept in {str(self.folder)!r} ({reason(self._refused)}); they "
-                "are used now and decoded again in the next run. Free some space, or name another "
-                "folder",
+                f"pixels cannot be kept in {str(self.folder)!r} ({system_reason(self._refused)}); "
+                "they are used now and decoded again in the next run. Free some space, or name "
+                "another folder",
                 stacklevel=2,
             )
 

@@ -163,7 +163,7 @@ def _checked_percentiles(percentiles):
 
 
 def _numbers(values, kind):
-    """Values as a tuple, or None where they are not all numbers of this kind."""
+    """Return values as a tuple, or None where they are not all numbers of this kind."""
     try:
         values = tuple(values)
     except TypeError:
@@ -172,7 +172,7 @@ def _numbers(values, kind):
 
 
 def read_pixels(data, options, *, path, row=None):
-    """Pixels of an image file given as bytes; `options` come from `read_options`."""
+    """Return the pixels of an image file given as bytes; `options` are those of `read_options`."""
     size = options.image_size
     draft = None if size is None or options.crop_box else 2 * size
     image, full_size, box = decode(data, path=path, row=row, frame=options.frame, draft=draft)
@@ -209,7 +209,7 @@ def _crop(image, box, path, row):
 
 
 def _eight_bits(image, percentiles):
-    """Grayscale or RGB image of 8 bits, stretched between two percentiles where they are given."""
+    """Bring an image to 8 bits, stretched between two percentiles where they are given."""
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(_scaled_values(image, percentiles))
     image = _grayscale_or_rgb(image)
@@ -224,7 +224,7 @@ def _eight_bits(image, percentiles):
 
 
 def _scaled_values(image, percentiles):
-    """Deep values from their smallest to their largest, or between percentiles, as 0 to 255."""
+    """Scale deep values to 0 to 255, from their smallest to their largest or by percentiles."""
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):

@@ -81,7 +81,7 @@ class ImageStore:
         )
 
     def fingerprints(self, paths, *, rows=None, n_threads=1):
-        """Digest of each file's content.
+        """Return a digest of each file's content.
 
         A file whose device, inode, size and times have not changed is not read again, unless it
         was written less than two seconds before it was read: file times may be too coarse to tell a
@@ -113,7 +113,7 @@ class ImageStore:
         return found
 
     def read(self, paths, *, rows=None, folder=None, n_threads=1, **options):
-        """Pixels of each file.
+        """Return the pixels of each file.
 
         Parameters
         ----------
@@ -195,7 +195,7 @@ class ImageStore:
         return image
 
     def read_batch(self, paths, *, rows=None, folder=None, n_threads=1, **options):
-        """Pixels of all files as one array.
+        """Return the pixels of all files as one array.
 
         Parameters
         ----------
@@ -317,7 +317,7 @@ def _signature(status):
 
 
 def _numbered(paths, rows):
-    """Pairs of path and row."""
+    """Return pairs of path and row."""
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise TypeError(f"paths must be a sequence of paths, got the single path {paths!r}")
     paths = list(paths)

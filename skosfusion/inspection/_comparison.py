@@ -29,8 +29,8 @@ class Gallery(NamedTuple):
     boxes: np.ndarray | None
 
 
-class Question(NamedTuple):
-    """What is asked of the models: the labels, what they are called, and the class explained."""
+class ComparedLabels(NamedTuple):
+    """The labels, what they are called, and the class that both models' heatmaps explain."""
 
     y: np.ndarray
     classes: np.ndarray
@@ -45,8 +45,8 @@ class Question(NamedTuple):
         return "the predicted class" if codes is None else str(self.labels[codes[0]])
 
 
-def ask(X, y, *, pos_label, explainer, display_labels):
-    """Check labels and explainer, and say what the models are asked."""
+def check_labels(X, y, *, pos_label, explainer, display_labels):
+    """Check labels and explainer, and return them in one form."""
     check_consistent_length(X, y)
     y = column_or_1d(y)
     classes = np.unique(y)
@@ -60,7 +60,7 @@ def ask(X, y, *, pos_label, explainer, display_labels):
     if explain["target"] is None:
         explain["target"] = classes.tolist()[positive]
     target_codes(explain["target"], classes, 1)
-    return Question(y, classes, labels, positive, explain)
+    return ComparedLabels(y, classes, labels, positive, explain)
 
 
 def _position(pos_label, classes):
@@ -120,22 +120,22 @@ def check_models(*models):
             )
 
 
-def sort_into_galleries(models, names, X, question, patients):
+def sort_into_galleries(models, names, X, compared, patients):
     """Predict all rows out of fold, and say of each row which galleries it belongs to."""
     # The folds are those of both.
     fold = models[0].fold
     samples = pd.DataFrame({"fold": fold}, index=X.index)
-    classes, labels, y = question.classes, question.labels, question.y
+    classes, labels, y = compared.classes, compared.labels, compared.y
     is_right = []
     for name, model in zip(names, models, strict=True):
         unwrap_with_image(model.estimators[0])
         probabilities = model.predict_proba(X, classes)
         codes = np.nan_to_num(probabilities).argmax(axis=1)
         is_right.append(classes[codes] == y)
-        samples[f"{name}_probability"] = probabilities[:, question.positive]
+        samples[f"{name}_probability"] = probabilities[:, compared.positive]
         is_known = samples[f"{name}_probability"].notna()
         samples[f"{name}_predicted"] = np.where(is_known, labels[codes], None)
-    is_positive = y == classes[question.positive]
+    is_positive = y == classes[compared.positive]
     first, second = is_right
     found = {
         "right": first & second,
@@ -148,14 +148,14 @@ def sort_into_galleries(models, names, X, question, patients):
     return samples.assign(patient=patients, label=labels[np.searchsorted(classes, y)])
 
 
-def make_galleries(samples, models, X, question, *, boxes, n_images, random):
+def make_galleries(samples, models, X, compared, *, boxes, n_images, random):
     """Choose the examples of each gallery, and explain them."""
-    y, patients = question.y, samples["patient"].to_numpy()
+    y, patients = compared.y, samples["patient"].to_numpy()
     galleries = {}
     for name in GALLERIES:
         rows = _choose(np.flatnonzero(samples[name]), y, patients, n_images, random)
         here = None if boxes is None else np.asarray(boxes, float)[rows]
-        galleries[name] = _make_gallery(rows, models, X, question.explain, here)
+        galleries[name] = _make_gallery(rows, models, X, compared.explain, here)
     return galleries
 
 

@@ -33,14 +33,14 @@ class ExplainedNetwork:
         # What a user's class does is not known well enough for short cuts.
         self._is_known = type(network) is FusionNetwork and is_torchvision_model(network.encoder)
         encoder = None
-        # Folding changes what a convolution before batch normalization puts out, and nothing else.
+        # Folding changes what a convolution before batch normalization outputs, and nothing else.
         if self._is_known and not isinstance(layer, nn.Conv2d):
             encoder = folded_encoder(network.encoder, network.encoder_dtype)
         self._network = copied_network(network, encoder)
         self._feature_map = feature_map
         self._on_output = None
         # Whether one image may become many at the layer; None until it has been tried.
-        self._broadcasts = None if self._is_known else False
+        self._one_image_suffices = None if self._is_known else False
         self._network.encoder.get_submodule(feature_map.name).register_forward_hook(self._hook)
 
     def _hook(self, layer, inputs, output):
@@ -52,7 +52,7 @@ class ExplainedNetwork:
         def checked(output):
             if len(output) != n_images:
                 raise ValueError(
-                    f"layer={self._feature_map.name!r} puts out {len(output)} maps for {n_images} "
+                    f"layer={self._feature_map.name!r} outputs {len(output)} maps for {n_images} "
                     "images, so no map belongs to one image; choose a layer that keeps images apart"
                 )
             return on_output(output)
@@ -118,7 +118,7 @@ class ExplainedNetwork:
         """Leave out one channel after the other, of one sample."""
         n_channels = len(activations)
         size = max(1, _MAX_ABLATED_VALUES // activations.numel())
-        if not self._goes_on_with_more_rows(inputs, n_channels):
+        if not self._accepts_more_rows(inputs, n_channels):
             size = min(size, _MAX_ABLATED_IMAGES)
         every = torch.eye(n_channels, device=activations.device) == 0
         drops = []
@@ -131,7 +131,7 @@ class ExplainedNetwork:
 
     def _ablated_logits(self, inputs, kept):
         n_rows = len(kept)
-        if not self._broadcasts:
+        if not self._one_image_suffices:
             inputs = inputs | {"image": inputs["image"].expand(n_rows, -1, -1, -1)}
         inputs = inputs | {"clinical": inputs["clinical"].expand(n_rows, -1)}
         first = self._feature_map.channels_first
@@ -146,17 +146,17 @@ class ExplainedNetwork:
 
         return self._forward(inputs, leave_out)
 
-    def _goes_on_with_more_rows(self, inputs, n_channels):
+    def _accepts_more_rows(self, inputs, n_channels):
         """Return whether one image may become many at the layer, so that it is encoded once."""
         # It may not where the output is later joined to another one along the channels.
-        if self._broadcasts is None:
-            self._broadcasts = True
+        if self._one_image_suffices is None:
+            self._one_image_suffices = True
             kept = torch.ones(2, n_channels, dtype=torch.bool, device=inputs["clinical"].device)
             try:
                 self._ablated_logits(inputs, kept)
             except RuntimeError:
-                self._broadcasts = False
-        return self._broadcasts
+                self._one_image_suffices = False
+        return self._one_image_suffices
 
     def _as_maps(self, values):
         return self._feature_map.as_channels_first(values).float()

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from ..classifier import FusionClassifier
 
 
-class FittedFusion(NamedTuple):
-    """A fitted classifier, and the steps before it, if there are any."""
+class FusionModel(NamedTuple):
+    """A classifier, fitted or not, and the steps before it, if there are any."""
 
     classifier: FusionClassifier
     steps: Pipeline | None
@@ -102,7 +102,7 @@ def find_classifier(estimator):
             "Pipeline that ends in one. For a search, pass search.best_estimator_; for a "
             "cross-validation, pass one of its estimators"
         )
-    return FittedFusion(inner, steps)
+    return FusionModel(inner, steps)
 
 
 def _thawed(estimator):

@@ -61,7 +61,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
     ----------
     estimator : FusionClassifier or Pipeline
         Fitted, with an image column; a Pipeline ends in a FusionClassifier. ``clone`` would make
-        it un-fitted; `sklearn.frozen.FrozenEstimator` keeps it, and may be given here.
+        it unfitted; `sklearn.frozen.FrozenEstimator` keeps it, and may be given here.
     layer : str or None, default=None
         Layer of the encoder, as its ``named_modules()`` has it, such as ``"layer3"``; None for the
         last feature map (``"layer4"`` of a ResNet). Where a layer runs several times for an image,
@@ -204,7 +204,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
         FileNotFoundError, ImageError
             For an image that is missing or unreadable, with file and row.
         FloatingPointError
-            If the layer puts out values that are not finite.
+            If the layer outputs values that are not finite.
         """
         fitted, feature_map = self._check()
         table = fitted.transform(X)
@@ -221,7 +221,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
                 maps = self._explain(explained, inputs, codes, rows)
                 if not torch.isfinite(maps).all():
                     raise FloatingPointError(
-                        f"layer={feature_map.name!r} puts out values that are not finite for rows "
+                        f"layer={feature_map.name!r} outputs values that are not finite for rows "
                         f"{rows.start} to {rows.stop - 1}; fit with precision='fp32' and a lower lr"
                     )
                 if not self.raw:

@@ -64,7 +64,7 @@ def ablation_param_grid(ablations=None, *, step="clinical", inputs=None):
 
 
 def ablation_table(search, ablations=None, *, step="clinical"):
-    """Arrange a searched ablation as a table, one row an ablation, as the paper's Table 1.
+    """Arrange a searched ablation as a table, one row for each ablation, as the paper's Table 1.
 
     Parameters
     ----------

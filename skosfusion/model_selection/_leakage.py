@@ -49,7 +49,7 @@ def check_leakage(
     Parameters
     ----------
     frame : DataFrame of shape (n_samples, n_features)
-        One row an image, such as ``cohort.frame``.
+        One row for each image, such as ``cohort.frame``.
     groups : array-like of shape (n_samples,) or None, default=None
         Patient of each row. None: column ``patient_id`` of `frame` where there is one, else each
         row is a patient.
@@ -89,12 +89,12 @@ def check_leakage(
         images_in_both : DataFrame
             "fold" and "image_id".
         repeated_images : DataFrame
-            One line a row of `frame` whose image is in other rows, too: "image_id" (a number, the
-            same for equal images), "row" (position in `frame`), "image" (path), "patient" and
-            "label" of that row; then what holds for the image: "several_names",
+            One line for each row of `frame` whose image is in other rows, too: "image_id" (a
+            number, the same for equal images), "row" (position in `frame`), "image" (path),
+            "patient" and "label" of that row; then what holds for the image: "several_names",
             "several_patients", "several_labels" and "in_both".
         patients_with_two_labels : DataFrame
-            "patient", "label" and "n_rows", one line a label of a patient who has several.
+            "patient", "label" and "n_rows", one line for each label of a patient who has several.
         DESCR : str
             What was checked and found, for people; names at most five of each.
 
@@ -121,7 +121,7 @@ def check_leakage(
     JPEG again is another and is not found. All files are read and decoded once; rows without a path
     are passed over.
 
-    A random splitter without a `random_state` splits otherwise each time: what is checked is not
+    A random splitter without a `random_state` splits differently each time: what is checked is not
     what ``cross_validate`` will do. Give it one, or pass the folds, ``list(cv.split(...))``, to
     both. Positions count, not the index of `frame`.
 
@@ -195,7 +195,7 @@ def check_leakage(
 def _check(frame, image_options, on_leak, n_threads):
     if not isinstance(frame, pd.DataFrame):
         raise TypeError(
-            f"frame must be a DataFrame with one row an image, got {type(frame).__name__}"
+            f"frame must be a DataFrame with one row for each image, got {type(frame).__name__}"
         )
     if not len(frame):
         raise ValueError("frame has no rows; give at least one")

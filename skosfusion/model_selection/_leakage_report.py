@@ -63,7 +63,7 @@ def _repeated(table):
     counts = table.groupby("image_id")[["several_names", "several_patients", "several_labels"]]
     counts = counts.first()
     kinds = {
-        "listed again under the same name": _has_repeated_names(table),
+        "listed again under the same name": _count_repeated_names(table),
         "under several names": counts["several_names"].sum(),
         "in rows of several patients": counts["several_patients"].sum(),
         "with several labels": counts["several_labels"].sum(),
@@ -72,7 +72,7 @@ def _repeated(table):
     return f"{_images(table)}: {listed}"
 
 
-def _has_repeated_names(table):
+def _count_repeated_names(table):
     """Count the images of which one file is listed more than once."""
     return table.loc[table.duplicated(["image_id", "image"]), "image_id"].nunique()
 

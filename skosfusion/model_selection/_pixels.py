@@ -29,8 +29,8 @@ def image_codes(names, options, *, n_threads, verbose):
     """Give the images numbers from 0, one for the same pixels, and -1 where there is no path."""
     codes, files = pd.factorize(names)
     first_rows = np.zeros(len(files), int)
-    there = np.flatnonzero(codes >= 0)[::-1]
-    first_rows[codes[there]] = there
+    rows_with_path = np.flatnonzero(codes >= 0)[::-1]
+    first_rows[codes[rows_with_path]] = rows_with_path
     rows = first_rows.tolist()
     known = {}
 

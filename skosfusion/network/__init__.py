@@ -1,17 +1,15 @@
 """Tensors: the fusion network, its encoders and their weights, and what a fixed encoder gives."""
 
 from .._utils.naming import publish
-from ._encoder_key import encoder_key
 from ._encoders import (
     backbone_names,
-    build_empty_encoder,
     build_encoder,
     feature_length,
     is_torchvision_model,
 )
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
-from ._fusion import IMAGENET_MEAN, IMAGENET_STD, FusionNetwork
+from ._fusion import FusionNetwork
 from ._inference import encoding_batch_size, folded_encoder
 from ._weights import encoder_part, load_encoder_state, torchvision_weights
 

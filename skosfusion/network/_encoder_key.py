@@ -12,7 +12,7 @@ from ._encoders import is_torchvision_model
 from ._fusion import FusionNetwork
 from ._inference import encoding_batch_size
 
-# To be raised when the same encoder and image would give other features than before.
+# Increase this when the same encoder and image would give other features than before.
 _FEATURE_FORMAT = 2
 # Referenced, so that no later class can be given the same id.
 _USER_CLASSES = set()
@@ -43,10 +43,12 @@ def encoder_key(network, image_options):
 
 def _versions(network, image_options):
     contrast = image_options.get("contrast")
-    own, pillow, contrast_version = (*decoding_versions(contrast), "")[:3]
+    own, pillow, *others = decoding_versions(contrast)
     format_ = f"{own} {_FEATURE_FORMAT} {encoding_batch_size(network)}"
     capability = torch.backends.cpu.get_cpu_capability()
-    return format_, torch.__version__, torchvision.__version__, pillow, contrast_version, capability
+    # An empty part where there are no others, as in the keys of existing folders.
+    others = others or [""]
+    return format_, torch.__version__, torchvision.__version__, pillow, *others, capability
 
 
 def _description(network, image_options):

@@ -99,6 +99,7 @@ class FeatureCache:
             self._files = {}
         return FeatureFiles.prune(folder, max_bytes)
 
+    # What follows is for `EncoderFeatures`; the underscore says that users are not promised it.
     def _get(self, key, fingerprints):
         with self._lock:
             vectors = self._by_encoder.get(key) or {}

@@ -9,7 +9,7 @@ import safetensors
 import safetensors.numpy
 
 from .._utils.files import read_regular_file
-from .._utils.kept_files import MAX_FILE_BYTES, SUFFIX, KeptFiles, reason
+from .._utils.kept_files import MAX_FILE_BYTES, SUFFIX, KeptFiles, system_reason
 
 _FINGERPRINT_BYTES = 32
 
@@ -42,16 +42,16 @@ class FeatureFiles(KeptFiles):
     def get_many(self, fingerprints):
         """Return all features of new files, and those wanted that lie in files read before."""
         again = {self._name_of[wanted] for wanted in fingerprints if wanted in self._name_of}
-        there = self._names_there()
-        self._forget_files(self._names - there)
+        present = self._listed_names()
+        self._forget_files(self._names - present)
         features = {}
-        for name in sorted(there - self._names | again):
+        for name in sorted(present - self._names | again):
             part = self._read_part(self.folder / name)
             features |= part
             self._remember(name, part)
         return features
 
-    def _names_there(self):
+    def _listed_names(self):
         try:
             return {name for name in os.listdir(self.folder) if name.endswith(SUFFIX)}
         except OSError:  # there is no folder yet, or `put_many` will warn
@@ -105,8 +105,9 @@ class FeatureFiles(KeptFiles):
             self._write(self.folder / name, content)
         except OSError as error:
             warnings.warn(
-                f"features cannot be kept in {str(self.folder)!r} ({reason(error)}); they are used "
-                "now and computed again in the next run. Free some space, or name another folder",
+                f"features cannot be kept in {str(self.folder)!r} ({system_reason(error)}); they "
+                "are used now and computed again in the next run. Free some space, or name another "
+                "folder",
                 stacklevel=2,
             )
             return False

@@ -146,7 +146,7 @@ class EncoderFeatures:
         missing = wanted - found.keys()
         images = map(_Image, fingerprints, paths, rows) if missing else ()
         batches = self._batches(image for image in images if image.fingerprint in missing)
-        for batch, encoded in self._encoded(self._left(progress(batches), found)):
+        for batch, encoded in self._encoded(self._not_found_since(progress(batches), found)):
             found |= encoded
             n_encoded += len(encoded)
             unchanged = self._unchanged(batch)
@@ -194,7 +194,7 @@ class EncoderFeatures:
             np.random.default_rng(_worker_number()).shuffle(batches)
         return batches
 
-    def _left(self, batches, found):
+    def _not_found_since(self, batches, found):
         """Leave out of each batch what has been found since, by another thread perhaps."""
         for batch in batches:
             found |= self._cache._get(self.key, [image.fingerprint for image in batch])

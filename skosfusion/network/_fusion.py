@@ -140,7 +140,9 @@ class FusionNetwork(nn.Module):
             The network itself.
         """
         self.training = mode
-        self.head.train(mode)
+        for layer in self.children():
+            if layer is not self.encoder:
+                layer.train(mode)
         # A fixed encoder is left alone: visiting its layers costs as much as a step of the head.
         if self.encoder is not None and not (self.encoder_frozen and not self.encoder.training):
             self.encoder.train(mode and not self.encoder_frozen)

@@ -46,7 +46,7 @@ def load_encoder_state(backbone, weights):
     ValueError
         If torchvision knows no weights of that name for this backbone.
     WeightsError
-        If the weights cannot be had: no such file, no connection, or a file
+        If the weights are not available: no such file, no connection, or a file
         that is damaged, not a state dict, or one of another network. The error
         names the file to place, and where.
 
@@ -117,7 +117,7 @@ def _torchvision_state(backbone, name):
         file_name = Path(urlparse(entry.url).path).name
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise WeightsError(
-            f"weights={name!r} for backbone {backbone!r} cannot be had: {error}. On a machine "
+            f"weights={name!r} for backbone {backbone!r} are not available: {error}. On a machine "
             f"without a connection, place the file {file_name!r} (from {entry.url}) in the folder "
             f"{str(folder)!r}, or anywhere and pass its path as weights; weights=None starts from "
             "random weights"

@@ -12,7 +12,7 @@ from skorch.history import History
 from torch.utils.data import DataLoader
 
 from .. import __version__
-from ..classifier import FusionClassifier, check_parameters, resolve_device
+from ..classifier import FusionClassifier, check_parameters, copied_params, resolve_device
 from ..network import FusionNetwork, encoder_part, feature_length
 from ._components import encode
 from ._trusted import name_of
@@ -70,11 +70,12 @@ def restore(description, tensors, decoder):
     classifier = kind(**_restore_parameters(kind, description["parameters"], decoder))
     _check_restored_parameters(classifier)
     _place(classifier, description["device"])
-    classifier.fitted_params_ = classifier.get_params(deep=False)
+    classifier.fitted_params_ = copied_params(classifier)
     _restore_inputs(classifier, description)
     _restore_labels(classifier, description)
     _restore_network(classifier, description, tensors)
     classifier.history_ = _restore_history(description["history"], decoder)
+    _restore_learning_rate(classifier)
     _warn_of_versions(description["versions"])
     return classifier
 
@@ -252,7 +253,7 @@ def _restore_network(classifier, description, tensors):
     }
     _refuse_other_shapes(classifier, state)
     for name, value in tensors.items():
-        _refuse_poison(name, value)
+        _refuse_unusable_values(name, value)
 
     classifier.initialize(encoder_state=_of_encoder(state))
     classifier.optimizer_is_fresh_ = True
@@ -271,7 +272,7 @@ def _restore_network(classifier, description, tensors):
         module.encoder_has_trained = bool(description["encoder_has_trained"])
 
 
-def _refuse_poison(name, tensor):
+def _refuse_unusable_values(name, tensor):
     """Refuse values that would turn every prediction into NaN."""
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         raise ValueError(f"its entry {name!r:.100} is not finite")
@@ -339,6 +340,14 @@ def _restore_history(epochs, decoder):
         {name: decoder.decode(value) for name, value in epoch.items()} | {"batches": []}
         for epoch in epochs
     )
+
+
+def _restore_learning_rate(classifier):
+    """Let further training go on with the last rate, which milestones have lowered."""
+    rate = classifier.history_[-1].get("event_lr") if classifier.history_ else None
+    if isinstance(rate, float) and 0 < rate < float("inf"):
+        for group in classifier.optimizer_.param_groups:
+            group["lr"] = rate
 
 
 def _warn_of_versions(there):

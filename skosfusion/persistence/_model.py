@@ -16,7 +16,7 @@ from ._file import read_model_file, write_model_file
 from ._pipeline import import_skops, pack_steps, unpack_steps
 from ._trusted import check_trusted
 
-# To be raised when older versions could not read a file.
+# Increase this when older versions could not read a file.
 _FORMAT = 2
 _STEPS = "pipeline.steps"
 
@@ -24,12 +24,13 @@ _STEPS = "pipeline.steps"
 def save_model(estimator, path):
     """Write a fitted classifier, or a pipeline that ends in one, to one file without pickle.
 
-    The file is safetensors with a description in JSON under one digest, which tells any damage. It
-    holds the network, the parameters of the fit but for `memory` and other settings of the machine,
-    labels, columns, how images are read, the history of epochs (not of batches), and the versions
-    of the software; types go by the names under which users import them. The steps before the
-    classifier ride along as an archive of skops [1]_. What only further training would need, such
-    as the state of the optimizer, is not kept, nor are the pipeline's own `memory` and `verbose`.
+    The file is safetensors with a description in JSON under one digest, which reveals any damage.
+    It holds the network, the parameters of the fit but for `memory` and other settings of the
+    machine, labels, columns, how images are read, the history of epochs (not of batches), and the
+    versions of the software; types go by the names under which users import them. The steps before
+    the classifier ride along as an archive of skops [1]_. What only further training would need,
+    such as the state of the optimizer, is not kept, nor are the pipeline's own `memory` and
+    `verbose`.
 
     The file is written beside `path` and then takes its place: a process that is killed leaves the
     last good file.

@@ -112,7 +112,7 @@ def unpack_steps(archive, trusted):
         is_step = step is None or step == "passthrough" or hasattr(step, "transform")
         if not isinstance(name, str) or not is_step:
             raise TypeError(f"its step {name!r:.50} is not a transformer")
-    _leave_machine_alone(steps)
+    _disable_caches_and_jobs(steps)
     return steps
 
 
@@ -176,7 +176,7 @@ def _unlisted(schema, trusted):
     return sorted(unlisted)
 
 
-def _leave_machine_alone(steps):
+def _disable_caches_and_jobs(steps):
     """Switch off what untrusted steps would do here: read cached pickles, start processes."""
     seen, waiting = set(), [steps]
     while waiting:

@@ -41,7 +41,9 @@ def to_float32(values, columns):
     """Return values as float32; a value beyond its range is an error, not an infinity."""
     with np.errstate(over="ignore"):
         small = values.astype(np.float32)
-    for row, column in np.argwhere(np.isinf(small)):
+    too_large = np.argwhere(np.isinf(small))
+    if len(too_large):
+        row, column = too_large[0]
         raise ValueError(
             f"value in column {columns[column]!r}, row {row} is too large: {values[row, column]} "
             "exceeds the range of float32; correct the value or its scale"

@@ -216,7 +216,7 @@ class ClinicalTransformer(ColumnTransformer):
             For a table without rows, a missing or repeated column, and whatever the steps refuse.
         """
         self._check_table(X, self.transformers)
-        with earlier_fit_kept(self):
+        with _earlier_fit_kept(self):
             try:
                 return super().fit_transform(X, y, **params)
             except (ValueError, TypeError):
@@ -294,15 +294,14 @@ def _raise_all(X, steps, attempt):
 
 
 @contextmanager
-def earlier_fit_kept(*estimators):
-    """Give estimators their earlier state back if the block fails."""
-    earlier = [dict(vars(estimator)) for estimator in estimators]
+def _earlier_fit_kept(estimator):
+    """Give an estimator its earlier state back if the block fails."""
+    earlier = dict(vars(estimator))
     try:
         yield
     except BaseException:
-        for estimator, state in zip(estimators, earlier, strict=True):
-            vars(estimator).clear()
-            vars(estimator).update(state)
+        vars(estimator).clear()
+        vars(estimator).update(earlier)
         raise
 
 

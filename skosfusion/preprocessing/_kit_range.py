@@ -11,7 +11,7 @@ from .._utils.validation import check_choice, check_parameter, shown
 from ._cells import column_names, count_missing, read_table, to_float32, warn_of_codes
 from ._warn_once import WarnsOnce
 
-# Disease raises a cohort's median several-fold; a slip of a unit is a power of ten.
+# Disease raises a cohort's median several-fold; a wrong unit changes it by a power of ten.
 _SUSPECT_RATIO = 6.0
 # ... and moves healthy patients, too: a few values within the range say that the unit is right.
 _NORMAL_SHARE = 0.02
@@ -53,8 +53,8 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
     Warns
     -----
     UserWarning
-        In `fit`, if the median of a value is 6 times the middle of its range or more, or one sixth
-        or less and below the range, and hardly any value lies within it: the unit of the value may
+        In `fit`, if the median of a value is 6 times the middle of its range or more and hardly any
+        value lies within it, or one sixth or less and below the range: the unit of the value may
         not be that of the range. Also for
         numbers that look like codes for a missing value, such as 9999. A warning comes once for an
         estimator and its clones, not once a fold.
@@ -255,7 +255,9 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
     def _refuse_negative(self, values):
         if self.allow_negative:
             return
-        for row, column in np.argwhere(values < 0):
+        negative = np.argwhere(values < 0)
+        if len(negative):
+            row, column = negative[0]
             rows = np.flatnonzero(values[:, column] < 0)
             more = f"; so are {shown(rows[1:], 'more row')}" if len(rows) > 1 else ""
             raise ValueError(
@@ -269,14 +271,14 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         with np.errstate(over="ignore"):
             ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
         below = np.nanmedian(values - low, axis=0) < 0
-        within = np.mean((values >= low) & (values <= high), axis=0)
+        within = np.mean(values <= high, axis=0)
         within /= np.maximum(np.mean(~np.isnan(values), axis=0), 1e-12)
         for ratio, is_below, share, column in zip(
             ratios.T, below, within, self._value_columns(), strict=True
         ):
             median = np.nanmedian(ratio) if np.isfinite(ratio).any() else 1.0
             too_low = is_below and 0 < median <= 1 / _SUSPECT_RATIO
-            if share < _NORMAL_SHARE and (median >= _SUSPECT_RATIO or too_low):
+            if too_low or (median >= _SUSPECT_RATIO and share < _NORMAL_SHARE):
                 power = 10.0 ** np.round(np.log10(median))
                 self._warn_once(
                     (column, power),
@@ -297,12 +299,16 @@ def _check_limits(table, columns):
     """Raise ValueError for the first value without its limits, or the first range upside down."""
     value, low, high = table.T
     for name, limit in zip(columns[1:], (low, high), strict=True):
-        for row in np.flatnonzero(~np.isnan(value) & np.isnan(limit)):
+        without_limit = np.flatnonzero(~np.isnan(value) & np.isnan(limit))
+        if len(without_limit):
+            row = without_limit[0]
             raise ValueError(
                 f"column {columns[0]!r}, row {row} has the value {shown_number(value[row])}, but "
                 f"its limit in column {name!r} is missing; fill the limit in, or leave it out"
             )
-    for row in np.flatnonzero(high <= low):
+    upside_down = np.flatnonzero(high <= low)
+    if len(upside_down):
+        row = upside_down[0]
         raise ValueError(
             f"normal range of column {columns[0]!r}, row {row} has L={shown_number(low[row])} "
             f"(column {columns[1]!r}) and H={shown_number(high[row])} (column {columns[2]!r}), but "

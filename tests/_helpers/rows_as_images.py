@@ -32,7 +32,7 @@ class RowsAsImages(FusionClassifier):
 
 
 def _draw(row):
-    """Write a row as a picture; equal rows are one file."""
+    """Write a row as an image; equal rows are one file."""
     path = Path(_FOLDER.name, hashlib.sha256(row.tobytes()).hexdigest() + ".png")
     if not path.exists():
         levels = np.rint(255 / (1 + np.exp(-np.clip(row, -20, 20)))).astype(np.uint8)

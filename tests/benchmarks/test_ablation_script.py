@@ -203,7 +203,7 @@ def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path,
     table, path, options = own_table
     broken = tmp_path / "images"
     shutil.copytree(options[3], broken)
-    (broken / table.loc[7, "image"]).write_bytes(b"no picture")
+    (broken / table.loc[7, "image"]).write_bytes(b"not an image")
     options[3] = str(broken)
     table.to_csv(path, index=False)
     with pytest.raises(SystemExit, match=r"row 7(?s:.*)--unusable-images exclude"):
@@ -214,7 +214,7 @@ def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path,
     assert "left out 1 of 48 images" in capsys.readouterr().out
 
 
-def test_a_picture_of_two_patients_is_a_warning_and_the_run_goes_on(
+def test_an_image_of_two_patients_is_a_warning_and_the_run_goes_on(
     own_table, home, tmp_path, capsys
 ):
     table, path, options = own_table

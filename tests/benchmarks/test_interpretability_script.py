@@ -21,7 +21,7 @@ def run(home, tmp_path_factory):
     return out, interpretability.main([*SMALL, *options])
 
 
-def test_it_writes_tables_pictures_and_a_record(run):
+def test_it_writes_tables_images_and_a_record(run):
     out, tables = run
     assert set(tables) == {
         "predictions", "localization", "gradient_ratios", "modality_importance",
@@ -32,21 +32,21 @@ def test_it_writes_tables_pictures_and_a_record(run):
     assert "SYNTHETIC" in record["title"]
     assert record["leaking_patients"] == 0
     assert (out / "clinical_gradients.png").stat().st_size > 10_000
-    pictures = {path.stem for path in out.glob("*.png")} - {"clinical_gradients"}
+    drawn = {path.stem for path in out.glob("*.png")} - {"clinical_gradients"}
     with_rows = {
         name
         for name in ("right", "false_negatives", "false_positives", "corrected", "worsened")
         if tables["predictions"][name].any()
     }
-    assert pictures == with_rows != set()
+    assert drawn == with_rows != set()
 
 
-def test_localization_is_that_of_all_tumours_out_of_fold(run):
+def test_localization_is_that_of_all_tumors_out_of_fold(run):
     _, tables = run
     table = tables["localization"]
     assert list(table.index) == ["Baseline", "All", "random weights, mean of 2"]
-    n_tumours = (tables["predictions"]["label"] == "osteosarcoma").sum()
-    assert (table["images"] == n_tumours).all()
+    n_tumors = (tables["predictions"]["label"] == "osteosarcoma").sum()
+    assert (table["images"] == n_tumors).all()
     chance = table["chance (box area)"]
     assert chance.max() - chance.min() < 1e-9
     assert 0.05 < chance.iloc[0] < 0.4

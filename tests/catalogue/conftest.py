@@ -7,8 +7,8 @@ from skosfusion import FusionClassifier, make_fusion_pipeline
 
 from .._helpers import tiny
 from .._helpers.image_files import encoded
-from .pictures import GREY
 from .refusals import Fitted
+from .small_images import GRAY
 
 OPTIONS = {
     "backbone": tiny.TinyEncoder,
@@ -67,7 +67,7 @@ def fitted_pipeline(cohort, labels):
 def put(tmp_path):
     """Write bytes to a file and return its path as text."""
 
-    def write(data, name="picture.png"):
+    def write(data, name="image.png"):
         path = tmp_path / name
         path.write_bytes(data)
         return str(path)
@@ -77,11 +77,11 @@ def put(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Image folder with three pictures."""
+    """Image folder with three images."""
     path = tmp_path / "images"
     path.mkdir()
     for name in "abc":
-        (path / f"{name}.png").write_bytes(encoded(GREY))
+        (path / f"{name}.png").write_bytes(encoded(GRAY))
     return path
 
 

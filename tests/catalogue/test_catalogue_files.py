@@ -137,8 +137,8 @@ ImageStore().read(paths, image_size=32, folder=folder)
     (orphan,) = tmp_path.rglob(".*.tmp")
     os.utime(orphan, (0, 0))
     store = ImageStore()
-    pictures = store.read(paths, image_size=32, folder=tmp_path)
-    np.testing.assert_array_equal(pictures, ImageStore().read(paths, image_size=32))
+    images = store.read(paths, image_size=32, folder=tmp_path)
+    np.testing.assert_array_equal(images, ImageStore().read(paths, image_size=32))
     assert store.info()[:2] == (0, 2)
     assert not orphan.exists()
 
@@ -147,11 +147,11 @@ def _read_many_times(paths, folder, seed):
     rng, total = np.random.default_rng(seed), 0
     for _ in range(20):
         chosen = rng.permutation(paths).tolist()
-        for path, picture in zip(
+        for path, image in zip(
             chosen, ImageStore().read(chosen, image_size=32, folder=folder), strict=True
         ):
             expected = ImageStore().read([path], image_size=32)[0]
-            total += not np.array_equal(picture, expected)
+            total += not np.array_equal(image, expected)
     return total
 
 
@@ -213,7 +213,7 @@ def test_case_67_other_weights_or_version(fixed, classifier, tmp_path, monkeypat
 
 @pytest.fixture
 def kept(fixed, classifier, tmp_path):
-    """A classifier whose features and pictures lie in a folder."""
+    """A classifier whose features and images lie in a folder."""
     classifier.set_params(backbone="resnet18", memory=tmp_path, max_epochs=1)
     forget()
     return classifier.fit(fixed.X, fixed.y)

@@ -17,8 +17,8 @@ from skosfusion.exceptions import ImageError
 from skosfusion.images import read_image
 
 from .._helpers.image_files import EXIF_ORIENTATION, encoded, png_block
-from .pictures import COLOUR, GREY, OTHER, RNG, check_image_error, with_cells
 from .refusals import ROW
+from .small_images import COLOR, GRAY, OTHER, RNG, check_image_error, with_cells
 
 KINDS = ["PNG", "JPEG", "TIFF", "BMP"]
 
@@ -45,7 +45,7 @@ def test_case_01_missing_file(fitted, tmp_path):
 @pytest.mark.parametrize("path", ["~/knee.png", "$HOME/knee.png", "%TEMP%/knee.png", ""])
 def test_case_01_home_and_variables_are_not_expanded(fitted, put, path, tmp_path, monkeypatch):
     """A path with ~ or a variable: taken as it is written, so FileNotFoundError."""
-    put(encoded(GREY), "knee.png")
+    put(encoded(GRAY), "knee.png")
     for name in ("HOME", "USERPROFILE", "TEMP"):
         monkeypatch.setenv(name, str(tmp_path))
     fitted.refuses_image(path, FileNotFoundError, "no such image file")
@@ -83,14 +83,14 @@ def test_case_03_text_named_png(fitted, put):
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
 def test_case_04_truncated_jpeg(fitted, put, options, share):
     """A JPEG cut short: ImageError."""
-    data = encoded(GREY, "JPEG", **options)
+    data = encoded(GRAY, "JPEG", **options)
     path = put(data[: int(share * len(data))])
     check_image_error(fitted.refuses_image(path, ImageError, "damaged or cut off"), path)
 
 
 def test_case_04_truncated_jpeg_that_pillow_verifies(fitted, put):
     """A JPEG without its end marker, which Pillow's `verify` passes: ImageError."""
-    path = put(encoded(GREY, "JPEG")[:-2])
+    path = put(encoded(GRAY, "JPEG")[:-2])
     Image.open(path).verify()
     fitted.refuses_image(path, ImageError, "ends before its end marker")
 
@@ -98,14 +98,14 @@ def test_case_04_truncated_jpeg_that_pillow_verifies(fitted, put):
 def test_case_04_truncated_although_pillow_is_told_to_be_lenient(fitted, put, monkeypatch):
     """A cut JPEG while LOAD_TRUNCATED_IMAGES of Pillow is set: ImageError."""
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    path = put(encoded(GREY, "JPEG")[:-200])
+    path = put(encoded(GRAY, "JPEG")[:-200])
     Image.open(path).load()
     fitted.refuses_image(path, ImageError, "damaged or cut off")
 
 
 def test_case_04_file_that_shrinks_while_it_is_read(fitted, put, monkeypatch):
     """A file that another program shortens while it is read: ImageError."""
-    path, real = put(encoded(GREY)), os.fstat
+    path, real = put(encoded(GRAY)), os.fstat
 
     def fstat(descriptor):
         status = real(descriptor)
@@ -119,7 +119,7 @@ def test_case_04_file_that_shrinks_while_it_is_read(fitted, put, monkeypatch):
 
 def test_case_05_png_without_its_tail(fitted, put):
     """A PNG without its last block, which Pillow's `load` passes: ImageError."""
-    path = put(encoded(GREY)[:-12])
+    path = put(encoded(GRAY)[:-12])
     Image.open(path).load()
     check_image_error(fitted.refuses_image(path, ImageError, "damaged or cut off"), path)
 
@@ -127,20 +127,20 @@ def test_case_05_png_without_its_tail(fitted, put):
 @pytest.mark.parametrize("n_left", [30, 300, 1000])
 def test_case_05_png_cut_anywhere(fitted, put, n_left):
     """A PNG cut short: ImageError."""
-    fitted.refuses_image(put(encoded(GREY)[:n_left]), ImageError, "damaged or cut off")
+    fitted.refuses_image(put(encoded(GRAY)[:n_left]), ImageError, "damaged or cut off")
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_case_06_flipped_bit_of_a_png(fitted, put, share):
     """A flipped bit in a PNG, which has checksums: ImageError."""
-    data = encoded(GREY)
+    data = encoded(GRAY)
     path = put(flipped(data, int(8 * share * len(data))))
     check_image_error(fitted.refuses_image(path, ImageError, "damaged or cut off"), path)
 
 
 def test_case_06_flipped_bit_beside_the_pixels(fitted, put):
     """A flipped bit in a PNG where no pixel is, which Pillow does not notice: ImageError."""
-    data = encoded(GREY)
+    data = encoded(GRAY)
     data = data[:33] + png_block(b"tEXt", b"Comment\0left knee") + data[33:]
     fitted.sees(put(data))
     path = put(data.replace(b"left knee", b"loft knee"))
@@ -150,7 +150,7 @@ def test_case_06_flipped_bit_beside_the_pixels(fitted, put):
 @pytest.mark.parametrize("block", [b"IDAT", b"tEXt"])
 def test_case_06_flipped_bit_of_a_checksum(fitted, put, block):
     """A flipped bit in the checksum of a PNG's pixels or of a text in it: ImageError."""
-    data = encoded(GREY)
+    data = encoded(GRAY)
     data = data[:33] + png_block(b"tEXt", b"knee") + data[33:]
     end = data.index(block) + 4 + int.from_bytes(data[data.index(block) - 4 :][:4])
     path = put(flipped(data, 8 * end + 3))
@@ -160,7 +160,7 @@ def test_case_06_flipped_bit_of_a_checksum(fitted, put, block):
 @pytest.mark.parametrize("kind", KINDS)
 def test_case_06_flipped_bit_and_a_manifest(folder, table, kind):
     """A flipped bit in any format, with a SHA-256 column: ImageError with both digests."""
-    data = encoded(GREY, kind)
+    data = encoded(GRAY, kind)
     (folder / "b.png").write_bytes(data)
     table = table.assign(sha256=digests(folder))
     check_digests(table, image_folder=folder)
@@ -213,20 +213,20 @@ def test_case_06_manifest_counts_the_rows_of_the_users_table(folder, table):
         check_digests(kept, image_folder=folder)
 
 
-# 7 to 12: pictures of every kind
+# 7 to 12: images of every kind
 
 
 def test_case_07_cmyk(fitted, put):
-    """A CMYK picture: converted, as Pillow converts it to RGB."""
-    cmyk = Image.fromarray(COLOUR).convert("CMYK")
+    """A CMYK image: converted, as Pillow converts it to RGB."""
+    cmyk = Image.fromarray(COLOR).convert("CMYK")
     plain = put(encoded(cmyk.convert("RGB")), "plain.png")
     assert fitted.sees(put(encoded(cmyk, "TIFF"), "cmyk.tif")) == fitted.sees(plain)
-    assert fitted.sees(plain) != fitted.sees(put(encoded(GREY), "grey.png"))
+    assert fitted.sees(plain) != fitted.sees(put(encoded(GRAY), "gray.png"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_case_08_16_bit_grey(fitted, put, kind):
-    """Grey of 16 bits, of which 12 are used: scaled to its range, not saturated."""
+def test_case_08_16_bit_gray(fitted, put, kind):
+    """Gray of 16 bits, of which 12 are used: scaled to its range, not saturated."""
     deep = RNG.integers(100, 4096, (40, 40)).astype(np.uint16)
     deep.flat[:2] = 100, 4095
     scaled = np.rint((deep - 100.0) / 3995 * 255).astype(np.uint8)
@@ -238,7 +238,7 @@ def test_case_08_16_bit_grey(fitted, put, kind):
 
 def test_case_09_float_tiff(fitted, put):
     """A TIFF of floats, from -1 to 3: scaled to its range."""
-    values = (GREY / 255.0 * 4 - 1).astype(np.float32)
+    values = (GRAY / 255.0 * 4 - 1).astype(np.float32)
     values.flat[:2] = -1, 3
     scaled = np.rint((values.astype(np.float64) + 1) / 4 * 255).astype(np.uint8)
     path = put(encoded(values, "TIFF"), "float.tif")
@@ -248,35 +248,35 @@ def test_case_09_float_tiff(fitted, put):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_case_09_float_tiff_that_is_not_finite(fitted, put, value):
     """A TIFF with a pixel that is NaN or infinite: ImageError."""
-    values = GREY.astype(np.float32)
+    values = GRAY.astype(np.float32)
     values[3, 3] = value
     fitted.refuses_image(put(encoded(values, "TIFF")), ImageError, "NaN or infinite; replace")
 
 
 def test_case_10_rgba(fitted, put):
-    """A transparent picture: laid on black."""
-    alpha = np.where(GREY < 128, 0, 255).astype(np.uint8)
-    black = COLOUR * (alpha > 0)[..., None]
-    path = put(encoded(np.dstack([COLOUR, alpha])), "rgba.png")
+    """A transparent image: laid on black."""
+    alpha = np.where(GRAY < 128, 0, 255).astype(np.uint8)
+    black = COLOR * (alpha > 0)[..., None]
+    path = put(encoded(np.dstack([COLOR, alpha])), "rgba.png")
     assert fitted.sees(path) == fitted.sees(put(encoded(black.astype(np.uint8)), "black.png"))
-    assert fitted.sees(path) != fitted.sees(put(encoded(COLOUR), "opaque.png"))
+    assert fitted.sees(path) != fitted.sees(put(encoded(COLOR), "opaque.png"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "MPO"])
-def test_case_11_several_pictures(fitted, put, kind):
-    """An animated or multi-page file: ImageError that says how to declare one picture."""
+def test_case_11_several_images(fitted, put, kind):
+    """An animated or multi-page file: ImageError that says how to declare one image."""
     pages = {"save_all": True, "append_images": [Image.fromarray(OTHER)]}
-    path = put(encoded(GREY, kind, **pages), "several")
+    path = put(encoded(GRAY, kind, **pages), "several")
     error = fitted.refuses_image(path, ImageError, "holds 2 images; declare which .* frame=0")
     check_image_error(error, path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_case_11_declared_picture(cohort, labels, image_options, put, kind):
-    """A multi-page file where a frame is declared: that picture is used."""
+def test_case_11_declared_image(cohort, labels, image_options, put, kind):
+    """A multi-page file where a frame is declared: that image is used."""
     pages = {"save_all": True, "append_images": [Image.fromarray(OTHER)]}
-    path = put(encoded(GREY, kind, **pages), "several")
-    plain = put(encoded(GREY), "plain.png")
+    path = put(encoded(GRAY, kind, **pages), "several")
+    plain = put(encoded(GRAY), "plain.png")
     X = cohort[["image", "alp"]]
     classifier = FusionClassifier(**image_options, image_options={"frame": 0})
     several, single = (X.assign(image=[file, *X["image"][1:]]) for file in (path, plain))
@@ -294,11 +294,11 @@ TURNS = {
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_case_12_exif_rotation(fitted, put, kind, orientation):
-    """A picture that its EXIF entry turns: turned upright."""
+    """An image that its EXIF entry turns: turned upright."""
     exif = Image.Exif()
     exif[EXIF_ORIENTATION] = orientation
-    stored = put(encoded(GREY, kind), "stored")
-    turned = put(encoded(GREY, kind, exif=exif), "turned")
+    stored = put(encoded(GRAY, kind), "stored")
+    turned = put(encoded(GRAY, kind, exif=exif), "turned")
     upright = Image.open(stored).transpose(TURNS[orientation])
     assert fitted.sees(turned) == fitted.sees(put(encoded(upright), "upright.png"))
     assert fitted.sees(turned) != fitted.sees(stored)
@@ -315,7 +315,7 @@ def png_that_claims(width, height):
 
 
 def tiff_of_one_tile(side, tile_side, payload):
-    """A deflated TIFF whose one tile may be far larger than the picture."""
+    """A deflated TIFF whose one tile may be far larger than the image."""
     entries = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1)]
     entries += [(322, tile_side), (323, tile_side), (324, 8), (325, len(payload))]
     payload += b"\0" * (len(payload) % 2)
@@ -326,7 +326,7 @@ def tiff_of_one_tile(side, tile_side, payload):
 
 @pytest.mark.parametrize("side", [9000, 60_000, 2**31 - 1])
 def test_case_13_bomb_by_its_header(fitted, put, side):
-    """A few bytes that claim a giant picture: ImageError, before memory is taken."""
+    """A few bytes that claim a giant image: ImageError, before memory is taken."""
     fitted.refuses_image(put(png_that_claims(side, side)), ImageError, "allowed|cannot hold")
 
 
@@ -340,15 +340,15 @@ def test_case_13_bomb_in_a_tile(fitted, put):
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 def test_case_13_text_that_would_unpack_to_much(fitted, put, kind):
-    """A picture with a text or profile that unpacks to 100 MB: read, the text is never unpacked."""
-    data, content = encoded(GREY), b"a\0\0" + zlib.compress(b"x" * 10**8)
+    """An image with a text or profile that unpacks to 100 MB: read, the text is never unpacked."""
+    data, content = encoded(GRAY), b"a\0\0" + zlib.compress(b"x" * 10**8)
     path = put(data[:33] + png_block(kind, content) + data[33:])
     assert fitted.sees(path) == fitted.sees(put(data, "plain.png"))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_case_14_over_pillows_warning_size(fitted, put, kind, monkeypatch):
-    """A picture over Pillow's warning size: ImageError, no warning, whatever limit is set."""
+    """An image over Pillow's warning size: ImageError, no warning, whatever limit is set."""
     options = {"compression": "tiff_adobe_deflate"} if kind == "TIFF" else {}
     path = put(encoded(Image.new("1", (9500, 9500)), kind, **options))
     for limit in (Image.MAX_IMAGE_PIXELS, None, 10**9):
@@ -358,15 +358,15 @@ def test_case_14_over_pillows_warning_size(fitted, put, kind, monkeypatch):
 
 
 def test_case_14_lower_limit_of_pillow(fitted, put, monkeypatch):
-    """A picture over a limit of Pillow that the user has lowered: ImageError."""
-    path = put(encoded(np.kron(GREY, np.ones((10, 10), np.uint8))))
+    """An image over a limit of Pillow that the user has lowered: ImageError."""
+    path = put(encoded(np.kron(GRAY, np.ones((10, 10), np.uint8))))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
     fitted.refuses_image(path, ImageError, "400 x 400 pixels, more than the 100000 allowed")
 
 
 def test_case_15_below_the_declared_minimum(cohort, labels, image_options, put):
-    """A picture smaller than the declared `minimum_side`: ImageError, in fit and predict."""
-    path = put(encoded(GREY[:20]))
+    """An image smaller than the declared `minimum_side`: ImageError, in fit and predict."""
+    path = put(encoded(GRAY[:20]))
     classifier = FusionClassifier(**image_options, image_options={"minimum_side": 32})
     X = cohort[["image", "alp"]]
     bad = X.assign(image=[*X["image"][:ROW], path, *X["image"][ROW + 1 :]])

@@ -14,8 +14,8 @@ from skosfusion.datasets import ImageColumn, exclude_screenshots, load_cohort
 from skosfusion.exceptions import ImageError
 
 from .._helpers.image_files import encoded
-from .pictures import COLOUR, GREY, check_image_error, with_cells
 from .refusals import ROW
+from .small_images import COLOR, GRAY, check_image_error, with_cells
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and devices")
 
@@ -29,7 +29,7 @@ NAMES = ["räntgen ünïcode 膝.png", "with many   spaces.png", "a'b\"c.png", "
 @pytest.mark.parametrize("name", NAMES)
 def test_case_16_unicode_and_spaces(fitted, folder, table, name):
     """A path with unicode, spaces or quotes: works from the table to the prediction."""
-    (folder / name).write_bytes(encoded(GREY))
+    (folder / name).write_bytes(encoded(GRAY))
     table.loc[1, "image"] = name
     path = load_cohort(table, image_folder=folder).data["image"][1]
     assert path == str(folder / name)
@@ -178,7 +178,7 @@ def test_case_19_in_the_loader(folder, table, broken_link):
 def test_case_20_link_that_leaves_the_folder(folder, table, tmp_path, of):
     """A link out of the image folder: ValueError with the row, unless links are allowed."""
     (tmp_path / "outside").mkdir()
-    (tmp_path / "outside" / "knee.png").write_bytes(encoded(GREY))
+    (tmp_path / "outside" / "knee.png").write_bytes(encoded(GRAY))
     if of == "file":
         (folder / "link.png").symlink_to(tmp_path / "outside" / "knee.png")
         table.loc[1, "image"] = "link.png"
@@ -290,11 +290,11 @@ def test_case_24_wrong_policy():
 
 
 FOREIGN = {
-    "EPS": encoded(COLOUR, "EPS"),
+    "EPS": encoded(COLOR, "EPS"),
     "PSD": b"8BPS\0\1" + b"\0" * 60,
-    "JPEG 2000": encoded(GREY, "JPEG2000"),
-    "GIF": encoded(GREY, "GIF"),
-    "WebP": encoded(GREY, "WEBP"),
+    "JPEG 2000": encoded(GRAY, "JPEG2000"),
+    "GIF": encoded(GRAY, "GIF"),
+    "WebP": encoded(GRAY, "WEBP"),
     "DICOM": b"\0" * 128 + b"DICM" + b"\0" * 60,
     "PDF": b"%PDF-1.7\n",
     "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'/>",

@@ -1,6 +1,7 @@
 """Threads, memory and devices: what the classifier asks of the machine, and gives back."""
 
 import ctypes
+import platform
 import re
 import sys
 import threading
@@ -122,7 +123,7 @@ class TestThreads:
         assert ThreadCount.seen == {1}
 
 
-@pytest.mark.skipif(_hardware._KeptMemory()._glibc is None, reason="needs the GNU C library")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the GNU C library")
 class TestKeptMemory:
     def _blocks_of_the_system(self):
         """Count the blocks that malloc has got from the system one by one."""
@@ -175,6 +176,15 @@ class TestKeptMemory:
             # No mapping of its own for any block, and no limit from which the heap shrinks.
             assert Library.calls == [(-4, 0), (-1, -1)]
         assert Library.calls[-1] == 0
+
+    @pytest.mark.parametrize(("value", "is_set"), [("0", False), ("1", True), (None, True)])
+    def test_a_variable_of_the_environment_leaves_the_allocator_alone(
+        self, value, is_set, monkeypatch
+    ):
+        monkeypatch.delenv("SKOSFUSION_KEEP_MEMORY", raising=False)
+        if value is not None:
+            monkeypatch.setenv("SKOSFUSION_KEEP_MEMORY", value)
+        assert (_hardware._KeptMemory()._glibc is not None) is is_set
 
     def test_without_images_nothing_is_set(self, cohort, monkeypatch):
         monkeypatch.setattr(_hardware._KeptMemory, "__enter__", None)

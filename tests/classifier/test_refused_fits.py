@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback, EarlyStopping
 
@@ -139,6 +140,13 @@ class TestRefusedInput:
                     classifier.predict(frame)
                 assert not [name for name in vars(classifier) if name.endswith("_")]
 
+    def test_after_a_refused_fit_there_is_nothing_that_a_clone_has_not(self, table):
+        classifier = clinical_only(max_epochs=1).fit(*table)
+        with pytest.raises(ValueError, match="one class only"):
+            classifier.fit(table[0], 0 * table[1])
+        assert vars(classifier).keys() == vars(clone(classifier)).keys()
+        assert (classifier.history_, classifier.virtual_params_) == (None, {})
+
     def test_a_refused_partial_fit_leaves_the_last_fit(self, classifier, frame, target, refused):
         before = classifier.partial_fit(frame, target).predict_proba(frame)
         for X, y in refused:
@@ -146,6 +154,13 @@ class TestRefusedInput:
                 classifier.partial_fit(X, y)
             np.testing.assert_array_equal(classifier.predict_proba(frame), before)
         assert len(classifier.history_) == 3
+
+    def test_a_partial_fit_takes_the_columns_of_the_fit_only(self, classifier, frame, target):
+        before = classifier.fit(frame, target).predict_proba(frame)
+        for other in (frame.rename(columns={"alp": "ldh"}), frame.drop(columns="alp")):
+            with pytest.raises(ValueError, match="feature names should match"):
+                classifier.partial_fit(other, target)
+        np.testing.assert_array_equal(classifier.predict_proba(frame), before)
 
     def test_a_refused_first_partial_fit_leaves_no_fit(self, classifier, frame, refused):
         for X, y in refused:
@@ -180,11 +195,33 @@ class TestFailedFits:
         with pytest.raises(NotFittedError):
             classifier.predict(table[0])
 
+    def test_ctrl_c_beside_early_stopping_is_passed_on_too(self, table):
+        class Interrupt(Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise KeyboardInterrupt
+
+        stopping = EarlyStopping("train_loss", patience=2, sink=lambda text: None)
+        classifier = clinical_only(callbacks=[stopping, Interrupt()])
+        with pytest.raises(KeyboardInterrupt):
+            classifier.fit(*table)
+
     def test_early_stopping_ends_the_fit_and_keeps_it(self, table):
         stopping = EarlyStopping("train_loss", patience=2, threshold=10.0, sink=lambda text: None)
         classifier = clinical_only(callbacks=[stopping]).fit(*table)
         assert len(classifier.history_) < 20
         classifier.predict(table[0])
+
+    @pytest.mark.parametrize("error", [FloatingPointError, KeyboardInterrupt])
+    def test_a_partial_fit_that_fails_in_training_leaves_no_fit(self, error, table):
+        class Fail(Callback):
+            def on_batch_end(self, net, **kwargs):
+                raise error
+
+        classifier = clinical_only(max_epochs=1).fit(*table).set_params(callbacks=[Fail()])
+        with pytest.raises(error):
+            classifier.partial_fit(*table)
+        with pytest.raises(NotFittedError):
+            classifier.predict(table[0])
 
     def test_an_unfitted_classifier_says_so(self, table):
         for method in ("predict", "predict_proba"):

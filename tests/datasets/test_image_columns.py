@@ -60,6 +60,9 @@ class TestExclude:
         kept = exclude_screenshots(images, "*screen*")
         assert len(load_cohort(kept, records, image_folder=folder).data) == 3
 
+    def test_case_of_a_name_matters(self, images):
+        assert len(exclude_screenshots(images, PATTERN.upper())) == 3
+
     def test_pattern_that_excludes_everything_is_refused(self, images):
         with pytest.raises(ValueError, match=r"pattern='\*' excludes all 3 images"):
             exclude_screenshots(images, "*")
@@ -160,9 +163,22 @@ class TestCrop:
         )
         assert got["image"].isna().tolist() == [True, False, False]
 
-    def test_box_beyond_the_image_is_refused_with_file_and_size(self, crop):
+    @pytest.mark.parametrize("box", [(0, 0, 9, 6), (0, 0, 8, 7)])
+    def test_box_beyond_the_image_is_refused_with_file_and_size(self, crop, box):
         with pytest.raises(ValueError, match=r"b_screen.png' \(row 1\), which is 8 x 6 pixels"):
-            crop(box=(0, 0, 9, 6))
+            crop(box=box)
+
+    def test_box_may_be_the_whole_image(self, crop, shot):
+        with Image.open(crop(box=(0, 0, 8, 6))["image"][1]) as image:
+            np.testing.assert_array_equal(np.asarray(image), shot)
+
+    @pytest.mark.usefixtures("shot")
+    def test_given_table_is_not_changed(self, folder, images, tmp_path):
+        before = images.copy()
+        crop_screenshots(
+            images, PATTERN, (1, 2, 5, 6), image_folder=folder, data_home=tmp_path / "home"
+        )
+        pd.testing.assert_frame_equal(images, before)
 
     def test_broken_screenshot_leaves_nothing_behind(self, crop, folder, tmp_path):
         (folder / "b_screen.png").write_bytes(b"text")

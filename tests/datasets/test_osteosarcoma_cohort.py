@@ -210,7 +210,7 @@ def test_controls_have_no_tumor_and_many_have_benign_findings(paper_plan):
     assert 0.4 < np.mean([bool(p.subject.findings) for p in controls]) < 0.9
 
 
-def test_patients_with_three_pictures_or_more_have_all_views(paper_plan):
+def test_patients_with_three_images_or_more_have_all_views(paper_plan):
     for patient in paper_plan:
         if len(patient.views) >= 3:
             assert set(patient.views) == set(VIEWS)
@@ -277,7 +277,7 @@ def test_tumor_changes_its_box_more_than_the_rest_of_the_radiograph(view):
     assert change[within].mean() > 2.0 * change[~within].mean()
 
 
-def test_visibility_governs_how_much_a_tumor_changes_the_picture():
+def test_visibility_governs_how_much_a_tumor_changes_the_image():
     plain, _ = drawn()
     change = []
     for visibility in (0.05, 0.4, 0.95):
@@ -295,8 +295,8 @@ def test_every_benign_finding_shows_from_the_side(kind):
 def test_growth_plates_show_in_children_only():
     def plate_contrast(age):
         rng = np.random.default_rng(2)
-        pictures = [draw_knee(Subject(age, False, s), "ap", rng, 128)[0] for s in range(12)]
-        rows = [np.diff(p[:, 54:74].astype(float).mean(axis=1)) for p in pictures]
+        images = [draw_knee(Subject(age, False, s), "ap", rng, 128)[0] for s in range(12)]
+        rows = [np.diff(p[:, 54:74].astype(float).mean(axis=1)) for p in images]
         return np.mean([np.sort(np.abs(r))[-8:].mean() for r in rows])
 
     assert plate_contrast(10.0) > 1.1 * plate_contrast(25.0)
@@ -323,7 +323,7 @@ def test_description_says_first_that_everything_is_synthetic(cohort):
     assert "nothing medical may be concluded" in " ".join(cohort.DESCR.split())
 
 
-def test_images_are_grey_pngs_of_the_size_asked_for(cohort):
+def test_images_are_gray_pngs_of_the_size_asked_for(cohort):
     for path in cohort.data["image"]:
         assert os.path.isabs(path)
         with Image.open(path) as image:

@@ -48,7 +48,7 @@ def test_an_empty_file_is_refused(put):  # fault 2
 
 def test_an_image_error_carries_path_row_and_cause(put):
     path = put(b"hello")
-    with pytest.raises(ImageError, match=r"picture\.png' \(row 3\)") as caught:
+    with pytest.raises(ImageError, match=r"image\.png' \(row 3\)") as caught:
         open_image(path, row=3)
     assert caught.value.path == str(path)
     assert caught.value.row == 3
@@ -295,7 +295,7 @@ def tiff_with_size(side):
 
 @pytest.mark.parametrize("make", [jpeg_with_size, png_with_size, bmp_with_size, tiff_with_size])
 @pytest.mark.parametrize("side", [9000, 60000])
-def test_a_small_file_cannot_claim_a_large_picture(put, make, side):  # fault 13
+def test_a_small_file_cannot_claim_a_large_image(put, make, side):  # fault 13
     with pytest.raises(ImageError):
         open_image(put(make(side)))
 
@@ -382,16 +382,16 @@ def test_damaged_camera_tags_neither_warn_nor_harm(put):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "JPEG2000", "EPS", "PPM", "ICO"])
 def test_another_format_behind_an_image_name_is_refused(put, kind):  # fault 25
     with pytest.raises(ImageError, match="not PNG, JPEG, TIFF or BMP"):
-        open_image(put(encoded(colors(32, 32), kind), "picture.jpg"))
+        open_image(put(encoded(colors(32, 32), kind), "image.jpg"))
 
 
 def test_a_photoshop_file_behind_an_image_name_is_refused(put):  # fault 25
     with pytest.raises(ImageError, match="not PNG, JPEG, TIFF or BMP"):
-        open_image(put(b"8BPS\0\1" + bytes(100), "picture.tif"))
+        open_image(put(b"8BPS\0\1" + bytes(100), "image.tif"))
 
 
 def test_the_content_decides_on_the_format_not_the_name(put):
-    assert open_image(put(encoded(ramp(), "PNG"), "picture.jpg")).size == (40, 24)
+    assert open_image(put(encoded(ramp(), "PNG"), "image.jpg")).size == (40, 24)
 
 
 def test_settings_of_pillow_are_left_alone(put):

@@ -48,21 +48,21 @@ def test_frame_0_of_a_single_image_is_that_image(put, kind):
     assert open_image(put(encoded(ramp(), kind)), frame=0).size == (40, 24)
 
 
-# Colours and depths
+# Colors and depths
 
 
-def test_grey_stays_as_it_is_in_one_channel(put):
+def test_gray_stays_as_it_is_in_one_channel(put):
     pixels = read_whole(put(encoded(ramp(), "PNG")))
     np.testing.assert_array_equal(pixels, ramp()[None])
 
 
-def test_colour_is_channels_first_and_contiguous(put):
+def test_color_is_channels_first_and_contiguous(put):
     pixels = read_whole(put(encoded(colors(), "PNG")))
     np.testing.assert_array_equal(pixels, colors().transpose(2, 0, 1))
     assert pixels.flags.c_contiguous
 
 
-def test_colour_with_three_equal_channels_is_grey(put):
+def test_color_with_three_equal_channels_is_gray(put):
     pixels = read_whole(put(encoded(np.stack([ramp()] * 3, axis=-1), "PNG")))
     np.testing.assert_array_equal(pixels, ramp()[None])
 
@@ -174,14 +174,14 @@ def test_transparent_pixels_are_laid_on_black(put):  # fault 10
     np.testing.assert_allclose(pixels, expected.transpose(2, 0, 1), atol=1)
 
 
-def test_grey_with_alpha_is_grey_on_black(put):  # fault 10
+def test_gray_with_alpha_is_gray_on_black(put):  # fault 10
     image = Image.merge("LA", [Image.new("L", (9, 9), 200), Image.new("L", (9, 9), 51)])
     pixels = read_whole(put(encoded(image, "PNG")))
     assert pixels.shape == (1, 9, 9)
     assert np.unique(pixels) == [40]
 
 
-def test_a_transparent_grey_value_is_black(put):  # fault 10
+def test_a_transparent_gray_value_is_black(put):  # fault 10
     pixels = read_whole(put(encoded(ramp(), "PNG", transparency=30)))
     np.testing.assert_array_equal(pixels[0], np.where(ramp() == 30, 0, ramp()))
 
@@ -194,7 +194,7 @@ def test_a_palette_with_transparency_is_laid_on_black(put):  # fault 10
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])
-def test_a_palette_becomes_its_colours(put, kind):
+def test_a_palette_becomes_its_colors(put, kind):
     image = Image.fromarray(colors()).quantize(16)
     pixels = read_whole(put(encoded(image, kind)))
     np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
@@ -315,8 +315,8 @@ def test_stretch_takes_deep_images_from_their_own_values(put):
 
 
 def test_stretch_treats_the_channels_alike(put):
-    grey = np.linspace(60, 120, 960).reshape(24, 40)
-    tinted = np.stack([grey, grey + 10, grey + 20], axis=-1).astype(np.uint8)
+    gray = np.linspace(60, 120, 960).reshape(24, 40)
+    tinted = np.stack([gray, gray + 10, gray + 20], axis=-1).astype(np.uint8)
     pixels = read_whole(put(encoded(tinted, "PNG")), contrast="stretch").astype(int)
     assert np.all(pixels[0] <= pixels[1])
     assert np.all(pixels[1] <= pixels[2])
@@ -331,7 +331,7 @@ def test_stretch_of_the_crop_ignores_what_is_outside(put):
     assert (pixels.min(), pixels.max()) == (0, 255)
 
 
-def test_clahe_is_that_of_scikit_image_on_the_resized_picture(put):
+def test_clahe_is_that_of_scikit_image_on_the_resized_image(put):
     exposure = pytest.importorskip("skimage.exposure", reason="needs scikit-image")
     path = put(encoded(ramp(48, 48), "PNG"))
     expected = exposure.equalize_adapthist(read_image(path, image_size=32)[0]) * 255

@@ -148,7 +148,7 @@ def test_a_kept_image_costs_no_read_of_its_file(make, count_calls):
     assert calls == []
 
 
-def test_copies_of_a_file_share_a_picture(make, tmp_path):
+def test_copies_of_a_file_share_an_image(make, tmp_path):
     (path,) = make(50)
     (tmp_path / "copy.png").write_bytes(path.read_bytes())
     first, second = ImageStore().read([path, tmp_path / "copy.png"])
@@ -162,7 +162,7 @@ def test_options_are_part_of_the_key(make):
     assert store.info().n_images == 2
 
 
-def test_options_of_equal_meaning_share_a_picture(make):
+def test_options_of_equal_meaning_share_an_image(make):
     paths, store = make(50), ImageStore()
     first = store.read(paths, crop_box=[0, 0, 9, 9], image_size=np.int64(8))
     second = store.read(paths, crop_box=(0, 0, 9, 9), image_size=8)
@@ -210,7 +210,7 @@ def test_a_missing_path_is_a_type_error_with_its_row(make, path):  # fault 23
 # Batches
 
 
-def test_a_grey_batch_has_one_channel(make):
+def test_a_gray_batch_has_one_channel(make):
     batch = ImageStore().read_batch(make(50, 60, 70), image_size=SIZE)
     assert batch.shape == (3, 1, SIZE, SIZE)
     assert batch.dtype == np.uint8

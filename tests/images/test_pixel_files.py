@@ -164,7 +164,7 @@ def test_many_batches_warn_once(paths, folder):
         warnings.simplefilter("default")
         for path in paths:
             _read([path], folder)
-        folder.joinpath("images").rename(folder / "pictures")
+        folder.joinpath("images").rename(folder / "moved")
         folder.joinpath("images").write_text("in the way")
         for path in paths:
             _read([path], folder)
@@ -232,7 +232,7 @@ def test_an_unreadable_file_stops_the_other_threads(paths, monkeypatch):
 
 def test_a_file_in_the_way_costs_a_warning(paths, folder, no_decoding):
     exact = _read(paths, folder)
-    folder.joinpath("images").rename(folder / "pictures")
+    folder.joinpath("images").rename(folder / "moved")
     folder.joinpath("images").write_text("in the way")
     store = ImageStore()
     with pytest.warns(UserWarning, match="pixels cannot be kept"):

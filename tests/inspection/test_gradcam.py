@@ -12,7 +12,7 @@ from torch import nn
 
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.inspection import _explained
-from skosfusion.network import IMAGENET_MEAN, IMAGENET_STD
+from skosfusion.network._fusion import IMAGENET_MEAN, IMAGENET_STD
 
 from .._helpers import tiny
 from .._helpers.gradcam import METHODS, ChannelsLast, Joined, Twice, maps_by_hand
@@ -394,12 +394,12 @@ def test_images_of_the_folder_are_not_decoded_again(classifier, cohort, tmp_path
 
 def test_gray_and_colored_images_go_together(fitted, tmp_path):
     classifier, table = fitted
-    grey = np.asarray(Image.open(table["image"][0]))
-    Image.fromarray(np.stack([grey, grey, np.minimum(grey + 1, 255).astype(np.uint8)], -1)).save(
-        tmp_path / "colour.png"
+    gray = np.asarray(Image.open(table["image"][0]))
+    Image.fromarray(np.stack([gray, gray, np.minimum(gray + 1, 255).astype(np.uint8)], -1)).save(
+        tmp_path / "color.png"
     )
     mixed = table.iloc[:2].copy()
-    mixed.loc[1, "image"] = str(tmp_path / "colour.png")
+    mixed.loc[1, "image"] = str(tmp_path / "color.png")
     heatmaps = GradCAM(classifier).transform(mixed)
     np.testing.assert_array_equal(heatmaps[0], GradCAM(classifier).transform(table)[0])
 

@@ -164,8 +164,8 @@ def test_color_images_keep_their_colors(image_options, tmp_path):
     from skosfusion import FusionClassifier
 
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "colour.png")
-    table = pd.DataFrame({"image": [str(tmp_path / "colour.png")] * 2})
+    Image.fromarray(pixels).save(tmp_path / "color.png")
+    table = pd.DataFrame({"image": [str(tmp_path / "color.png")] * 2})
     classifier = FusionClassifier(**image_options).fit(table, [0, 1])
     display = GradCAMDisplay.from_estimator(classifier, table).plot()
     np.testing.assert_array_equal(display.axes_[0].images[0].get_array(), pixels)

@@ -8,7 +8,8 @@ from torch import nn
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.inspection import _explained
 from skosfusion.inspection._layers import find_feature_map
-from skosfusion.network import FusionNetwork, build_empty_encoder
+from skosfusion.network import FusionNetwork
+from skosfusion.network._encoders import build_empty_encoder
 
 from .._helpers import tiny
 from .._helpers.gradcam import METHODS, Twice, maps_by_hand
@@ -31,7 +32,7 @@ def test_the_last_map_is_that_of_the_layer_that_finishes_last():
 
 
 def test_layers_are_found_as_in_prediction():
-    # In training mode batch normalisation refuses a single value a channel.
+    # In training mode batch normalization refuses a single value a channel.
     encoder = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 2), nn.BatchNorm2d(4)).train()
     assert find_feature_map(encoder, 4).name == "0"
     assert encoder.training
@@ -120,9 +121,9 @@ def test_ablation_with_and_without_more_rows_at_the_layer_is_the_same(
     explain = GradCAM(classifier, layer=layer, target=1, method="ablationcam", raw=True)
     raw = explain.transform(table)
     monkeypatch.setattr(
-        _explained.ExplainedNetwork, "_goes_on_with_more_rows", lambda self, *args: False
+        _explained.ExplainedNetwork, "_accepts_more_rows", lambda self, *args: False
     )
-    monkeypatch.setattr(_explained.ExplainedNetwork, "_broadcasts", False, raising=False)
+    monkeypatch.setattr(_explained.ExplainedNetwork, "_one_image_suffices", False, raising=False)
     np.testing.assert_allclose(raw, explain.transform(table), rtol=1e-2, atol=1e-5)
 
 
@@ -166,7 +167,7 @@ def test_a_layer_that_mixes_images_is_refused(image_options, cohort, method):
     table = cohort[["image"]]
     classifier = FusionClassifier(**(image_options | {"backbone": Tiles}))
     classifier.fit(table, cohort.diagnosis)
-    with pytest.raises(ValueError, match=r"layer='conv' puts out 32 maps for 16 images"):
+    with pytest.raises(ValueError, match=r"layer='conv' outputs 32 maps for 16 images"):
         GradCAM(classifier, method=method).transform(table)
 
 

@@ -33,7 +33,7 @@ def twins(request, tmp_path_factory):
         precision="fp32", frozen_epochs="all", max_epochs=1, lr=1e-6, random_state=0, verbose=0,
     ).fit(table, cohort.diagnosis)  # fmt: skip
     network = classifier.module_
-    # As after training: at first, batch normalisation does next to nothing.
+    # As after training: at first, batch normalization does next to nothing.
     generator = torch.Generator().manual_seed(0)
     for layer in network.encoder.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

@@ -58,7 +58,7 @@ def test_it_draws_where_it_is_told(results):
     mpl.pyplot.close(figure)
 
 
-def test_the_baseline_is_told_apart_by_more_than_colour(results):
+def test_the_baseline_is_told_apart_by_more_than_color(results):
     display = AblationDisplay.from_cv_results(results, baseline="ALP").plot()
     hatched = [bars[0].get_hatch() is not None for bars in display.bars_]
     assert hatched == [name == "ALP" for name in ABLATIONS]

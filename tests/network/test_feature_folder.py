@@ -283,6 +283,10 @@ class TestFolder:
         np.testing.assert_array_equal(again[:10], exact)
         assert fresh.info().misses == 0
 
+    def test_a_number_of_bytes_that_is_none_is_not_pruned_to(self, tmp_path):
+        with pytest.raises(ValueError, match=r"max_bytes=-1 .*an integer of at least 0"):
+            FeatureCache().prune(tmp_path, -1)
+
     def test_what_another_process_has_pruned_is_computed_without_a_warning(
         self, resnet, paths, tmp_path
     ):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 from PIL import Image
 from torchvision import models
 
-from skosfusion.images import shared_image_store
+from skosfusion.images import ImageStore, shared_image_store
 from skosfusion.network import (
     EncoderFeatures,
     FeatureCache,
@@ -18,12 +19,12 @@ from skosfusion.network import (
     _feature_cache,
     _features,
     _inference,
-    encoder_key,
     is_torchvision_model,
 )
+from skosfusion.network._encoder_key import encoder_key
 
 from .._helpers import tiny
-from .._helpers.features import OPTIONS, CountingEncoder, encoded
+from .._helpers.features import OPTIONS, CountingEncoder, encoded, kept_features
 
 BATCH = 16
 pytestmark = pytest.mark.usefixtures("no_images")
@@ -271,6 +272,42 @@ def test_an_image_replaced_while_others_are_encoded_leaves_nothing_stale(
     restored = encoded(cache, network, paths[-1:], OPTIONS)
     np.testing.assert_allclose(restored, by_hand(network, paths[-1:]), rtol=1e-5, atol=1e-6)
     assert not np.allclose(changed, restored)
+
+
+def test_an_image_replaced_while_it_is_encoded_is_not_kept_in_the_folder(
+    cache, resnet, paths, tmp_path, monkeypatch
+):
+    encode = _features.encode_batch
+
+    def replace_first(*args):
+        Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[-1])
+        return encode(*args)
+
+    monkeypatch.setattr(_features, "encode_batch", replace_first)
+    encoded(cache, resnet, paths[-3:], OPTIONS, folder=tmp_path)
+    (file,) = kept_features(tmp_path)
+    assert len(safetensors.numpy.load_file(file)["features"]) == 2
+
+
+def test_of_files_with_the_same_content_the_last_one_is_read(cache, network, paths, monkeypatch):
+    Path(paths[2]).write_bytes(Path(paths[0]).read_bytes())
+    batches, read_batch = [], ImageStore.read_batch
+
+    def read(store, paths, **options):
+        batches.append(list(paths))
+        return read_batch(store, paths, **options)
+
+    monkeypatch.setattr(ImageStore, "read_batch", read)
+    encoded(cache, network, paths[:3], OPTIONS)
+    assert batches == [paths[1:3]]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_features_are_those_of_evaluation_and_the_mode_stays(training, cache, network, paths):
+    expected = by_hand(network, paths[:2])
+    features = encoded(cache, network.train(training), paths[:2], OPTIONS)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+    assert network.training is training
 
 
 class ScaledNetwork(FusionNetwork):

@@ -6,14 +6,13 @@ import torch
 from torch import nn
 
 from skosfusion.network import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     FusionNetwork,
     backbone_names,
     build_encoder,
     folded_encoder,
 )
 from skosfusion.network import _encoders as network_module
+from skosfusion.network._fusion import IMAGENET_MEAN, IMAGENET_STD
 
 from .._helpers import tiny
 
@@ -82,14 +81,14 @@ def test_a_network_without_any_input_is_refused():
         FusionNetwork(0, 2, backbone=None)
 
 
-def test_pixels_are_normalised_as_torchvision_does():
+def test_pixels_are_normalized_as_torchvision_does():
     network = FusionNetwork(0, 2, backbone=MeanEncoder, image_size=4)
-    grey = torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)
+    gray = torch.full((1, 1, 4, 4), 51, dtype=torch.uint8)
     expected = (51 / 255 - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)
-    np.testing.assert_allclose(network.encode(grey)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(network.encode(gray)[0], expected, rtol=1e-5)
 
 
-def test_grey_pixels_and_the_same_pixels_in_three_channels_are_equal(network, image):
+def test_gray_pixels_and_the_same_pixels_in_three_channels_are_equal(network, image):
     network.eval()
     color = image.expand(-1, 3, -1, -1)
     assert torch.equal(network.encode(image), network.encode(color))

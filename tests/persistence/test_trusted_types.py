@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import OrderedDict
 
 import numpy as np
 import pandas as pd
@@ -230,12 +231,15 @@ class TestPlantedSteps:
         with pytest.raises(ModelFileError, match="refer to parts of themselves"):
             load_model(saved)
 
-    @pytest.mark.parametrize("dtype", ["<f8", "<U0", "|V0", "|V4"])
-    def test_an_array_that_claims_more_than_it_holds_is_refused(self, dtype, frame, saved):
+    @pytest.mark.parametrize(
+        ("dtype", "length"),
+        [("<f8", 10**12), ("<U0", 10**12), ("|V0", 10**12), ("|V4", 1), ("|O", 1)],
+    )
+    def test_an_array_of_too_many_or_odd_values_is_refused(self, dtype, length, frame, saved):
         scaler = preprocessing.StandardScaler().fit(frame)
         archive = packed([("before", scaler)])
         header = io.BytesIO()
-        fields = {"descr": dtype, "fortran_order": False, "shape": (10**12,)}
+        fields = {"descr": dtype, "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_1_0(header, fields)
         target = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(target, "w") as new:
@@ -254,3 +258,19 @@ class TestPlantedSteps:
         plant(saved, packed([("before", preprocessing.StandardScaler())], change))
         with pytest.raises(ModelFileError, match="not trusted"):
             load_model(saved)
+
+    def test_what_no_trust_could_open_is_not_saved(self, frame, tmp_path):
+        step = FunctionTransformer(np.log1p, kw_args=OrderedDict())
+        pipeline = Pipeline([("before", step), ("net", clinical_only(max_epochs=1))])
+        pipeline.fit(frame, np.arange(len(frame)) % 2)
+        with pytest.raises(ValueError, match=r"cannot be saved: .*collections\.OrderedDict"):
+            save_model(pipeline, tmp_path / "model.safetensors")
+
+    @pytest.mark.parametrize("loader", ["DictNode", "DTypeNode", "JsonNode", "NdArrayNode"])
+    def test_trust_in_a_class_does_not_open_nodes_that_hold_plain_values(self, loader, saved):
+        def change(schema):
+            schema["content"][0]["content"][1] |= {"__loader__": loader}
+
+        plant(saved, packed([("before", preprocessing.StandardScaler())], change))
+        with pytest.raises(ModelFileError, match=r"StandardScaler, which is not trusted"):
+            load_model(saved, trusted=[preprocessing.StandardScaler])

@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skosfusion.preprocessing import (
+    AgeScaler,
     ClinicalTransformer,
     KitRangeScaler,
     MissingValues,
@@ -235,6 +236,40 @@ class TestClinicalTransformer:
         with pytest.raises(ValueError, match="age 300 in column 'age', row 0"):
             transformer.fit(X.assign(age=300.0))
         pd.testing.assert_frame_equal(transformer.transform(X), expected)
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+    def test_nothing_of_a_fit_that_fails_is_left(self, error, X, monkeypatch):
+        def fail(self, X, y=None):
+            raise error
+
+        transformer, fresh = make_clinical_transformer().fit(X), make_clinical_transformer()
+        before = [dict(vars(transformer)), dict(vars(fresh))]
+        monkeypatch.setattr(AgeScaler, "fit", fail)
+        for one in (transformer, fresh):
+            with pytest.raises(error):
+                one.fit(X.assign(further=1.0))
+        after = [vars(transformer), vars(fresh)]
+        assert [{*state} for state in after] == [{*state} for state in before]
+        assert all(after[0][name] is value for name, value in before[0].items())
+
+    @pytest.mark.parametrize(
+        ("spoil", "error", "message"),
+        [
+            (lambda X: X.to_numpy(), TypeError, "X must be a pandas DataFrame"),
+            (lambda X: X[:0], ValueError, "needs at least one row"),
+            (lambda X: X.rename(columns={"alp": "age"}), ValueError, "2 columns named 'age'"),
+            (lambda X: X.rename(columns={"age": "ages"}), ValueError, "did you mean 'ages'"),
+        ],
+    )
+    def test_a_table_to_transform_is_checked_as_in_fit(self, spoil, error, message, X):
+        transformer = make_clinical_transformer().fit(X)
+        for method in (transformer.transform, transformer.fit):
+            with pytest.raises(error, match=message):
+                method(spoil(X))
+
+    def test_a_table_to_transform_may_lack_what_is_dropped(self, X):
+        transformer = make_clinical_transformer().set_params(age="drop").fit(X)
+        assert "age" not in transformer.transform(X.drop(columns="age"))
 
     def test_steps_of_ones_own_are_taken(self, X):
         steps = [("lab", KitRangeScaler(100, 300), ["ldh"]), ("off", "drop", ["age"])]

@@ -172,7 +172,7 @@ def _workers(backend, n_threads):
 
 
 def _fit_all(pipeline, grid, cohort, folds):
-    """Run the search, and cross-validate the row "All"; give arrays, one row a fit."""
+    """Run the search, and cross-validate the row "All"; give arrays, one row for each fit."""
     # What an earlier backend has computed must not serve this one.
     shared_feature_cache().clear()
     shared_image_store().clear()

@@ -78,7 +78,7 @@ def test_a_reader_may_see_what_lay_there_during_its_call_and_nothing_else(before
     assert gallery.allowed(before, after) == versions
 
 
-def test_a_changed_picture_has_the_length_and_time_of_the_one_before(tmp_path):
+def test_a_changed_image_has_the_length_and_time_of_the_one_before(tmp_path):
     gallery = Gallery(tmp_path, [0], n_versions=4, seed=0)
     gallery.write_first()
     path = Path(gallery.paths[0])

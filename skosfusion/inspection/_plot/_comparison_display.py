@@ -4,7 +4,13 @@ from sklearn.utils import check_random_state
 
 from ..._utils.validation import check_choice
 from ...model_selection import patients_of
-from .._comparison import ask, check_models, check_shown, make_galleries, sort_into_galleries
+from .._comparison import (
+    check_labels,
+    check_models,
+    check_shown,
+    make_galleries,
+    sort_into_galleries,
+)
 from .._out_of_fold import fit_both
 from .._samples import shorten
 from ._drawing import draw_color_bar, draw_sample, import_pyplot, make_axes, wrap
@@ -27,7 +33,7 @@ class ComparisonDisplay:
     Parameters
     ----------
     samples : DataFrame of n_samples rows
-        One row a row of `X`: ``patient``, ``fold`` (in which it was held out; -1 for none),
+        One row for each row of `X`: ``patient``, ``fold`` (in which it was held out; -1 for none),
         ``label``, for each model ``..._predicted`` and ``..._probability`` (of the positive class,
         in [0, 1]), and one column of bool a gallery.
     galleries : dict of str to Gallery
@@ -167,19 +173,19 @@ class ComparisonDisplay:
         ``cross_validate(..., n_jobs=...)``.
         """
         check_shown(X, boxes, n_images, names)
-        question = ask(
+        compared = check_labels(
             X, y, pos_label=pos_label, explainer=explainer, display_labels=display_labels
         )
         check_models(baseline, improved)
         patients = patients_of(X, groups)
         random = check_random_state(random_state)
-        models = fit_both((baseline, improved), X, question.y, patients, cv=cv, params=params)
-        samples = sort_into_galleries(models, names, X, question, patients)
+        models = fit_both((baseline, improved), X, compared.y, patients, cv=cv, params=params)
+        samples = sort_into_galleries(models, names, X, compared, patients)
         galleries = make_galleries(
-            samples, models, X, question, boxes=boxes, n_images=n_images, random=random
+            samples, models, X, compared, boxes=boxes, n_images=n_images, random=random
         )
         leaking = max(model.count_leaking(patients) for model in models)
-        return cls(samples, galleries, tuple(names), leaking, question.explained)
+        return cls(samples, galleries, tuple(names), leaking, compared.explained)
 
     def frame(self):
         """Return predictions and groups of all rows.

@@ -132,7 +132,7 @@ class GradCAMDisplay:
         Returns
         -------
         DataFrame
-            A copy, one row an image.
+            A copy, one row for each image.
         """
         return self.samples.copy()
 

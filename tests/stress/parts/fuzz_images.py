@@ -27,9 +27,9 @@ def _bases():
     turned[274] = 6
     files = {}
 
-    def add(name, picture, kind, **options):
+    def add(name, image, kind, **options):
         buffer = io.BytesIO()
-        picture.save(buffer, kind, **options)
+        image.save(buffer, kind, **options)
         files[name] = buffer.getvalue()
 
     add("gray.png", gray, "PNG")

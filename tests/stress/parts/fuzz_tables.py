@@ -146,7 +146,7 @@ def use(path, random):
     )
     result = transformer.fit_transform(cohort.data).drop(columns="image")
     if len(result) != len(cohort.target) or not np.isfinite(result.to_numpy(np.float64)).all():
-        raise AssertionError("normalized values that are not finite, or not one row an image")
+        raise AssertionError("normalized values that are not finite, or not one row for each image")
 
 
 #: Errors that are documented for a table that is there.

@@ -27,7 +27,7 @@ class Gallery:
         self.counters = counters
         self.n_versions = n_versions
         # Bitmaps of one size: neither length nor, below, time tells them apart.
-        self.paths = [str(Path(folder) / f"picture{i:03}.bmp") for i in range(len(counters))]
+        self.paths = [str(Path(folder) / f"image{i:03}.bmp") for i in range(len(counters))]
         random = np.random.default_rng(seed)
         shape = len(counters), n_versions, _SIDE, _SIDE
         self.pixels = random.integers(0, 256, shape, np.uint8)
@@ -66,7 +66,7 @@ class Gallery:
             return self.pixels[:, :, None]
         size = (_SMALL_SIDE, _SMALL_SIDE)
         flat = [
-            np.array(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
-            for picture in self.pixels.reshape(-1, _SIDE, _SIDE)
+            np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+            for image in self.pixels.reshape(-1, _SIDE, _SIDE)
         ]
         return np.array(flat).reshape(*self.pixels.shape[:2], 1, *size)

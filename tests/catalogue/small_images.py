@@ -6,9 +6,9 @@ import pandas as pd
 from .refusals import ROW
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (40, 40)).astype(np.uint8)
-OTHER = GREY.T[::-1].copy()
-COLOUR = RNG.integers(0, 256, (40, 40, 3)).astype(np.uint8)
+GRAY = RNG.integers(0, 256, (40, 40)).astype(np.uint8)
+OTHER = GRAY.T[::-1].copy()
+COLOR = RNG.integers(0, 256, (40, 40, 3)).astype(np.uint8)
 
 
 def check_image_error(error, path, *, cause=True):
