@@ -139,8 +139,8 @@ class KitColumn(NumberOptions, Column):
         return [part for part in self._parts if isinstance(part, str)]
 
     def _is_there(self, name, tables):
-        there = [any(table.has(column) for table in tables) for column in self._columns]
-        if there[0] and not all(there):
+        found = [any(table.has(column) for table in tables) for column in self._columns]
+        if found[0] and not all(found):
             free = [column for table in tables for column in table.cells.columns]
             near = [nearest_names(part, free) for part in self._columns[1:]]
             low, high = (
@@ -152,7 +152,7 @@ class KitColumn(NumberOptions, Column):
                 f"give them as columns={{{name!r}: ({self.value!r}, {low}, {high})}}, columns or "
                 f"numbers, or leave the value out with columns={{{name!r}: None}}"
             )
-        return all(there)
+        return all(found)
 
     def _read(self, records, name):
         def declared(**options):

@@ -53,8 +53,8 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
     Warns
     -----
     UserWarning
-        In `fit`, if the median of a value is 6 times the middle of its range or more, or one sixth
-        or less and below the range, and hardly any value lies within it: the unit of the value may
+        In `fit`, if the median of a value is 6 times the middle of its range or more and hardly any
+        value lies within it, or one sixth or less and below the range: the unit of the value may
         not be that of the range. Also for
         numbers that look like codes for a missing value, such as 9999. A warning comes once for an
         estimator and its clones, not once a fold.
@@ -271,14 +271,14 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         with np.errstate(over="ignore"):
             ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
         below = np.nanmedian(values - low, axis=0) < 0
-        within = np.mean((values >= low) & (values <= high), axis=0)
+        within = np.mean(values <= high, axis=0)
         within /= np.maximum(np.mean(~np.isnan(values), axis=0), 1e-12)
         for ratio, is_below, share, column in zip(
             ratios.T, below, within, self._value_columns(), strict=True
         ):
             median = np.nanmedian(ratio) if np.isfinite(ratio).any() else 1.0
             too_low = is_below and 0 < median <= 1 / _SUSPECT_RATIO
-            if share < _NORMAL_SHARE and (median >= _SUSPECT_RATIO or too_low):
+            if too_low or (median >= _SUSPECT_RATIO and share < _NORMAL_SHARE):
                 power = 10.0 ** np.round(np.log10(median))
                 self._warn_once(
                     (column, power),
