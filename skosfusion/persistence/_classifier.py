@@ -12,7 +12,9 @@ from skorch.history import History
 from torch.utils.data import DataLoader
 
 from .. import __version__
+from .._utils.cells import is_number
 from ..classifier import FusionClassifier, check_parameters, copied_params, resolve_device
+from ..images import read_options
 from ..network import FusionNetwork, encoder_part, feature_length
 from ._components import encode
 from ._trusted import name_of
@@ -50,6 +52,8 @@ def describe(classifier):
     _refuse_other_shapes(classifier, module.state_dict())
     tensors = {_MODULE + name: value for name, value in module.state_dict().items()}
     tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
+    for name, value in tensors.items():
+        _refuse_unusable_values(name, value)
     description = {
         "class": name_of(type(classifier)),
         "parameters": _describe_parameters(classifier.fitted_params_),
@@ -136,6 +140,7 @@ def _check_restored_parameters(classifier):
     check_parameters(classifier)
     if classifier.predict_nonlinearity not in ("auto", None):
         raise ValueError(f"predict_nonlinearity={classifier.predict_nonlinearity!r:.50}")
+    read_options(image_size=classifier.image_size, **(classifier.image_options or {}))
     if not issubclass(classifier.iterator_valid, DataLoader):
         raise TypeError(f"iterator_valid={classifier.iterator_valid!r:.50} is not a DataLoader")
 
@@ -204,6 +209,8 @@ def _restore_labels(classifier, description):
     classes, weights = _classes(description["classes"]), description["class_weights"]
     if weights is not None and len(weights) != len(classes):
         raise ValueError("its class weights are not one a class")
+    if weights is not None and not all(is_number(weight) and weight >= 0 for weight in weights):
+        raise ValueError(f"its class weights are {weights!r:.100}, not numbers of 0 or more")
     classifier.classes_inferred_ = classes
     classifier.class_weights_ = None if weights is None else torch.tensor(weights)
 
@@ -255,21 +262,36 @@ def _restore_network(classifier, description, tensors):
     for name, value in tensors.items():
         _refuse_unusable_values(name, value)
 
-    classifier.initialize(encoder_state=_of_encoder(state))
+    encoder_state = _of_encoder(state)
+    backbone = classifier.network_arguments()["backbone"]
+    if backbone is not None:
+        # The encoder will have the types of these.
+        for name, value in encoder_part(encoder_state, backbone, "the model file").items():
+            _refuse_other_type(_ENCODER + name, encoder_state[name], value)
+    classifier.initialize(encoder_state=encoder_state)
     classifier.optimizer_is_fresh_ = True
     module = classifier.module_
     for name, value in module.state_dict().items():
-        if name in state and state[name].dtype != value.dtype:
-            raise ValueError(f"its entry {name!r:.100} has the type {state[name].dtype}")
+        if name in state:
+            _refuse_other_type(name, state[name], value)
     module.load_state_dict(state)
     for name in _CONSTANTS:
         if hasattr(module, name):
+            _refuse_other_type(name, tensors[name], getattr(module, name))
             getattr(module, name).copy_(tensors[name].view_as(getattr(module, name)))
     dtype = _NUMBER_FORMATS[description["encoder_dtype"]]
     if hasattr(module, "encoder_dtype"):
         module.encoder_dtype = dtype
     if hasattr(module, "encoder_has_trained"):
         module.encoder_has_trained = bool(description["encoder_has_trained"])
+
+
+def _refuse_other_type(name, tensor, expected):
+    if tensor.dtype != expected.dtype:
+        raise ValueError(
+            f"its entry {name!r:.100} has the type {tensor.dtype}, and the network has "
+            f"{expected.dtype}"
+        )
 
 
 def _refuse_unusable_values(name, tensor):

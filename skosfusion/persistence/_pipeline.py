@@ -54,7 +54,7 @@ def pack_steps(steps, classifier_step):
     """Write the steps to an archive that `unpack_steps` reads; refuse what it would refuse."""
     skops = import_skops()
     try:
-        archive, unlisted = _with_public_names(skops.io.dumps(steps))
+        archive, unlisted = _with_public_names(_archive(skops, steps))
         private = [name for name in unlisted if is_private(name)]
         if private:
             raise TypeError(f"it holds {', '.join(private)}, which nobody could trust by name")
@@ -72,6 +72,27 @@ def pack_steps(steps, classifier_step):
             stacklevel=3,
         )
     return archive
+
+
+def _archive(skops, steps):
+    """Let skops write the steps, or name every type in them that it cannot."""
+    try:
+        return skops.io.dumps(steps)
+    except Exception as error:
+        refused = sorted({name_of(type(part)) for part in _parts(steps) if not _fits(skops, part)})
+        raise TypeError(
+            f"it holds {', '.join(refused) or 'something'}, which skops cannot write ({error})"
+        ) from error
+
+
+def _fits(skops, part):
+    if isinstance(part, BaseEstimator | dict | list | tuple | set):
+        return True
+    try:
+        skops.io.dumps(part)
+    except Exception:  # noqa: BLE001 - objects of others may raise anything
+        return False
+    return True
 
 
 def _with_public_names(archive):
@@ -178,15 +199,22 @@ def _unlisted(schema, trusted):
 
 def _disable_caches_and_jobs(steps):
     """Switch off what untrusted steps would do here: read cached pickles, start processes."""
+    for part in _parts(steps):
+        if isinstance(part, BaseEstimator):
+            for name in {"memory", "n_jobs"} & vars(part).keys():
+                setattr(part, name, None)
+
+
+def _parts(steps):
+    """Give the steps, and everything in them."""
     seen, waiting = set(), [steps]
     while waiting:
         part = waiting.pop()
         if id(part) in seen:
             continue
         seen.add(id(part))
+        yield part
         if isinstance(part, BaseEstimator):
-            for name in {"memory", "n_jobs"} & vars(part).keys():
-                setattr(part, name, None)
             waiting.extend(vars(part).values())
         elif isinstance(part, dict):
             waiting.extend(part.values())

@@ -73,15 +73,15 @@ CLASSES = {
     "skosfusion.network.FusionNetwork": FusionNetwork,
     "skorch.dataset.Dataset": Dataset,
     "torch.utils.data.DataLoader": DataLoader,
-    "torch.nn.CrossEntropyLoss": torch.nn.CrossEntropyLoss,
-} | _named(
-    "torch.optim",
-    {
-        kind
-        for kind in vars(torch.optim).values()
-        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
-    },
-)
+} | {
+    f"{module.__name__}.{name}": kind
+    for module, base in (
+        (torch.nn, torch.nn.modules.loss._Loss),
+        (torch.optim, torch.optim.Optimizer),
+    )
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, base)
+}
 
 # Made with their parameters. None of them opens a file or calls what it is given by name.
 COMPONENTS = (
