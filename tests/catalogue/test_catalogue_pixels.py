@@ -367,7 +367,7 @@ def test_case_113_gain_map_of_full_size(put, name):
 def test_case_113_thumbnail_beside_two_views(put):
     """Two views of one size and a thumbnail: ImageError, as for two views alone."""
     with pytest.raises(ImageError, match="declare which one with frame=0 to 2"):
-        read_image(put(photograph(OTHER, GREY[:10, :10])))
+        read_image(put(photograph(OTHER, GRAY[:10, :10])))
 
 
 def test_case_113_gray_map_of_full_size(put):
