@@ -316,8 +316,9 @@ def test_case_89_structured_labels(table):
     [EarlyStopping(), EpochScoring("f1"), BatchScoring("accuracy"), Checkpoint(f_params=None)],
     ids=lambda callback: type(callback).__name__,
 )
-def test_case_90_no_validation_part(callback, table):
+def test_case_90_no_validation_part(callback, table, tmp_path, monkeypatch):
     """Early stopping without a validation part: ValueError with the remedy, which works."""
+    monkeypatch.chdir(tmp_path)  # a Checkpoint writes where it stands
     classifier = clinical_only(callbacks=[callback], max_epochs=2)
     with pytest.raises(ValueError, match=r"train_split=None sets none aside; pass train_split="):
         classifier.fit(*table)

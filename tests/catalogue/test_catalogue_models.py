@@ -98,7 +98,7 @@ def test_case_121_all_that_would_not_load_is_named(values, tmp_path):
         preprocessing.FunctionTransformer(lambda x: x),
         preprocessing.SplineTransformer(n_knots=3),
     )
-    with pytest.raises(ValueError, match=r"(?s)<lambda>.*asarray"):
+    with pytest.raises(ValueError, match=r"asarray.*<lambda>"):
         save_model(fitted(steps, COLUMNS, values), tmp_path / "model.safetensors")
 
 
@@ -196,7 +196,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("kind", [*UNREADABLE, "quantized", "nested", "compressed rows"])
-@pytest.mark.filterwarnings("ignore:(?s).*([Qq]uantiz|nested|[Ss]parse)")
+@pytest.mark.filterwarnings("ignore:(?s).*([Qq]uantiz|nested|[Ss]parse|TypedStorage)")
 def test_case_124_tensors_that_are_not_weights(kind, tmp_path):
     """Weights of a kind that is not the network's, such as quantized ones: WeightsError."""
     if kind == "quantized":
