@@ -204,8 +204,8 @@ def _inputs_on(states, ablation, used, params, prefix):
             raise ValueError(
                 f"ablation {ablation!r} uses {name!r}, which is 'drop' in the estimator that was "
                 f"searched, so its figures are without {name!r}. Search an estimator in which "
-                f"all inputs are on, such as a new make_fusion_pipeline(), or leave {name!r} out of the "
-                "ablations"
+                "all inputs are on, such as a new make_fusion_pipeline(), or leave "
+                f"{name!r} out of the ablations"
             )
     others = [name for name in states if name not in used and not _is_drop(states[name])]
     return [*used, *others]
