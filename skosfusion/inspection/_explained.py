@@ -47,9 +47,11 @@ class ExplainedNetwork:
         return self._on_output(output)
 
     def _forward(self, inputs, on_output):
-        n_images = len(inputs["image"])
+        n_images, n_runs = len(inputs["image"]), 0
 
         def checked(output):
+            nonlocal n_runs
+            n_runs += 1
             if len(output) != n_images:
                 raise ValueError(
                     f"layer={self._feature_map.name!r} outputs {len(output)} maps for {n_images} "
@@ -57,11 +59,16 @@ class ExplainedNetwork:
                 )
             return on_output(output)
 
+        # It stays: an encoder with checkpoints runs again when it is differentiated.
         self._on_output = checked
-        try:
-            return self._network(**inputs)
-        finally:
-            self._on_output = None
+        logits = self._network(**inputs)
+        if not n_runs:
+            raise ValueError(
+                f"layer={self._feature_map.name!r} does not run: "
+                f"{type(self._network).__name__} uses its encoder in its own way; choose a layer "
+                "that it runs with layer="
+            )
+        return logits
 
     def activations_and_gradients(self, inputs, codes):
         """Return the layer's output, and there the gradient of each score (no codes: predicted)."""
@@ -77,8 +84,9 @@ class ExplainedNetwork:
             codes = logits.argmax(dim=1) if codes is None else codes
             score = logits.gather(1, codes[:, None]).sum()
             # Of a layer that runs several times, the last time counts.
+            leaf = leaves[-1]
             gradients = (
-                torch.autograd.grad(score, leaves[-1], allow_unused=True)[0]
+                torch.autograd.grad(score, leaf, allow_unused=True)[0]
                 if score.requires_grad
                 else None
             )
@@ -88,7 +96,7 @@ class ExplainedNetwork:
                 "or the encoder does not let gradients through; choose another layer, or "
                 "method='ablationcam', which needs no gradients"
             )
-        return self._as_maps(leaves[-1].detach()), self._as_maps(gradients)
+        return self._as_maps(leaf.detach()), self._as_maps(gradients)
 
     def activations_and_score_drops(self, inputs, codes, n_samples):
         """Return the layer's output, and how much each score falls without each of its channels."""

@@ -64,8 +64,9 @@ class GradCAM(TransformerMixin, BaseEstimator):
         it unfitted; `sklearn.frozen.FrozenEstimator` keeps it, and may be given here.
     layer : str or None, default=None
         Layer of the encoder, as its ``named_modules()`` has it, such as ``"layer3"``; None for the
-        last feature map (``"layer4"`` of a ResNet). Where a layer runs several times for an image,
-        the last time counts.
+        last feature map that all features come from (``"layer4"`` of a ResNet; of a vision
+        transformer the tokens that its last block reads, without class token). Where a layer runs
+        several times for an image, the last time counts.
     target : label, "predicted", array-like of shape (n_samples,) or None, default=None
         The class to explain: a label, or one label a row. ``"predicted"`` and None explain, for
         each row, the class of the highest probability.

@@ -84,7 +84,8 @@ def build_encoder(backbone):
     backbone : str or type
         Name of a torchvision classification model, or a class derived from
         ``torch.nn.Module`` that is called without arguments and maps images
-        (n_samples, 3, height, width) to features.
+        (n_samples, 3, height, width) to features: one tensor (n_samples, ...); of a tuple, the
+        first counts.
 
     Returns
     -------

@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.inspection import _explained
@@ -89,6 +90,34 @@ def test_a_users_network_is_not_folded(image_options, cohort):
     expected = torch.einsum("nc,nchw->nhw", gradients.mean((2, 3)), maps).detach()
     raw = GradCAM(classifier, layer="conv1", target=1, raw=True).transform(table)
     np.testing.assert_allclose(raw, expected.numpy(), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_that_a_users_network_does_not_run_is_refused(image_options, cohort, method):
+    table = cohort[["image"]].iloc[:4]
+    options = image_options | {"backbone": "resnet18", "hidden_units": 8}
+    classifier = FusionClassifier(module=SkipsNorm, **options)
+    classifier.fit(table, cohort.diagnosis.iloc[:4])
+    with pytest.raises(ValueError, match=r"'layer3' does not run: SkipsNorm.*layer="):
+        GradCAM(classifier, method=method).transform(table)
+    assert GradCAM(classifier, layer="conv1", method=method).transform(table).shape == (4, 32, 32)
+
+
+class Checkpoints(tiny.TinyEncoder):
+    """Computes again what it needs, to save memory."""
+
+    def forward(self, images):
+        return checkpoint(super().forward, images, use_reentrant=False)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_encoder_with_checkpoints_gives_the_same_maps(image_options, cohort, method):
+    table, maps = cohort[["image"]].iloc[:6], []
+    for backbone in (tiny.TinyEncoder, Checkpoints):
+        options = image_options | {"backbone": backbone, "frozen_epochs": "all"}
+        classifier = FusionClassifier(**options).fit(table, cohort.diagnosis.iloc[:6])
+        maps.append(GradCAM(classifier, target=1, raw=True, method=method).transform(table))
+    np.testing.assert_array_equal(*maps)
 
 
 class Views(tiny.TinyEncoder):
