@@ -158,7 +158,7 @@ def _csv_line(path, head, texts, compression=None, encoding=None):
     options += ["skiprows=1"] * skipped
     options += [] if encoding == "utf-8" else [f"encoding={encoding!r}"]
     options += [] if compression is None else [f"compression={compression!r}"]
-    if separator != "," and _has_decimal_commas(text, separator):
+    if texts and separator != "," and _has_decimal_commas(text, separator):
         options.append("decimal=','")
         # With dtype=str all cells would stay text, decimal commas and all.
         options.append("dtype={" + ", ".join(f"{name!r}: str" for name in texts) + "}")
