@@ -84,7 +84,7 @@ ROOMS = {
     "datasets": ("_utils", "exceptions", "preprocessing", "images"),
     "network": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
-    "persistence": ("_utils", "exceptions", "preprocessing", "network", "classifier"),
+    "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
     "pipeline": ("classifier", "preprocessing"),
     "model_selection": ("_utils", "exceptions", "preprocessing", "images"),
     "inspection": (

@@ -36,7 +36,7 @@ class KeptFiles:
 
     def __init__(self, folder, key, *, parameter):
         there = Path(resolved(folder)).absolute()
-        if there.exists() and not there.is_dir():
+        if os.path.exists(there) and not os.path.isdir(there):
             raise ValueError(
                 f"{parameter}={os.fspath(folder)!r} is not a folder; name a folder, or None to "
                 "keep nothing between runs"

@@ -273,6 +273,7 @@ def test_case_124_cached_file_of_torchvision(tmp_path, monkeypatch):
     entry = SimpleNamespace(
         url=f"https://nowhere/resnet18-{found}.pth",
         get_state_dict=lambda **options: torch.load(path, weights_only=True),
+        transforms=lambda: None,
     )
     monkeypatch.setattr(_weights, "torchvision_weights", lambda *names: entry)
     path.rename(folder / f"resnet18-{found}.pth")

@@ -81,6 +81,7 @@ def test_a_placed_file_is_found_offline(no_connection, full_state, monkeypatch):
     entry = SimpleNamespace(
         url=url,
         get_state_dict=lambda **options: torch.hub.load_state_dict_from_url(url, **options),
+        transforms=lambda: None,
     )
     monkeypatch.setattr(_weights, "torchvision_weights", lambda *names: entry)
     state = load_encoder_state("resnet18", "IMAGENET1K_V1")
