@@ -178,9 +178,6 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         names = image._names(tables[0])
     records = join_tables(tables[0], (*tables, None)[1], patient, problems)
     data = _read_inputs(records, columns, problems)
-    spellings = patient._spelling_text(records.numbers_as_written)
-    if spellings:
-        warnings.warn(spellings, LeakageWarning, stacklevel=2)
     _check_target(target, data, [image, patient, *columns.values()])
     with problems.collected():
         labels, n_images, description = target._labels(records)
@@ -188,6 +185,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         if names is not None:
             data["image"] = image._find(names, folder)
     problems.raise_any()
+    spellings = patient._spelling_text(records.numbers_as_written)
+    if spellings:
+        warnings.warn(spellings, LeakageWarning, stacklevel=2)
 
     near = near_names(absent, tables, [image, patient, target, *columns.values()])
     for note in records.notes + note_near_names(near):

@@ -63,7 +63,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from skosfusion import make_fusion_pipeline
 table = pd.read_csv(csv)
 folds = list(StratifiedGroupKFold(2).split(table, table["diagnosis"], table["patient_id"]))
-bunch = Bunch(data=table, target=table["diagnosis"].to_numpy(), groups=table["patient_id"])
+bunch = Bunch(data=table, target=table["diagnosis"].to_numpy(), groups=table["patient_id"], kits={})
 pipeline = make_fusion_pipeline(
     backbone=tiny.TinyEncoder, weights=None, image_size=32, max_epochs=2, batch_size=16,
     random_state=0, verbose=0, frozen_epochs="all", precision="fp32",

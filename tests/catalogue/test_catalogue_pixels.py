@@ -149,7 +149,7 @@ SPOILED = ["marker", "broken pixel", "padding", "much padding", "padding and mar
 def test_case_108_marker_or_padding(put, kind):
     """A marker or padding that leaves tissue an eighth of the range: a warning that helps."""
     path = put(deep_png(spoiled(kind), 0))
-    with pytest.warns(ImageWarning, match=r"picture\.png' \(row 3\).*gray levels") as seen:
+    with pytest.warns(ImageWarning, match=r"image\.png' \(row 3\).*gray levels") as seen:
         read_image(path, row=3)
     (warning,) = seen
     options = str(warning.message).split("Use the option ")[1].split(", or crop_box")[0]

@@ -198,7 +198,7 @@ def test_case_57_last_batch_of_one_row(trained):
 
 def test_case_58_part_of_a_grid_fails(fitted_pipeline, cohort, labels, tmp_path):
     """A fit of the benchmark's grid fails: it stops with the cause, and keeps finished parts."""
-    bunch = Bunch(data=cohort.assign(alp=-1.0), target=labels, groups=cohort["patient_id"])
+    bunch = Bunch(data=cohort.assign(alp=-1.0), target=labels, groups=cohort["patient_id"], kits={})
     folds = list(StratifiedGroupKFold(2).split(cohort, labels, cohort["patient_id"]))
     rows = {"Baseline": (), "ALP": ("alp",)}
     with pytest.raises(ValueError, match=r"^Negative values in data: -1 in column 'alp'"):
