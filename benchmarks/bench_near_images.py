@@ -6,6 +6,7 @@ tables of patients. Beside it stand the perceptual hashes of the library imageha
 """
 
 import io
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 from _bench import options, report
 from PIL import Image, ImageOps
 
+from skosfusion.datasets import make_osteosarcoma_cohort
 from skosfusion.images import read_image
 from skosfusion.model_selection import _near_images
 
@@ -67,11 +69,13 @@ def main(arguments=None):
         nargs=4,
         action="append",
         metavar=("FOLDER", "CSV", "PATIENT", "IMAGE"),
-        required=True,
+        default=[],
         help="image folder, its table, columns of patients and files; more than once for several",
     )
     chosen = parser.parse_args(arguments)
-    images, patients, stems = [], [], []
+    if not chosen.table and not chosen.quick:
+        parser.error("--table is needed; only --quick runs without it, on synthetic images")
+    images, patients, stems = ([], [], []) if chosen.table else _synthetic()
     for number, (folder, csv, patient, file) in enumerate(chosen.table):
         table = pd.read_csv(csv, dtype=str).head(20 if chosen.quick else None)
         for name, of in zip(table[file], table[patient], strict=True):
@@ -103,6 +107,14 @@ def main(arguments=None):
         _add_imagehash(table, images, owners)
     _add_growth(table, thumbnails, _N_IMAGES[:2] if chosen.quick else _N_IMAGES)
     table.write(chosen.out)
+
+
+def _synthetic():
+    """Return images, patients and names of a few synthetic radiographs, to see that all runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_osteosarcoma_cohort(n_patients=8, image_size=64, data_home=folder).data
+        images = [_gray(path) for path in data["image"]]
+        return images, data["patient_id"].tolist(), [Path(path).stem for path in data["image"]]
 
 
 def _found(folder, name):
