@@ -1,7 +1,7 @@
 """What all declarations of columns have in common."""
 
 from collections.abc import Hashable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 
 from .._utils.validation import check_parameter
 
@@ -23,6 +23,10 @@ class Column:
     @property
     def _columns(self):
         return [self.column]
+
+    def _declared(self, name, **options):
+        """Return what one types to declare this column with other options, for errors."""
+        return option_for(name, replace(self, **options))
 
     def _is_there(self, name, tables):
         return any(table.has(self.column) for table in tables)

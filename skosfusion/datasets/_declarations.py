@@ -9,6 +9,7 @@ that users are promised none of them. Which names may have which kind stands in 
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 
 from .._utils.identity import respelled, shown_spellings
@@ -58,7 +59,7 @@ class ImageColumn(Column):
         """Return the file name of each row as text, NaN where missing and that is allowed."""
         cells = table.known(self.column, option_for("image"))
         if self.missing == "error":
-            remedy = f"or use {option_for('image', replace(self, missing='keep'))}"
+            remedy = f"or use {self._declared('image', missing='keep')}"
             table.refuse_missing(self.column, cells, remedy)
         names = check_names(cells, self.column)
         if names.isna().all():
@@ -120,7 +121,7 @@ class PatientColumn(Column):
             remedy = (
                 "read the table again with this column as text, as in pd.read_csv(path, "
                 "dtype=str), from a file that holds all digits; or, if these are the record "
-                f"numbers, declare {option_for('patient_id', replace(self, lost_digits='allow'))}"
+                f"numbers, declare {self._declared('patient_id', lost_digits='allow')}"
             )
             check_digits(cells, f"column {self.column!r} of {table.title}", remedy)
         table.refuse_missing(self.column, numbers)
@@ -131,7 +132,7 @@ class PatientColumn(Column):
         pairs = respelled(numbers) if self.spellings == "warn" else []
         if not pairs:
             return None
-        allowing = option_for("patient_id", replace(self, spellings="keep"))
+        allowing = self._declared("patient_id", spellings="keep")
         return (
             f"record numbers in column {self.column!r} are the same but for spelling, and count as "
             f"different patients: {shown_spellings(pairs)}; where they are one patient, images of "
@@ -226,10 +227,7 @@ class TargetColumn(Column):
 
     def _labels(self, records):
         """Return the label of each image, the count of each class, and a description."""
-
-        def declared(**options):
-            return option_for("target", replace(self, **options))
-
+        declared = partial(self._declared, "target")
         cells = records.labels(self.column, option_for("target"))
         labels = read_labels(cells, self.positive, self.spellings, declared).rename(self.column)
         counts = count_classes(labels, self.positive)

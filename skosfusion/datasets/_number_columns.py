@@ -1,7 +1,8 @@
 """Declarations of columns of numbers: ages and laboratory values."""
 
 from collections.abc import Hashable
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 import numpy as np
 
@@ -59,9 +60,7 @@ class AgeColumn(NumberOptions, Column):
         self._check_number_options()
 
     def _read(self, records, name):
-        def declared(**options):
-            return option_for(name, replace(self, **options))
-
+        declared = partial(self._declared, name)
         ages = records.numbers(
             self.column,
             option_for(name),
@@ -155,9 +154,7 @@ class KitColumn(NumberOptions, Column):
         return all(found)
 
     def _read(self, records, name):
-        def declared(**options):
-            return option_for(name, replace(self, **options))
-
+        declared = partial(self._declared, name)
         read, problems = {}, Problems()
         for new, part in zip((name, f"{name}_low", f"{name}_high"), self._parts, strict=True):
             if is_number(part):
