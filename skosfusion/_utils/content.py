@@ -7,7 +7,6 @@ import functools
 import hashlib
 import logging
 import re
-import struct
 import sys
 import threading
 import types
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from .code import KNOWN_ROOTS, code_parts, is_library, is_patched, names_in
+from .slots import IS_HEAP_TYPE, is_python_alone, slots
 
 # Their text tells them.
 _PLAIN = {
@@ -91,8 +91,6 @@ _IDLE_ATTRIBUTES = {
     "_state_dict_pre_hooks",
     "training",
 }
-_IS_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE, which every class statement sets
-_POINTER_BYTES = struct.calcsize("P")
 
 
 def all_code_is_known(thing):
@@ -121,15 +119,16 @@ class Content:
     installed libraries count by name. What has a state that Python does not show, such as a
     compiled module, and code that reads files or the environment, is an `UntellableError`.
 
-    `is_known` says whether all code met so far is torch's, torchvision's or this package's, so that
-    versions tell it in other processes, too.
+    `is_known` says whether all code met so far is torch's, torchvision's or this package's, and
+    `libraries` names the others of which installed code was met: it counts by name, so that their
+    versions belong to what tells an object.
 
     Without `with_values`, tensors count by type and shape. The objects `idle`, and attributes of
     modules so named, do not count.
     """
 
     def __init__(self, *, with_values=True, idle=(), idle_attributes=()):
-        self.is_known = True
+        self.is_known, self.libraries = True, set()
         self._with_values = with_values
         self._idle = {id(thing) for thing in idle}
         self._idle_attributes = _IDLE_ATTRIBUTES | set(idle_attributes)
@@ -215,7 +214,7 @@ class Content:
     def _class_parts(self, kind, idle=_IDLE_NAMES, take_base_apart=None):
         """Tell a class: of a library by its name and what is patched into it, else all of it."""
         yield f"{kind.__module__}.{kind.__qualname__}"
-        if not kind.__flags__ & _IS_HEAP_TYPE:
+        if not kind.__flags__ & IS_HEAP_TYPE:
             return
         of_library = self._note(kind.__module__)
         for name, value in sorted(vars(kind).items()):
@@ -244,14 +243,17 @@ class Content:
             return [self.digest(thing.func)]
         if isinstance(thing, functools._lru_cache_wrapper):
             return [self.digest(thing.__wrapped__)]
-        if isinstance(thing, _BUILT_IN):
-            owner = getattr(thing, "__self__", None)
-            is_free = owner is None or isinstance(owner, types.ModuleType | type)
-            owner = getattr(thing, "__objclass__", owner) if is_free else owner
-            name = getattr(thing, "__qualname__", None) or thing.__name__
-            is_named = is_free and not isinstance(owner, type)
-            return [name, getattr(thing, "__module__", "") if is_named else self.digest(owner)]
-        return None
+        return self._built_in_parts(thing) if isinstance(thing, _BUILT_IN) else None
+
+    def _built_in_parts(self, thing):
+        owner = getattr(thing, "__self__", None)
+        is_free = owner is None or isinstance(owner, types.ModuleType | type)
+        owner = getattr(thing, "__objclass__", owner) if is_free else owner
+        name = getattr(thing, "__qualname__", None) or thing.__name__
+        if not is_free or isinstance(owner, type):
+            return [name, self.digest(owner)]
+        module = "numpy" if isinstance(thing, np.ufunc) else getattr(thing, "__module__", None)
+        return [name, module and self._library_or_raise(module)]
 
     def _function_parts(self, function):
         of_library = self._note(function.__module__)
@@ -309,19 +311,23 @@ class Content:
             yield from map(self.digest, thing)
         elif isinstance(thing, types.SimpleNamespace):
             pass
-        elif not _is_python_alone(kind):
+        elif not is_python_alone(kind):
             raise UntellableError(f"a {kind.__module__}.{kind.__qualname__} shows no content")
-        if kind.__flags__ & _IS_HEAP_TYPE:
+        if kind.__flags__ & IS_HEAP_TYPE:
             yield self._kind(thing)
-        there = _slots(thing) | getattr(thing, "__dict__", {})
+        there = slots(thing) | getattr(thing, "__dict__", {})
         for name, value in sorted(there.items()):
             yield name
             yield self.digest(value)
 
     def _note(self, module):
-        """Return whether code is an installed library's; note whether versions tell it."""
-        self.is_known &= str(module).partition(".")[0] in KNOWN_ROOTS | sys.stdlib_module_names
-        return is_library(module)
+        """Return whether code is an installed library's; note which, where its version matters."""
+        root, found = str(module).partition(".")[0], is_library(module)
+        if root not in KNOWN_ROOTS | sys.stdlib_module_names:
+            self.is_known = False
+            if found:
+                self.libraries.add(root)
+        return found
 
     def _library_or_raise(self, name):
         if self._note(name):
@@ -348,33 +354,6 @@ def _plain_parts(thing):
     if isinstance(thing, re.Pattern):
         return [repr(thing.pattern), thing.flags]
     return [type(thing), repr(thing)]
-
-
-def _is_python_alone(kind):
-    """Return whether objects of a class have no room for a state that Python does not show."""
-    if not all(parent.__flags__ & _IS_HEAP_TYPE for parent in kind.__mro__[:-1]):
-        return False
-    n_pointers = sum(map(len, map(_slot_names, kind.__mro__)))
-    n_pointers += (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
-    return kind.__basicsize__ <= object.__basicsize__ + n_pointers * _POINTER_BYTES
-
-
-def _slot_names(kind):
-    names = vars(kind).get("__slots__", ())
-    names = [names] if isinstance(names, str) else names
-    return [name for name in names if name not in ("__dict__", "__weakref__")]
-
-
-def _slots(thing):
-    """Return what an object holds in slots, by the names under which they are found."""
-    there = {}
-    for kind in type(thing).__mro__:
-        for name in _slot_names(kind):
-            is_mangled = name.startswith("__") and not name.endswith("__")
-            full = f"_{kind.__name__.lstrip('_')}{name}" if is_mangled else name
-            if hasattr(thing, full):
-                there[full] = getattr(thing, full)
-    return there
 
 
 def _tensor_parts(tensor, *, with_values):

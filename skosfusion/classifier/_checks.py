@@ -80,7 +80,10 @@ _PARAMETERS = {
         "an integer of at least 0, or 'all'",
     ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
-    "image_size": (lambda v: is_integer(v, 1), "an integer of at least 1"),
+    "image_size": (
+        lambda v: v is None or is_integer(v, 1),
+        "an integer of at least 1, or None for the size that the weights were trained with",
+    ),
     "image_options": (
         lambda v: v is None or (isinstance(v, dict) and _IMAGE_OPTIONS.issuperset(v)),
         f"None or a dict of options of skosfusion.images.read_image, {sorted(_IMAGE_OPTIONS)}",

@@ -13,7 +13,7 @@ from .._utils.locks import DRAWING
 from .._utils.memory import kept_memory
 from .._utils.progress import progress_bar
 from .._utils.working_folder import SendersFolder
-from ..network import FusionNetwork, load_encoder_state
+from ..network import FusionNetwork, input_of_encoder, load_encoder_state
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
 from ._checks import (
     check_groups,
@@ -54,13 +54,15 @@ class FusionClassifier(ConventionalNet):
     image_column : str or None, default=None
         Column of `X` that holds paths of image files. All other columns are
         clinical values. None: clinical values only.
-    backbone : str or type, default="resnet18"
-        The image encoder: name of a torchvision classification model, or a
-        ``torch.nn.Module`` class that is called without arguments.
-    weights : str, path-like or None, default="IMAGENET1K_V1"
-        Initial weights of the encoder: a torchvision weights name, None for
+    backbone : str or callable, default="resnet18"
+        The image encoder: name of a torchvision classification model, "timm:NAME" for a model of
+        timm, or what makes a ``torch.nn.Module`` when called without arguments, such as a class
+        or a `functools.partial`.
+    weights : str, path-like or None, default="DEFAULT"
+        Initial weights of the encoder: a weights name of torchvision or timm, None for
         random ones, or the path of a state dict (``.safetensors``, or ``.pth``
-        read with ``weights_only=True``). Not used without an image column.
+        read with ``weights_only=True``). "DEFAULT" are those that the library prefers, for
+        ResNet18 "IMAGENET1K_V1". Not used without an image column.
     hidden_units : int, default=512
         Width of the hidden layer.
     frozen_epochs : int or "all", default=0
@@ -68,15 +70,16 @@ class FusionClassifier(ConventionalNet):
         trains; "all" keeps it fixed throughout.
     lr_milestones : tuple of int or None, default=(20, 35, 45)
         After these epochs, counted over continued fits, the learning rate is divided by 10.
-    image_size : int, default=224
-        Images are resized to this height and width, in pixels.
+    image_size : int or None, default=None
+        Images are resized to this height and width, in pixels. None takes the size that torchvision
+        or timm give for the weights, and 224 for others.
     image_options : dict or None, default=None
         Further options of `skosfusion.images.read_image`, such as
         ``{"contrast": "clahe", "minimum_side": 224}``.
-    pixel_mean, pixel_std : tuple of 3 float or None, default=None
+    pixel_mean, pixel_std : float, tuple of 1 or 3 float, or None, default=None
         Mean and standard deviation of red, green and blue, of pixels from 0 to 1, that `weights`
-        were trained with. None takes those that torchvision gives for its weights, and ImageNet's
-        for other files.
+        were trained with. None takes those that torchvision or timm give for their weights, and
+        ImageNet's for others. One number each says that the encoder reads one channel, gray.
     missing_images : {"error", "zero"}, default="error"
         What becomes of rows without an image (None or NaN): an error, or features of 0 in the
         image's place. In `fit` at least one row must have an image.
@@ -84,9 +87,9 @@ class FusionClassifier(ConventionalNet):
         Number format of the encoder. "auto" is bf16 mixed precision where the
         hardware multiplies it natively, and fp32 elsewhere.
     memory : str, path-like or None, default=None
-        Folder in which decoded images, and the features of a fixed torchvision
-        encoder, are kept between runs and shared by processes; images then take no
-        memory. None: both are kept within the process only.
+        Folder in which decoded images, and the features of a fixed encoder, are kept
+        between runs and shared by processes; images then take no memory. None: both are
+        kept within the process only.
     class_weight : "balanced", dict or None, default=None
         Weight of each class in the loss, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
@@ -146,6 +149,8 @@ class FusionClassifier(ConventionalNet):
         Names of these columns; only for tables with names.
     module_ : FusionNetwork
         The trained network.
+    image_size_ : int
+        Height and width to which images are resized.
     fitted_params_ : dict
         The parameters that the last fit used.
     seed_ : int
@@ -187,11 +192,11 @@ class FusionClassifier(ConventionalNet):
         *,
         image_column=None,
         backbone="resnet18",
-        weights="IMAGENET1K_V1",
+        weights="DEFAULT",
         hidden_units=512,
         frozen_epochs=0,
         lr_milestones=(20, 35, 45),
-        image_size=224,
+        image_size=None,
         image_options=None,
         pixel_mean=None,
         pixel_std=None,
@@ -380,6 +385,7 @@ class FusionClassifier(ConventionalNet):
         weights = weigh_classes(self.class_weight, codes, labels, sample_weight)
         if not goes_on:
             self.class_weights_ = weights
+            self.image_size_ = self._size_of_images()
             self._begin_fit(labels)
         # The last refusal, of a bad image, comes before anything of an earlier fit is changed.
         feed_images(self, dataset, epoch=len(self.history_) + 1)
@@ -397,6 +403,12 @@ class FusionClassifier(ConventionalNet):
             keep_missing=params["missing_images"] == "zero",
             reset=reset,
         )
+
+    def _size_of_images(self):
+        if self.image_size is not None:
+            return self.image_size
+        used = (None, None) if self.image_column is None else (self.backbone, self.weights)
+        return input_of_encoder(*used).image_size
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -477,7 +489,7 @@ class FusionClassifier(ConventionalNet):
         loaders = self.get_params_for("iterator_train"), self.get_params_for("iterator_valid")
         return ImageInputs(
             self.module_,
-            {"image_size": params["image_size"], **(params["image_options"] or {})},
+            {"image_size": self.image_size_, **(params["image_options"] or {})},
             memory=self.memory,
             # What lies in an accelerator's memory cannot go to loader processes, nor be pinned.
             resident=not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
@@ -528,7 +540,7 @@ class FusionClassifier(ConventionalNet):
             "n_classes": len(self.classes_),
             "backbone": params["backbone"] if has_image else None,
             "hidden_units": params["hidden_units"],
-            "image_size": params["image_size"],
+            "image_size": self.image_size_,
             "encoder_dtype": resolve_encoder_dtype(
                 params["precision"], resolve_device(params["device"])
             ),

@@ -30,7 +30,7 @@ class FusionModel(NamedTuple):
     @property
     def image_size(self):
         """Height and width of the images that the network sees."""
-        return self.classifier.fitted_params_["image_size"]
+        return self.classifier.image_size_
 
     @property
     def image_options(self):

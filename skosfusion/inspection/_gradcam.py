@@ -173,7 +173,8 @@ class GradCAM(TransformerMixin, BaseEstimator):
         check_method(self.method)
         fitted = unwrap_with_image(self.estimator)
         network, size = fitted.classifier.module_, fitted.image_size
-        feature_map = find_feature_map(network.encoder, size, self.layer)
+        n_channels = network.pixel_mean.shape[1]
+        feature_map = find_feature_map(network.encoder, size, self.layer, n_channels=n_channels)
         if np.ndim(self.target) == 0:
             target_codes(self.target, fitted.classifier.classes_, 0)
         return fitted, feature_map

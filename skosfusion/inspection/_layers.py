@@ -76,15 +76,15 @@ class _Encoder(NamedTuple):
     others: dict
 
 
-def find_feature_map(encoder, image_size, name=None):
+def find_feature_map(encoder, image_size, name=None, *, n_channels=3):
     """Find a layer by name, or the one that makes the encoder's last feature map."""
     if is_torchvision_model(encoder):
         key = str(encoder), image_size
         known = _KNOWN_LAYERS.get(key)
         if known is None:
-            known = _KNOWN_LAYERS[key] = _examine(encoder, image_size)
+            known = _KNOWN_LAYERS[key] = _examine(encoder, image_size, n_channels)
     else:
-        known = _examine(encoder, image_size)
+        known = _examine(encoder, image_size, n_channels)
     if name is None and known.default is None:
         raise ValueError(known.problem + _listed(known.maps))
     name = known.default if name is None else name
@@ -104,9 +104,9 @@ def _listed(maps):
     return f" Layers with a feature map: {', '.join(maps)}" if maps else ""
 
 
-def _examine(encoder, image_size):
+def _examine(encoder, image_size, n_channels):
     """Look for the maps of an encoder, in the order in which its layers finish."""
-    found = trace(encoder, image_size)
+    found = trace(encoder, image_size, n_channels)
     maps, others, defaults = {}, {}, []
     for name, layer in found.layers.items():
         feature_map = None if layer.step is None else _as_map(name, layer)

@@ -157,7 +157,7 @@ def _key(tensor):
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def trace(encoder, image_size):
+def trace(encoder, image_size, n_channels=3):
     """Run a copy of an encoder on two images without values."""
     copied = copy.deepcopy(encoder).eval().requires_grad_(False).to("meta")
     found = Trace()
@@ -168,6 +168,6 @@ def trace(encoder, image_size):
         if name:
             layer.register_forward_hook(found.remember(name))
     with found:
-        image = found.begin(torch.empty(2, 3, image_size, image_size, device="meta"))
+        image = found.begin(torch.empty(2, n_channels, image_size, image_size, device="meta"))
         found.end(flatten(copied(image), encoder))
     return found

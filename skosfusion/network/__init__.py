@@ -1,12 +1,10 @@
 """Tensors: the fusion network, its encoders and their weights, and what a fixed encoder gives."""
 
 from .._utils.naming import publish
+from ._encoder_input import IMAGENET_MEAN, IMAGENET_STD, check_pixel_scale
 from ._encoders import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     backbone_names,
     build_encoder,
-    check_pixel_scale,
     feature_length,
     flatten,
     is_torchvision_model,
@@ -16,7 +14,13 @@ from ._features import EncoderFeatures
 from ._fusion import FusionNetwork
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
-from ._weights import EncoderState, encoder_part, load_encoder_state, torchvision_weights
+from ._weights import (
+    EncoderState,
+    encoder_part,
+    input_of_encoder,
+    load_encoder_state,
+    torchvision_weights,
+)
 
 __all__ = [
     "EncoderFeatures",

@@ -8,7 +8,7 @@ import torch
 import torchvision
 
 from ..images import decoding_versions
-from ._identity import network_identity
+from ._identity import library_versions, network_identity
 from ._inference import encoding_batch_size
 
 # Increase this when the same encoder and image would give other features than before.
@@ -66,7 +66,8 @@ def encoder_key(network, image_options, identity=None):
     """
     identity = network_identity(network) if identity is None else identity
     digest = hashlib.sha256(identity.digest or os.urandom(32))
-    parts = (*_versions(network, image_options), *_settings(network.pixel_mean.device))
+    software = *_versions(network, image_options), repr(library_versions(identity.libraries))
+    parts = (*software, *_settings(network.pixel_mean.device))
     for part in (*parts, repr(sorted(image_options.items()))):
         digest.update(part.encode() + b"\0")
     return digest.digest()

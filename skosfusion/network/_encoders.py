@@ -1,57 +1,21 @@
-"""Image encoders: torchvision's classification models by name, or the user's own classes."""
+"""Image encoders: models of torchvision and timm by name, or what the user's callable makes."""
 
 import copy
 import functools
 from collections.abc import Mapping
-from numbers import Real
+from contextlib import suppress
 
 import torch
 from torch import nn
 from torchvision import models
 
 from .._utils.locks import DRAWING
-from .._utils.validation import check_parameter, did_you_mean
-
-# Mean and standard deviation of the ImageNet images, per channel, in [0, 1]: the input scale that
-# most of torchvision's classification weights were trained with.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from .._utils.validation import did_you_mean
+from ._encoder_input import encoder_input
+from ._timm_models import build_timm_encoder, is_timm_name, timm_names
 
 # Where torchvision's classification models keep the layers behind the flattened feature.
 _HEAD_NAMES = ("fc", "classifier", "head", "heads")
-
-
-def check_pixel_scale(mean, std):
-    """Refuse a mean or deviation of pixels that is not on the scale from 0 to 1."""
-    for name, values, is_allowed in (
-        ("pixel_mean", mean, lambda value: 0 <= value <= 1),
-        ("pixel_std", std, lambda value: 0 < value <= 1),
-    ):
-        valid = values is None or (
-            isinstance(values, (tuple, list))
-            and len(values) == 3
-            and all(isinstance(v, Real) and not isinstance(v, bool) for v in values)
-            and all(is_allowed(v) for v in values)
-        )
-        least = "0" if name == "pixel_mean" else "above 0"
-        allowed = f"None, or three numbers from {least} to 1, of pixels from 0 to 1; divide by 255"
-        check_parameter(name, values, valid, f"{allowed} what is given for pixels from 0 to 255")
-    if (mean is None) != (std is None):
-        raise ValueError(
-            f"pixel_mean={mean!r} and pixel_std={std!r}: give both, or neither for the scale of "
-            "the weights"
-        )
-
-
-def pixel_scale(encoder, mean, std):
-    """Return the mean and deviation with which an encoder's layers see the ones given."""
-    if not getattr(encoder, "transform_input", False):
-        return mean, std
-    # Inception and GoogLeNet take pixels on ImageNet's scale, and change it to 0.5 and 0.5.
-    factors = [deviation / 0.5 for deviation in IMAGENET_STD]
-    offsets = [(average - 0.5) / 0.5 for average in IMAGENET_MEAN]
-    shifted = tuple(m + s * offset for m, s, offset in zip(mean, std, offsets, strict=True))
-    return shifted, tuple(s * factor for s, factor in zip(std, factors, strict=True))
 
 
 def backbone_names():
@@ -81,23 +45,26 @@ def build_encoder(backbone):
 
     Parameters
     ----------
-    backbone : str or type
-        Name of a torchvision classification model, or a class derived from
-        ``torch.nn.Module`` that is called without arguments and maps images
-        (n_samples, 3, height, width) to features: one tensor (n_samples, ...); of a tuple, the
-        first counts.
+    backbone : str or callable
+        Name of a torchvision classification model; "timm:NAME" for a model of timm; or what makes
+        a ``torch.nn.Module`` when called without arguments, such as a class or a
+        `functools.partial`. The module maps images (n_samples, channels, height, width) to
+        features: one tensor (n_samples, ...); of a tuple, the first counts.
 
     Returns
     -------
     torch.nn.Module
-        The encoder with random weights; its flattened output is the feature vector.
+        The encoder with random weights, or those that the callable gives it; its flattened output
+        is the feature vector.
 
     Raises
     ------
     ValueError
-        If torchvision has no classification model of that name.
+        If neither torchvision nor timm has a model of that name.
     TypeError
-        If `backbone` is neither a name nor a module class.
+        If `backbone` is neither a name nor a callable that makes a module.
+    ImportError
+        If a model of timm is named, and timm is not installed.
 
     See Also
     --------
@@ -111,18 +78,32 @@ def build_encoder(backbone):
     >>> build_encoder("resnet18").eval()(torch.zeros(1, 3, 64, 64)).shape
     torch.Size([1, 512])
     """
-    if isinstance(backbone, type) and issubclass(backbone, nn.Module):
-        return backbone()
-    if not isinstance(backbone, str):
+    if isinstance(backbone, str):
+        return (build_timm_encoder if is_timm_name(backbone) else _torchvision_encoder)(backbone)
+    if isinstance(backbone, nn.Module) or not callable(backbone):
         raise TypeError(
-            f"backbone={backbone!r} is neither the name of a torchvision classification model nor "
-            "a torch.nn.Module class; pass the class itself, not an instance, so that no fold "
-            "starts from another fold's weights"
+            f"backbone={backbone!r:.200} is neither a name nor a class or callable that makes a "
+            "torch.nn.Module; pass the class itself or a functools.partial of it, not an instance, "
+            "so that no fold starts from another fold's weights"
         )
+    encoder = backbone()
+    if not isinstance(encoder, nn.Module):
+        raise TypeError(
+            f"backbone={backbone!r:.200} made a {type(encoder).__name__}; it must make a "
+            "torch.nn.Module"
+        )
+    # A callable may hand out one module again and again, which no fit may train for the next.
+    return encoder if isinstance(backbone, type) else copy.deepcopy(encoder)
+
+
+def _torchvision_encoder(backbone):
     names = backbone_names()
     if backbone not in names:
-        hint = did_you_mean(backbone, names, n=3) or f"known: {', '.join(names)}"
-        raise ValueError(f"backbone={backbone!r} is not a torchvision classification model; {hint}")
+        hint = did_you_mean(backbone, [*names, *timm_names()], n=3) or f"known: {', '.join(names)}"
+        raise ValueError(
+            f"backbone={backbone!r} is not a torchvision classification model, and does not begin "
+            f"with 'timm:'; {hint}"
+        )
     # These two warn unless told how to draw their weights; True is what they do by default. Their
     # ImageNet weights expect another scale of pixels, to which they can convert themselves.
     is_inception = backbone in ("googlenet", "inception_v3")
@@ -133,19 +114,15 @@ def build_encoder(backbone):
     return encoder
 
 
-def build_empty_encoder(backbone):
-    """Build an encoder whose weights will be loaded, if possible without storage ("meta")."""
-    if not isinstance(backbone, str):
-        # A user's class may hold tensors that no state dict restores.
-        with DRAWING:
+def encoder_without_values(backbone):
+    """Build an encoder to compare shapes with, if possible without storage ("meta")."""
+    if isinstance(backbone, str):
+        # Some constructors compute with tensors, which "meta" tensors cannot.
+        with suppress(NotImplementedError, RuntimeError), torch.device("meta"):
             return build_encoder(backbone)
-    try:
-        with torch.device("meta"):
-            return build_encoder(backbone)
-    except NotImplementedError:
-        # Some constructors (RegNet's) compute with tensors, which "meta" tensors cannot.
-        with DRAWING:
-            return build_encoder(backbone)
+    # A callable of the user's may hold tensors that no state dict restores.
+    with DRAWING:
+        return build_encoder(backbone)
 
 
 def is_torchvision_model(encoder):
@@ -190,41 +167,73 @@ def _describe(output):
     return f"a {name}"
 
 
-def length_of_features(backbone, encoder, image_size):
-    """Find the length of the feature vector from shapes alone, without computing."""
+def length_of_features(backbone, encoder, image_size, n_channels):
+    """Find the length of the feature vector, from shapes alone where these suffice."""
     if isinstance(backbone, str):
-        return feature_length(backbone, image_size)
-    return _length_by_shapes(copy.deepcopy(encoder).to("meta"), image_size)
+        return feature_length(backbone, image_size, n_channels)
+    return _length_by_shapes(backbone, encoder, image_size, n_channels)
 
 
 @functools.cache
-def feature_length(backbone, image_size):
-    """Find the length of the feature vector of a torchvision model from shapes alone."""
+def feature_length(backbone, image_size, n_channels=3):
+    """Find the length of the feature vector of a named model from shapes alone."""
     # Some constructors draw weights, and must not do so in the first network alone.
     with DRAWING, torch.random.fork_rng(devices=[]):
-        encoder = build_empty_encoder(backbone)
-    return _length_by_shapes(encoder.to("meta"), image_size)
+        encoder = encoder_without_values(backbone)
+    return _length_by_shapes(backbone, encoder, image_size, n_channels)
 
 
-def _length_by_shapes(encoder, image_size):
+def _length_by_shapes(backbone, encoder, image_size, n_channels):
     # Two, so that a feature and a sample cannot be taken for each other.
-    images = torch.empty(2, 3, image_size, image_size, device="meta")
+    shape = 2, n_channels, image_size, image_size
     with torch.no_grad():
-        features = flatten(encoder.eval()(images), encoder)
-    if len(features) != len(images) or not features.shape[1]:
+        try:
+            features = flatten(_on_meta(encoder)(torch.empty(shape, device="meta")), encoder)
+        except Exception:  # noqa: BLE001  users' code may do what tensors without values cannot
+            features = flatten(_try(backbone, encoder, torch.zeros(shape)), encoder)
+    if len(features) != shape[0] or not features.shape[1]:
         raise ValueError(
             f"the encoder {type(encoder).__name__} returned {len(features)} rows of "
-            f"{features.shape[1]} features for {len(images)} images of {image_size} pixels; it "
+            f"{features.shape[1]} features for 2 images of {image_size} pixels; it "
             "must return a tensor (n_samples, n_features): a row for each image, 1 feature or more"
         )
     return features.shape[1]
 
 
+def _on_meta(encoder):
+    return copy.deepcopy(encoder).to("meta").eval()
+
+
+def _try(backbone, encoder, images):
+    """Run an encoder on images of zeros, and say what they were where it cannot take them."""
+    is_on_meta = any(tensor.is_meta for tensor in encoder.parameters())
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        encoder = build_encoder(backbone) if is_on_meta else copy.deepcopy(encoder)
+    try:
+        return encoder.eval()(images)
+    except Exception as error:
+        _, n_channels, side, _ = images.shape
+        own = encoder_input(backbone).image_size
+        hint = f"its own size is {own}: image_size={own}. " if own not in (None, side) else ""
+        raise ValueError(
+            f"backbone={backbone!r:.200} cannot take images of {side} x {side} pixels with "
+            f"{n_channels} channels: {type(error).__name__}: {error}. {hint}Encoders that read one "
+            "channel need pixel_mean and pixel_std of one number, others three"
+        ) from error
+
+
 def initialized_encoder(backbone, state):
-    """Build the encoder with the weights given, or random ones."""
+    """Build the encoder with the weights given, or its own initial ones."""
     if state is None:
         return build_encoder(backbone).to(memory_format=torch.channels_last)
-    encoder = build_empty_encoder(backbone)
-    # Cloned: training this network must not change the caller's weights.
-    encoder.load_state_dict({name: value.clone() for name, value in state.items()}, assign=True)
+    if is_timm_name(backbone):
+        # Some models of timm hold tensors that are in no state, so it needs all its values.
+        with DRAWING:
+            encoder = build_encoder(backbone)
+        encoder.load_state_dict(state)
+    else:
+        encoder = encoder_without_values(backbone)
+        # Cloned: training this network must not change the caller's weights.
+        state = {name: value.clone() for name, value in state.items()}
+        encoder.load_state_dict(state, assign=True)
     return encoder.to(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ import torch
 from ..images import shared_image_store
 from ._encoder_key import encoder_key
 from ._feature_cache import shared_feature_cache
-from ._identity import network_identity
+from ._identity import library_versions, network_identity
 from ._inference import encode_batch, encoding_batch_size
 
 # Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
@@ -41,8 +41,8 @@ class EncoderFeatures:
         How image files are read, see `skosfusion.images.read_image`.
     folder : str, os.PathLike or None, default=None
         Where pixels and features are kept for other processes and later runs; None for not at
-        all. Features are kept if torchvision wrote all of the encoder, nothing is hooked in, and
-        it has not been trained.
+        all. Features are kept if the encoder can be told by its content (code, settings and
+        weights) and the versions of the libraries that it uses, and has not been trained.
     cache : FeatureCache or None, default=None
         Where features are kept in memory; None for the one of this process.
 
@@ -82,9 +82,9 @@ class EncoderFeatures:
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
         self._files = None
-        # A user's class can change under its name, and no later run trains an encoder to the same
-        # weights.
-        if folder is not None and self._is_known and not network.encoder_has_trained:
+        lasts = self._is_told and library_versions(identity.libraries) is not None
+        # No later run trains an encoder to the same weights.
+        if folder is not None and lasts and not network.encoder_has_trained:
             self._files = self._cache._files_in(folder, self.key, network.n_features)
 
     def for_training(self, paths, *, rows=None, progress=iter):

@@ -6,15 +6,11 @@ Tensors only: this module reads no file and knows no table.
 import torch
 from torch import nn
 
-from ._encoders import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    check_pixel_scale,
-    flatten,
-    initialized_encoder,
-    length_of_features,
-    pixel_scale,
-)
+from ._encoder_input import as_channels, check_pixel_scale, encoder_input, pixel_scale
+from ._encoders import flatten, initialized_encoder, length_of_features
+
+# What red, green and blue add to a gray value (ITU-R BT.601), as Pillow converts images.
+_LUMA = 0.299, 0.587, 0.114
 
 
 class FusionNetwork(nn.Module):
@@ -31,7 +27,7 @@ class FusionNetwork(nn.Module):
         Number of clinical values per sample, 0 or more.
     n_classes : int
         Number of classes, 2 or more.
-    backbone : str, type or None, default="resnet18"
+    backbone : str, callable or None, default="resnet18"
         The image encoder, see `build_encoder`; None for a network without image.
     encoder_state : dict of str to torch.Tensor or None, default=None
         Weights of the encoder; None leaves them random. Those of `load_encoder_state` know the
@@ -43,11 +39,12 @@ class FusionNetwork(nn.Module):
     encoder_dtype : torch.dtype or None, default=None
         Type in which the encoder computes, such as ``torch.bfloat16``
         (mixed precision); None for float32. The head always computes in float32.
-    pixel_mean, pixel_std : tuple of 3 float or None, default=None
+    pixel_mean, pixel_std : float, tuple of 1 or 3 float, or None, default=None
         Mean and standard deviation of red, green and blue, of pixels from 0 to 1, that the encoder
-        was trained with: `encode` subtracts the one and divides by the other. None takes those of
-        `encoder_state`, and ImageNet's where it knows none. They are what the first layer sees,
-        also of Inception and GoogLeNet, which else change ImageNet's scale to their own.
+        was trained with: `encode` subtracts the one and divides by the other. One number each says
+        that the encoder reads one channel, gray. None takes those of `encoder_state`, or those of
+        timm for its models, and ImageNet's where nobody knows any. They are what the first layer
+        sees, also of Inception and GoogLeNet, which else change ImageNet's scale to their own.
 
     Attributes
     ----------
@@ -104,18 +101,20 @@ class FusionNetwork(nn.Module):
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = initialized_encoder(backbone, encoder_state)
-            self.n_features = length_of_features(backbone, self.encoder, image_size)
-        # Buffers follow the module to its device; they are constants, so not part of its state.
         if pixel_mean is None:
-            scale = (
-                getattr(encoder_state, "pixel_mean", IMAGENET_MEAN),
-                getattr(encoder_state, "pixel_std", IMAGENET_STD),
-            )
+            usual = encoder_input(backbone)
+            scale = [
+                getattr(encoder_state, n, getattr(usual, n)) for n in ("pixel_mean", "pixel_std")
+            ]
         else:
-            scale = pixel_scale(self.encoder, pixel_mean, pixel_std)
+            scale = pixel_scale(self.encoder, as_channels(pixel_mean), as_channels(pixel_std))
+        # Buffers follow the module to its device; they are constants, so not part of its state.
         for name, values in zip(("pixel_mean", "pixel_std"), scale, strict=True):
-            constant = 255 * torch.tensor(values).view(1, 3, 1, 1)
+            constant = 255 * torch.tensor(values).view(1, -1, 1, 1)
             self.register_buffer(name, constant, persistent=False)
+        if backbone is not None:
+            n_channels = self.pixel_mean.shape[1]
+            self.n_features = length_of_features(backbone, self.encoder, image_size, n_channels)
         self.head = nn.Sequential(
             nn.Linear(self.n_features + n_clinical, hidden_units),
             nn.ReLU(),
@@ -184,7 +183,10 @@ class FusionNetwork(nn.Module):
             Features, float32.
         """
         encoder = self.encoder if encoder is None else encoder
-        pixels = (image.float().expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
+        pixels, n_channels = image.float(), self.pixel_mean.shape[1]
+        if n_channels < pixels.shape[1]:
+            pixels = (pixels * pixels.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        pixels = (pixels.expand(-1, n_channels, -1, -1) - self.pixel_mean) / self.pixel_std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             pixels.device.type, self.encoder_dtype, enabled=self.encoder_dtype is not None

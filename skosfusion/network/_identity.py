@@ -1,6 +1,8 @@
 """When are two networks the same? One answer, by content, for all that asks."""
 
+import functools
 import inspect
+from importlib.metadata import packages_distributions, version
 from typing import NamedTuple
 
 from torch import nn
@@ -19,12 +21,13 @@ class Identity(NamedTuple):
     """Networks of equal digests make the same of pixels.
 
     `digest` is None where nobody can tell, and `reason` says why. `is_known` says whether all code
-    is torch's, torchvision's or this package's, so that versions tell it in other processes, too.
+    is torch's, torchvision's or this package's; `libraries` names the others that were met.
     """
 
     digest: bytes | None
     is_known: bool
     reason: str | None = None
+    libraries: frozenset = frozenset()
 
 
 def network_identity(network, *, with_values=True):
@@ -39,7 +42,22 @@ def network_identity(network, *, with_values=True):
     except NOT_TOLD as error:
         return Identity(None, False, f"{type(error).__name__}: {error}")
     is_known = content.is_known and not any(hooks) and is_torchvision_model(network.encoder)
-    return Identity(digest, is_known and type(network) is FusionNetwork)
+    is_known = is_known and type(network) is FusionNetwork
+    return Identity(digest, is_known, libraries=frozenset(content.libraries))
+
+
+def library_versions(libraries):
+    """Return the version of each library by name, or None where one of them has none."""
+    distributions = _distributions()
+    found = {name: sorted(distributions.get(name, ())) for name in libraries}
+    if not all(found.values()):
+        return None
+    return {name: [f"{one} {version(one)}" for one in found[name]] for name in sorted(found)}
+
+
+@functools.cache
+def _distributions():
+    return packages_distributions()
 
 
 def has_known_code(network):

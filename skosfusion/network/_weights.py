@@ -17,7 +17,9 @@ from .._utils.files import NotRegularError, open_regular_file
 from .._utils.validation import did_you_mean
 from .._utils.working_folder import resolved
 from ..exceptions import WeightsError
-from ._encoders import IMAGENET_MEAN, IMAGENET_STD, backbone_names, build_empty_encoder
+from ._encoder_input import encoder_input
+from ._encoders import backbone_names, encoder_without_values
+from ._timm_models import is_timm_name, timm_state
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
@@ -30,7 +32,7 @@ _FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 class EncoderState(dict):
-    """Weights of an encoder by name, and the scale of pixels that they were trained with.
+    """Weights of an encoder by name, and the images that they were trained with.
 
     Parameters
     ----------
@@ -38,6 +40,8 @@ class EncoderState(dict):
         The weights.
     pixel_mean, pixel_std : tuple of 3 float
         Mean and standard deviation of red, green and blue, of pixels from 0 to 1.
+    image_size : int, default=224
+        Height and width of the images, in pixels.
 
     Examples
     --------
@@ -46,13 +50,14 @@ class EncoderState(dict):
     (0.5, 0.5, 0.5)
     """
 
-    def __init__(self, state, pixel_mean, pixel_std):
+    def __init__(self, state, pixel_mean, pixel_std, image_size=224):
         super().__init__(state)
         self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
+        self.image_size = image_size
 
     def __reduce__(self):
         # A dict would be rebuilt without its scale.
-        return EncoderState, (dict(self), self.pixel_mean, self.pixel_std)
+        return EncoderState, (dict(self), self.pixel_mean, self.pixel_std, self.image_size)
 
 
 def load_encoder_state(backbone, weights):
@@ -60,11 +65,12 @@ def load_encoder_state(backbone, weights):
 
     Parameters
     ----------
-    backbone : str or type
+    backbone : str or callable
         The encoder, as in `skosfusion.network.build_encoder`.
     weights : str, os.PathLike or None
-        A torchvision weights name such as "IMAGENET1K_V1", downloaded by
-        torchvision unless its file is there already; the path of a state dict,
+        A weights name of torchvision, such as "IMAGENET1K_V1", or of timm, such as "a1_in1k",
+        downloaded by that library unless its file is there already; "DEFAULT" for those that the
+        library prefers; the path of a state dict,
         ``.safetensors``, or ``.pth``/``.pt`` that is read with
         ``weights_only=True``; or None for random weights. The classification
         head of a state dict is left out.
@@ -73,13 +79,14 @@ def load_encoder_state(backbone, weights):
     -------
     EncoderState, or None
         State of the encoder, on the CPU: a dict of str to torch.Tensor that knows the scale of
-        pixels of its weights, torchvision's for a name or for a file of torchvision's name, and
-        ImageNet's for any other file. None for `weights` None.
+        pixels and the size of images of its weights: torchvision's for a name or for a file of
+        torchvision's name, timm's for its models, and ImageNet's and 224 for any other file. None
+        for `weights` None.
 
     Raises
     ------
     ValueError
-        If torchvision knows no weights of that name for this backbone.
+        If the library knows no weights of that name for this backbone.
     WeightsError
         If the weights are not available: no such file, no connection, or a file
         that is damaged, not a state dict, or one of another network. The error
@@ -93,15 +100,30 @@ def load_encoder_state(backbone, weights):
     """
     if weights is None:
         return None
-    if isinstance(weights, os.PathLike) or str(weights).endswith(_FILE_SUFFIXES):
+    entry = _entry(backbone, weights)
+    if _is_file(weights):
         source, state = f"file {os.fspath(weights)!r}", _read_state_file(Path(weights))
-        entry = _entry_of_file(backbone, Path(weights))
+    elif is_timm_name(backbone):
+        source, state = f"{weights!r} of timm", timm_state(backbone, weights)
     else:
         source, state = f"{weights!r} of torchvision", _torchvision_state(backbone, weights)
-        entry = torchvision_weights(backbone, weights)
-    scale = None if entry is None else entry.transforms()
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if scale is None else (scale.mean, scale.std)
-    return EncoderState(encoder_part(state, backbone, source), mean, std)
+    return EncoderState(encoder_part(state, backbone, source), *encoder_input(backbone, entry))
+
+
+def input_of_encoder(backbone, weights):
+    """Return the input that an encoder with these initial weights wants, without reading them."""
+    return encoder_input(backbone, None if weights is None else _entry(backbone, weights))
+
+
+def _is_file(weights):
+    return isinstance(weights, os.PathLike) or str(weights).endswith(_FILE_SUFFIXES)
+
+
+def _entry(backbone, weights):
+    """Return torchvision's entry for weights, if it is one of theirs."""
+    if _is_file(weights):
+        return _entry_of_file(backbone, Path(weights))
+    return None if is_timm_name(backbone) else torchvision_weights(backbone, weights)
 
 
 def _entry_of_file(backbone, path):
@@ -144,8 +166,9 @@ def torchvision_weights(backbone, name):
     """
     if not isinstance(backbone, str):
         raise ValueError(
-            f"weights={name!r} names weights of a torchvision model, and backbone is the class "
-            f"{backbone.__name__}; pass weights=None or the path of a state dict"
+            f"weights={name!r} names weights of a torchvision model, and backbone is "
+            f"{getattr(backbone, '__name__', backbone)!s:.100}; pass weights=None or the path of a "
+            "state dict"
         )
     known = models.get_model_weights(backbone).__members__
     if name not in known:
@@ -260,7 +283,7 @@ def encoder_part(state, backbone, source):
             )
     expected, misfit = {}, _far_too_few(state, backbone)
     if misfit is None:
-        expected = build_empty_encoder(backbone).state_dict()
+        expected = encoder_without_values(backbone).state_dict()
         misfit = _misfit(state, expected)
     if misfit is not None:
         raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")

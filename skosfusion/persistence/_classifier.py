@@ -77,6 +77,7 @@ def restore(description, tensors, decoder):
     classifier.fitted_params_ = copied_params(classifier)
     _restore_inputs(classifier, description)
     _restore_labels(classifier, description)
+    _restore_image_size(classifier, description)
     _restore_network(classifier, description, tensors)
     classifier.history_ = _restore_history(description["history"], decoder)
     _restore_learning_rate(classifier)
@@ -128,7 +129,9 @@ def _restore_parameters(kind, described, decoder):
         if not _NOT_KEPT.fullmatch(name):
             parameters[name] = decoder.decode(value)
     for name, largest in _LARGEST.items():
-        value = parameters.get(name, 1)
+        value = parameters.get(name)
+        if value is None:  # the default of the class, or for image_size that of the weights
+            continue
         if type(value) is not int or value > largest or value < (-1 if name == "batch_size" else 1):
             raise ValueError(f"{name}={parameters[name]!r:.50} is not allowed; at most {largest}")
     if isinstance(parameters.get("weights"), str):
@@ -243,9 +246,22 @@ def _describe_network(classifier):
     return {
         "seed": classifier.seed_,
         "device": next(module.parameters()).device.type,
+        "image_size": classifier.image_size_,
         "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
         "encoder_has_trained": getattr(module, "encoder_has_trained", False),
     }
+
+
+def _restore_image_size(classifier, description):
+    # Files of earlier versions have it among the parameters alone.
+    size = description.get("image_size", classifier.image_size)
+    if type(size) is not int or not 1 <= size <= _LARGEST["image_size"]:
+        raise ValueError(
+            f"image_size={size!r:.50} is not allowed; at most {_LARGEST['image_size']}"
+        )
+    if classifier.image_size not in (None, size):
+        raise ValueError(f"its image sizes, {size} and {classifier.image_size!r:.50}, differ")
+    classifier.image_size_ = size
 
 
 def _restore_network(classifier, description, tensors):
