@@ -17,6 +17,7 @@ _ROOMS = {
     "GenderEncoder": "preprocessing",
     "GradCAM": "inspection",
     "GradCAMDisplay": "inspection",
+    "ImageEncoder": "classifier",
     "KitRangeScaler": "preprocessing",
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",

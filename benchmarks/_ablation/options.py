@@ -84,12 +84,15 @@ def make_parser(description, *, out):
     data.add_argument("--patients", type=int, default=848, help="size of the embedded cohort")
 
     model = parser.add_argument_group("model")
-    model.add_argument("--backbone", default="resnet18", help="a torchvision classification model")
+    model.add_argument(
+        "--backbone",
+        help="a torchvision classification model, or timm:NAME (default: resnet18, the paper's)",
+    )
     model.add_argument(
         "--weights",
         default="auto",
-        help="auto (ImageNet where available, else trained on separate synthetic images), "
-        "none, a torchvision weights name, or a file",
+        help="auto (ImageNet: torchvision's, else those of the package for machines without a "
+        "connection), none, a weights name of torchvision or timm, or a file",
     )
     model.add_argument("--epochs", type=int, default=50)
     model.add_argument(
@@ -103,10 +106,9 @@ def make_parser(description, *, out):
     )
     model.add_argument(
         "--optimizer",
-        choices=["auto", "sgd", "adam"],
-        default="auto",
-        help="the paper names none; auto is adam for a head on a fixed encoder, else sgd with "
-        "momentum 0.9",
+        choices=["sgd", "adam"],
+        default="sgd",
+        help="the paper names none; sgd, with momentum 0.9, is the classifier's default",
     )
     model.add_argument("--device", default="auto")
     model.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])

@@ -50,16 +50,14 @@ def prepare(options):
     print(split, flush=True)
 
     try:
-        weights, weights_description = encoder.choose_weights(options)
+        chosen = encoder.choose_encoder(options)
     except ValueError as error:
         sys.exit(f"--backbone {options.backbone}, --weights {options.weights}: {error}")
     optimizer = options.optimizer
-    if optimizer == "auto":
-        optimizer = "adam" if options.frozen_epochs == "all" else "sgd"
     model = {
         "optimizer": {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer],
-        "backbone": options.backbone,
-        "weights": weights,
+        "backbone": chosen.backbone,
+        "weights": chosen.weights,
         "max_epochs": options.epochs,
         "batch_size": options.batch_size,
         "frozen_epochs": options.frozen_epochs,
@@ -83,14 +81,11 @@ def prepare(options):
         settings=model
         | {
             "optimizer": optimizer,
-            "weights_file": units.file_digest(weights),
+            "weights_file": units.file_digest(chosen.weights),
             "versions": report.versions(),
         },
-        title=(
-            f"{source}\n{options.backbone}, {weights_description}, {two_stages}, {optimizer}; "
-            f"{split}"
-        ),
-        weights=weights_description,
+        title=f"{source}\n{chosen.description}, {two_stages}, {optimizer}; {split}",
+        weights=chosen.description,
     )
 
 

@@ -7,8 +7,9 @@ from ..network import FeatureCache, shared_feature_cache
 from ._checks import check_parameters
 from ._device import resolve_device
 from ._estimator import FusionClassifier
+from ._image_encoder import ImageEncoder
 from ._net import copied_params
 
-__all__ = ["FusionClassifier"]
+__all__ = ["FusionClassifier", "ImageEncoder"]
 
 publish(__name__, __all__)

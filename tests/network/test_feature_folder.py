@@ -276,7 +276,18 @@ class TestFolder:
         assert len(kept) == 1
         assert kept_features(tmp_path) == kept
 
-    def test_a_users_own_encoder_is_not_kept_on_disk(self, network, paths, tmp_path):
+    def test_features_of_a_users_own_encoder_are_kept_on_disk(self, network, paths, tmp_path):
+        first = encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path)
+        cache = FeatureCache()
+        np.testing.assert_array_equal(
+            encoded(cache, network, paths, OPTIONS, folder=tmp_path), first
+        )
+        assert cache.info().misses == 0
+
+    def test_features_of_an_encoder_of_unknown_version_are_not_kept_on_disk(
+        self, network, paths, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr("skosfusion.network._features.library_versions", lambda names: None)
         encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path / "memory")
         assert not (tmp_path / "memory" / "features").exists()
 

@@ -338,7 +338,7 @@ def test_a_users_network_has_features_of_its_own(cache, resnet, paths, tmp_path)
     np.testing.assert_allclose(same, plain, rtol=1e-3, atol=1e-3)
     assert not np.allclose(other, plain, rtol=1e-2)
     np.testing.assert_allclose(other, by_hand(networks[2], paths), rtol=1e-4, atol=1e-5)
-    assert len(list((tmp_path / "features").iterdir())) == 1
+    assert len(list((tmp_path / "features").iterdir())) == 3
 
 
 def test_a_changed_scale_of_pixels_is_another_key(resnet):

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from skosfusion.network import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     FusionNetwork,
     backbone_names,
     build_encoder,
     folded_encoder,
 )
 from skosfusion.network import _encoders as network_module
-from skosfusion.network._fusion import IMAGENET_MEAN, IMAGENET_STD
 
 from .._helpers import tiny
 
@@ -202,7 +203,7 @@ def test_an_unknown_backbone_is_named_with_its_nearest_neighbour():
 
 
 def test_an_instance_as_backbone_is_refused():
-    with pytest.raises(TypeError, match="pass the class itself, not an instance"):
+    with pytest.raises(TypeError, match="not an instance, so that no fold"):
         build_encoder(tiny.TinyEncoder())
 
 

