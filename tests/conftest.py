@@ -4,8 +4,10 @@ import os
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import pytest
+import torch
 
 from skosfusion import FusionClassifier, make_fusion_pipeline
+from skosfusion.network._encoder_key import _settings
 
 from ._helpers import tiny
 from ._helpers.chest_xray import CHEST_XRAY
@@ -52,3 +54,11 @@ def chest_xray():
     if not CHEST_XRAY.is_dir():
         pytest.skip("real radiographs are not part of the package: ../shared/data/chest_xray")
     return CHEST_XRAY
+
+
+@pytest.fixture(autouse=True)
+def switches_of_torch():
+    """A switch left changed would give later tests other features, and other keys to keep them."""
+    before = _settings(torch.device("cpu")), torch.get_num_threads()
+    yield
+    assert (_settings(torch.device("cpu")), torch.get_num_threads()) == before

@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skosfusion import AgeScaler, FusionClassifier, GenderEncoder, KitRangeScaler
 
-from ._helpers.rows_as_images import FittingGradCAM, every_column, rows_as_images
+from ._helpers.rows_as_images import EveryColumn, FittingGradCAM, rows_as_images
 
 EQUIVALENCE = "check_sample_weight_equivalence_on_dense_data"
 ROUNDING = (
@@ -69,7 +69,7 @@ def clinical_only(**parameters):
 
 def pipeline():
     scaler = KitRangeScaler(low=0, high=1, allow_negative=True)
-    clinical = ColumnTransformer([("values", scaler, every_column)])
+    clinical = ColumnTransformer([("values", scaler, EveryColumn())])
     return Pipeline([("clinical", clinical), ("classifier", clinical_only())])
 
 

@@ -286,7 +286,6 @@ def test_a_helper_in_another_module_counts(monkeypatch):
         torch.eye(2).to_sparse(),
         torch.empty(2, device="meta"),
     ],
-    ids=str,
 )
 def test_what_shows_no_content_is_not_told(thing):
     with pytest.raises(UntellableError):

@@ -231,8 +231,16 @@ def test_case_130_switches_of_torch(path, value):
         setattr(owner, name, saved)
 
 
+def _set_matmul_precision(value):
+    """Set the precision of matrix products; None leaves it undecided, as a new process does."""
+    torch.set_float32_matmul_precision("highest" if value is None else value)
+    if value is None:
+        torch.backends.cuda.matmul.fp32_precision = "none"
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
+
+
 FUNCTIONS = [
-    (torch.set_float32_matmul_precision, "medium", "highest"),
+    (_set_matmul_precision, "medium", None),
     (torch.use_deterministic_algorithms, True, False),
     (torch.set_default_dtype, torch.float64, torch.float32),
     (torch.set_flush_denormal, True, False),

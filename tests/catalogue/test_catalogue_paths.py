@@ -237,9 +237,7 @@ class BytesPath:
         return b"a.png"
 
 
-@pytest.mark.parametrize(
-    "cell", [3, 2.5, True, b"a.png", ("a.png",), {"a": 1}, BytesPath()], ids=repr
-)
+@pytest.mark.parametrize("cell", [3, 2.5, True, b"a.png", ("a.png",), {"a": 1}, BytesPath()])
 def test_case_23_path_of_another_type(fitted, folder, table, cell):
     """A path of another type, such as a number or bytes: TypeError with the row."""
     match = rf"column 'image' holds .* \((int|float|bool|bytes|tuple|dict)\) in row {ROW}; it must"
