@@ -338,3 +338,8 @@ def test_case_120_class_names_where_they_are_known(cohort):
     frame = GradCAMDisplay.from_estimator(model, table[:2], labels[:2], target="benign").frame()
     assert list(frame["target"]) == ["benign"] * 2
     assert list(frame["label"]) == list(labels[:2])
+    names = {"display_labels": ["harmless", "cancer"]}
+    frame = GradCAMDisplay.from_estimator(model, table[:2], labels[:2], **names).frame()
+    assert list(frame["label"]) == [
+        "cancer" if label == "malignant" else "harmless" for label in labels[:2]
+    ]
