@@ -1,6 +1,8 @@
 """Cases 94, 96 to 98, 103, 104 and 106 of the catalogue: words and formats of tables."""
 
+import bz2
 import gzip
+import lzma
 import re
 import subprocess
 import sys
@@ -299,6 +301,8 @@ FILES = {
     "utf-16 without mark": COMMA.encode("utf-16-le"),
     "gzip": gzip.compress(ROWS.encode()),
     "gzip of commas": gzip.compress(COMMA.encode()),
+    "bz2": bz2.compress(ROWS.encode()),
+    "xz": lzma.compress(ROWS.encode()),
 }
 
 
