@@ -94,6 +94,13 @@ def test_case_126_whole_copy_is_kept(original, crop, monkeypatch):
     np.testing.assert_array_equal(read_image(path, image_size=None)[0], INSIDE)
 
 
+def test_case_126_copies_of_two_boxes(original, crop):
+    """One image cropped at two boxes: two copies, each of its box."""
+    crop()
+    np.testing.assert_array_equal(pixels(crop((0, 0, 9, 9))), GRAY[:9, :9])
+    np.testing.assert_array_equal(pixels(crop()), INSIDE)
+
+
 @posix
 @pytest.mark.parametrize("rights", [0o600, 0o640, 0o644, 0o400, 0o777])
 def test_case_128_rights_of_a_copy(original, crop, rights):

@@ -26,7 +26,7 @@ from skosfusion import (
     make_fusion_pipeline,
     modality_importance,
 )
-from skosfusion.network import build_encoder
+from skosfusion.network import FusionNetwork, build_encoder
 
 from .._helpers import tiny
 from .conftest import OPTIONS
@@ -216,6 +216,13 @@ def test_case_119_encoder_that_returns_no_tensor(cohort, make, what):
         fit(cohort, returning(make))
 
 
+@pytest.mark.parametrize("make", [lambda x: (x, None), lambda x: [x, None]])
+def test_case_119_encoder_of_several_outputs(make):
+    """An encoder that returns a tuple or a list, tensor first: the tensor is used."""
+    network = FusionNetwork(0, 2, backbone=returning(make), image_size=32).eval()
+    assert network.encode(torch.zeros(2, 1, 32, 32, dtype=torch.uint8)).shape == (2, 8)
+
+
 @pytest.mark.parametrize("make", [lambda x: x.mean(), lambda x: x[:, 0], lambda x: x[:1]])
 def test_case_119_encoder_that_mixes_samples(cohort, make):
     """An encoder whose tensor has not one row a sample: ValueError with its shape."""
@@ -299,6 +306,7 @@ def coded(X):
     [
         ("patient_id", 4711, None),
         ("patient_id", "Doe, Jane", None),
+        ("records__Patient_ID", "Doe, Jane", None),
         ("report", "/home/doe/report.txt", "(text)"),
         ("report", r"C:\reports\doe", "(text)"),
         ("report", "Doe_Jane.dcm", "(text)"),
@@ -330,3 +338,8 @@ def test_case_120_class_names_where_they_are_known(cohort):
     frame = GradCAMDisplay.from_estimator(model, table[:2], labels[:2], target="benign").frame()
     assert list(frame["target"]) == ["benign"] * 2
     assert list(frame["label"]) == list(labels[:2])
+    names = {"display_labels": ["harmless", "cancer"]}
+    frame = GradCAMDisplay.from_estimator(model, table[:2], labels[:2], **names).frame()
+    assert list(frame["label"]) == [
+        "cancer" if label == "malignant" else "harmless" for label in labels[:2]
+    ]

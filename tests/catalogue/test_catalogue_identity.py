@@ -22,6 +22,7 @@ PAIRS = {
     "hyphen": ("P-001", "P001"),
     "invisible": ("P001", "P001\u200b"),
     "space": ("P 001", "P001"),
+    "wrong encoding": ("P\u2019001", "P\u00e2\u20ac\u2122001"),
 }
 OTHERS = ("Q2", "Q3")
 

@@ -302,6 +302,8 @@ def test_case_127_only_our_own_temporary_files_are_swept(values, tmp_path):
     (tmp_path / f".{path.name}.{'b' * 32}.tmp").symlink_to(tmp_path / others[0])
     (tmp_path / f".{path.name}.{'c' * 32}.tmp").mkdir()
     os.utime(tmp_path / f".{path.name}.{'c' * 32}.tmp", old)
+    # Another process may be writing it.
+    (tmp_path / f".{path.name}.{'d' * 32}.tmp").write_bytes(b"young")
     before = set(os.listdir(tmp_path))
     classifier = FusionClassifier(max_epochs=1, verbose=0)
     save_model(classifier.fit(values, values.index % 2), path)

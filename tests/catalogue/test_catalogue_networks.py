@@ -229,6 +229,17 @@ def test_case_130_switches_of_torch(path, value):
         assert encoder_key(network, READ) != before
     finally:
         setattr(owner, name, saved)
+        if path == "backends.cuda.matmul.allow_tf32":
+            # Once it is set, the newer switch beside it is no longer undecided.
+            owner.fp32_precision = "none"
+
+
+def _set_matmul_precision(value):
+    """Set the precision of matrix products; None leaves it undecided, as a new process does."""
+    torch.set_float32_matmul_precision("highest" if value is None else value)
+    if value is None:
+        torch.backends.cuda.matmul.fp32_precision = "none"
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
 
 
 def _set_matmul_precision(value):
@@ -267,13 +278,18 @@ def test_case_130_surroundings(monkeypatch):
     """So do autocasting, hooks on all modules, and variables of the environment."""
     network = FusionNetwork(0, 2, backbone=tiny.TinyEncoder, image_size=32).eval()
     before = encoder_key(network, READ)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert encoder_key(network, READ) != before
+    keys = [before]
+    for dtype in (torch.bfloat16, torch.float16):
+        with torch.autocast("cpu", dtype):
+            keys.append(encoder_key(network, READ))
+    assert len(set(keys)) == 3
     handle = nn.modules.module.register_module_forward_hook(lambda layer, x, y: y)
     try:
         assert encoder_key(network, READ) != before
     finally:
         handle.remove()
     assert encoder_key(network, READ) == before
-    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "BF16")
-    assert encoder_key(network, READ) != before
+    for name in ("ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR", "CUBLAS_WORKSPACE_CONFIG"):
+        monkeypatch.setenv(name, "BF16")
+        assert encoder_key(network, READ) != before
+        monkeypatch.delenv(name)

@@ -34,13 +34,13 @@ def deep_png(values, color):
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_block(*block) for block in blocks)
 
 
-def deep_tiff(values, order="<"):
-    """TIFF of 16-bit RGB or RGBA in one strip."""
+def deep_tiff(values, order="<", *, color=2, extra=2):
+    """TIFF of 16-bit RGB, RGBA or CMYK (`color` 5) in one strip; `extra` is the kind of alpha."""
     height, width, n_channels = values.shape
     content = values.astype(order + "u2").tobytes()
-    entries = [(256, 4, width), (257, 4, height), (259, 3, 1), (262, 3, 2), (273, 4, 8)]
+    entries = [(256, 4, width), (257, 4, height), (259, 3, 1), (262, 3, color), (273, 4, 8)]
     entries += [(277, 3, n_channels), (279, 4, len(content))]
-    entries += [(338, 3, 2)] if n_channels == 4 else []
+    entries += [(338, 3, extra)] if n_channels == 4 and color == 2 else []
     end = 8 + len(content)
     bits_at = end + 2 + 12 * (1 + len(entries)) + 4
     entries = sorted([*entries, (258, 3, None)])
@@ -88,10 +88,71 @@ def test_case_107_channels_are_scaled_alike(put):
     np.testing.assert_array_equal(pixels, expected.transpose(2, 0, 1))
 
 
-def test_case_107_transparent_padding(put):
+def test_case_107_channels_are_stretched_alike(put):
+    """Color of 16 bits that is stretched: all channels between the percentiles of its luminance."""
+    values = np.stack([TISSUE, TISSUE // 2, TISSUE + 100], -1)
+    luminance = values.astype(np.uint32) @ np.array([299, 587, 114], np.uint32) // 1000
+    low, high = np.percentile(luminance, (1, 99), method="inverted_cdf")
+    expected = np.rint(np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255)
+    pixels = whole(put(deep_png(values, 2)), contrast="stretch")
+    np.testing.assert_array_equal(pixels, expected.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_case_107_inks_of_16_bits(put, order):
+    """CMYK of 16 bits: converted, and scaled as gray of 16 bits is."""
+    inks = np.stack([np.zeros_like(TISSUE)] * 3 + [65535 - TISSUE], -1)
+    pixels = whole(put(deep_tiff(inks, order, color=5)))
+    np.testing.assert_array_equal(pixels, whole(put(deep_png(TISSUE, 0))))
+
+
+def test_case_107_premultiplied_alpha(put):
+    """Color of 16 bits that was multiplied by its alpha: as with the alpha beside it."""
+    alpha = np.where(X < 40, 40000, 65535).astype(np.uint16)
+    times = (TISSUE.astype(float) * alpha / 65535).round().astype(np.uint16)
+    plain, done = (np.stack([values] * 3 + [alpha], -1) for values in (TISSUE, times))
+    expected = whole(put(deep_tiff(plain))).astype(int)
+    np.testing.assert_allclose(whole(put(deep_tiff(done, extra=1))), expected, atol=1)
+
+
+def test_case_107_half_transparent(put):
+    """16-bit color that shines through half: laid on black by its alpha."""
+    rgba = np.stack([TISSUE] * 3 + [np.full_like(TISSUE, 32768)], -1)
+    expected = whole(put(deep_png(TISSUE, 0))) / 2
+    np.testing.assert_allclose(whole(put(deep_png(rgba, 6))), expected, atol=1)
+
+
+def test_case_107_animation(put):
+    """An animation of 16-bit color: its first image is read, for others ImageError says why."""
+    data = deep_png(np.stack([TISSUE] * 3, -1), 2)
+    pixels = data[data.index(b"IDAT") + 4 : -16]
+    control = struct.pack(">IIIIHHBB", X.shape[1], X.shape[0], 0, 0, 1, 10, 0, 0)
+    moving = b"".join(
+        (
+            data[:33],
+            png_block(b"acTL", struct.pack(">II", 2, 0)),
+            png_block(b"fcTL", struct.pack(">I", 0) + control),
+            png_block(b"IDAT", pixels),
+            png_block(b"fcTL", struct.pack(">I", 1) + control),
+            png_block(b"fdAT", struct.pack(">I", 2) + pixels),
+            data[-12:],
+        )
+    )
+    np.testing.assert_array_equal(whole(put(moving), frame=0), whole(put(data, "whole.png")))
+    with pytest.raises(ImageError, match="animation of 16-bit color; save one image"):
+        whole(put(moving), frame=1)
+
+
+@pytest.mark.parametrize("kind", ["alpha", "color"])
+def test_case_107_transparent_padding(put, kind):
     """Transparent padding beside 16-bit tissue: laid on black, and not counted in the scale."""
-    alpha = np.where(X < 20, 0, 65535).astype(np.uint16)
-    pixels = whole(put(deep_png(np.stack([np.where(X < 20, 0, TISSUE + 9000), alpha], -1), 4)))
+    if kind == "alpha":
+        alpha = np.where(X < 20, 0, 65535).astype(np.uint16)
+        data = deep_png(np.stack([np.where(X < 20, 0, TISSUE + 9000), alpha], -1), 4)
+    else:
+        data = deep_png(np.stack([np.where(X < 20, 7, TISSUE + 9000)] * 3, -1), 2)
+        data = data[:33] + png_block(b"tRNS", struct.pack(">HHH", 7, 7, 7)) + data[33:]
+    pixels = whole(put(data))
     alone = whole(put(deep_png(TISSUE[:, 20:], 0)))
     np.testing.assert_array_equal(pixels[:, :, 20:], alone)
     assert not pixels[:, :, :20].any()
@@ -162,6 +223,33 @@ def test_case_108_marker_or_padding(put, kind):
     assert len(np.unique(helped)) > 100
 
 
+@pytest.mark.parametrize(("n_levels", "is_narrow"), [(30, True), (38, False)])
+def test_case_108_an_eighth_of_the_range(put, n_levels, is_narrow):
+    """Tissue of 30 gray levels, less than an eighth: a warning; of 38: none."""
+    values = np.linspace(0, n_levels / 256 * 65535, X.size).astype(np.uint16).reshape(X.shape)
+    values[0, 0] = 65535
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        read_image(put(deep_png(values, 0)))
+    assert [warning.category for warning in seen] == [ImageWarning] * is_narrow
+
+
+def test_case_108_padding_of_nearly_all(put):
+    """Padding of more than the percentiles can leave out: the warning names the crop alone."""
+    values = np.zeros_like(TISSUE)
+    values[:6, :6] = TISSUE[:6, :6] + 30000
+    with pytest.warns(ImageWarning, match="Use the option crop_box"):
+        read_image(put(deep_png(values, 0)))
+
+
+def test_case_108_remedy_that_does_not_help(put):
+    """Other options that leave the marker in: the warning comes again."""
+    path, store = put(deep_png(spoiled("marker"), 0)), ImageStore()
+    for options in ({}, {"crop_box": (0, 0, 60, 60)}):
+        with pytest.warns(ImageWarning, match="gray levels"):
+            store.read([path], **options)
+
+
 def test_case_108_once_for_a_folder(tmp_path, put):
     """Many images with a marker, read part by part: one warning, with a count."""
     paths = []
@@ -207,6 +295,29 @@ def test_case_109_transparent_everywhere(put, kind, alpha):
     else:
         data = encoded(np.dstack([GRAY] * 3 + [void]), kind)
     np.testing.assert_allclose(whole(put(data))[0].astype(int), GRAY, atol=kind == "16 bits")
+
+
+@pytest.mark.parametrize("kind", ["gray", "16 bits", "TIFF of two channels"])
+def test_case_109_more_than_an_eighth(put, kind):
+    """An alpha of a little more than an eighth everywhere: it was meant, and dims the image."""
+    if kind == "16 bits":
+        deep = np.stack([GRAY.astype(np.uint16) * 257, np.full(GRAY.shape, 40 * 257, "u2")], -1)
+        data = deep_png(deep, 4)
+    else:
+        data = encoded(
+            np.dstack([GRAY, np.full_like(GRAY, 40)]), "PNG" if kind == "gray" else kind[:4]
+        )
+    np.testing.assert_allclose(whole(put(data))[0], GRAY * (40 / 255), atol=1)
+
+
+def test_case_109_premultiplied_gray(put):
+    """Gray that was multiplied by its alpha, in a TIFF: read with the alpha undone, on black."""
+    alpha = np.where(np.arange(40) < 20, 128, 255).astype(np.uint8) * np.ones((40, 1), np.uint8)
+    data = encoded(np.dstack([GRAY, alpha]), "TIFF")
+    (directory,) = struct.unpack_from("<I", data, 4)
+    at = data.index(struct.pack("<HHI", 338, 3, 1), directory) + 8
+    data = data[:at] + struct.pack("<H", 1) + data[at + 2 :]
+    np.testing.assert_array_equal(whole(put(data))[0][:, 20:], GRAY[:, 20:])
 
 
 def test_case_109_transparent_part(put):
@@ -299,6 +410,47 @@ def test_case_111_no_false_alarm(put, options, fill):
     data = encoded(values, "JPEG", **options)
     expected = np.asarray(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(whole(put(data))[0], expected)
+    assert read_image(put(data), image_size=8).shape == (1, 8, 8)
+
+
+def test_case_111_color_that_is_missing(put):
+    """A JPEG that ends before the scans of two of its three colors: ImageError."""
+    data = encoded(RADIOGRAPH.astype(np.uint8), "JPEG")
+    at = data.index(b"\xff\xc0")
+    (length,) = struct.unpack_from(">H", data, at + 2)
+    frame = data[at + 4 : at + 9] + b"\3" + b"".join(bytes((one, 0x11, 0)) for one in (1, 2, 3))
+    block = b"\xff\xc0" + struct.pack(">H", 2 + len(frame)) + frame
+    with pytest.raises(ImageError, match="the scan of one of its colors is missing"):
+        whole(put(data[:at] + block + data[at + 2 + length :]))
+
+
+def test_case_111_strips_of_jpeg(put):
+    """A TIFF of several JPEG strips: read; with one of them cut, wherever it stands: ImageError."""
+    gray = RADIOGRAPH.astype(np.uint8)
+    strips = [encoded(part, "JPEG", quality=90) for part in np.split(gray, 4)]
+    expected = np.vstack([np.asarray(Image.open(io.BytesIO(strip))) for strip in strips])
+    np.testing.assert_array_equal(whole(put(_tiff_of_strips(strips)))[0], expected)
+    for number, strip in enumerate(strips):
+        cut = [*strips]
+        cut[number] = strip[: len(strip) * 2 // 3] + b"\xff\xd9"
+        with pytest.raises(ImageError, match="damaged or cut off"):
+            whole(put(_tiff_of_strips(cut)))
+
+
+def _tiff_of_strips(strips):
+    """TIFF whose strips are JPEGs of as many rows each."""
+    height, width = RADIOGRAPH.shape
+    starts = np.cumsum([8, *map(len, strips)]).tolist()
+    content = b"".join(strips)
+    content += bytes(len(content) % 2)
+    at, n_strips = 8 + len(content), len(strips)
+    content += struct.pack(f"<{2 * n_strips}I", *starts[:-1], *map(len, strips))
+    entries = [(256, 1, width), (257, 1, height), (258, 1, 8), (259, 1, 7), (262, 1, 1)]
+    entries += [(273, n_strips, at), (277, 1, 1), (278, 1, height // n_strips)]
+    entries += [(279, n_strips, at + 4 * n_strips)]
+    directory = struct.pack("<H", len(entries))
+    directory += b"".join(struct.pack("<HHII", tag, 4, n, value) for tag, n, value in entries)
+    return b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory + bytes(4)
 
 
 @pytest.mark.parametrize(
@@ -311,29 +463,44 @@ def test_case_112_dicom(put, start):
         read_image(path)
 
 
-def test_case_112_dicom_without_preamble(put):
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"\x08\0\5\0CS\x0a\0ISO_IR 100",
+        b"\x08\0\x08\0CS\x10\0ORIGINAL",
+        b"\2\0\0\0UL\4\0",
+        b"\x08\0\0\0UL\4\0",
+        b"\x08\0\0\0\4\0\0\0",
+    ],
+)
+def test_case_112_dicom_without_preamble(put, start):
     """A DICOM file without preamble and mark: named as such."""
     with pytest.raises(ImageError, match="but DICOM"):
-        read_image(put(b"\x08\0\5\0CS\x0a\0ISO_IR 100" + bytes(200)))
+        read_image(put(start + bytes(200)))
 
 
+@pytest.mark.parametrize("is_blank", [False, True])
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
-def test_case_112_remedy(put, tmp_path, monkeypatch, kind):
+def test_case_112_remedy(put, tmp_path, monkeypatch, kind, is_blank):
     """The remedy for DICOM, followed to the letter: a PNG that is read, white where bone is."""
     with pytest.raises(ImageError) as caught:
         read_image(put(bytes(128) + b"DICM" + bytes(20)))
     code = str(caught.value).split("with pydicom: ")[1]
-    stored = 4095 - TISSUE if kind == "MONOCHROME1" else TISSUE
+    shown = np.full_like(TISSUE, 1500) if is_blank else TISSUE
+    stored = 4095 - shown if kind == "MONOCHROME1" else shown
     found = types.SimpleNamespace(pixel_array=stored, PhotometricInterpretation=kind)
     pydicom, pixels = types.ModuleType("pydicom"), types.ModuleType("pydicom.pixels")
     pydicom.dcmread = lambda path, force: found
-    pixels.apply_modality_lut = pixels.apply_voi_lut = lambda values, dataset: values
+    # A window is given in the units that the first table leads to, such as Hounsfield's.
+    pixels.apply_modality_lut = lambda values, dataset: values.astype(int) - 2047
+    pixels.apply_voi_lut = lambda values, dataset: values.clip(-900, 900)
     pydicom.pixels = pixels
     monkeypatch.setitem(sys.modules, "pydicom", pydicom)
     monkeypatch.setitem(sys.modules, "pydicom.pixels", pixels)
     monkeypatch.chdir(tmp_path)
     exec(code, {})  # noqa: S102
-    expected = whole(put(deep_png(TISSUE, 0)))
+    middle = 2048 if kind == "MONOCHROME1" else 2047
+    expected = whole(put(deep_png(shown.clip(middle - 900, middle + 900), 0)))
     np.testing.assert_allclose(whole("knee.png").astype(int), expected, atol=1)
 
 
@@ -353,7 +520,12 @@ def test_case_113_photographs_of_phones(put, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [b"urn:iso:std:iso:ts:21496:-1", b"http://ns.adobe.com/hdr-gain-map/"]
+    "name",
+    [
+        b"urn:iso:std:iso:ts:21496:-1",
+        b"http://ns.adobe.com/hdr-gain-map/",
+        b"http://ns.apple.com/HDRGainMap/1.0/",
+    ],
 )
 def test_case_113_gain_map_of_full_size(put, name):
     """A map of brightness as large as its photograph: the photograph is read."""
@@ -362,6 +534,16 @@ def test_case_113_gain_map_of_full_size(put, name):
     block = name + b"\0" + bytes(4)
     data = data[:at] + b"\xff\xe2" + struct.pack(">H", 2 + len(block)) + block + data[at:]
     np.testing.assert_allclose(whole(put(data))[0].astype(int), GRAY, atol=4)
+
+
+@pytest.mark.parametrize("attributes", [1 << 30, 0x010001, 0x010002])
+def test_case_113_part_by_its_attributes(put, attributes):
+    """A further image of full size that is listed as a part or a preview: the main one is read."""
+    data = bytearray(photograph(OTHER))
+    start = data.index(b"MPF\0")
+    main = data.rindex(struct.pack("<I", 0x030000), start, start + 100)
+    struct.pack_into("<I", data, main + 16, attributes)
+    np.testing.assert_allclose(whole(put(bytes(data)))[0].astype(int), GRAY, atol=4)
 
 
 def test_case_113_thumbnail_beside_two_views(put):

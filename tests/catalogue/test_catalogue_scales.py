@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from skosfusion.network import (
     load_encoder_state,
     torchvision_weights,
 )
+from skosfusion.network._weights import EncoderState
 
 from .._helpers.image_files import encoded, png_block
 from .._helpers.tiny import TinyEncoder
@@ -173,6 +175,18 @@ def test_case_114_scale_is_kept(cohort, labels, image_options, tmp_path, frozen_
     np.testing.assert_array_equal(loaded.predict_proba(X), expected)
 
 
+def test_case_114_scale_of_weights_is_kept(cohort, labels, image_options, tmp_path):
+    """The scale of the weights: in the saved model, and in weights that go to other processes."""
+    classifier = FusionClassifier(**image_options).fit(cohort[["image", "alp"]], labels)
+    for constant in (classifier.module_.pixel_mean, classifier.module_.pixel_std):
+        constant.fill_(127.5)
+    save_model(classifier, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors", trusted=[TinyEncoder])
+    assert scale_of(loaded.module_) == rounded(HALF)
+    state = pickle.loads(pickle.dumps(EncoderState({}, *CAFFE)))
+    assert (state.pixel_mean, state.pixel_std) == CAFFE
+
+
 def test_case_114_features_of_two_scales_are_two(put):
     """Two networks that differ in the scale alone: each gets its own features from one cache."""
     path, cache = put(encoded(GRAY)), FeatureCache()
@@ -273,7 +287,7 @@ def hostile(kind):
         last = data[data.rindex(b"\xff\xda") : -2]
         return data[:-2] + 50 * last + data[-2:]
     width, height, depth, color, n_bytes = {
-        "16-bit color": (9000, 9000, 16, 6, 8),
+        "16-bit color": (6000, 6000, 16, 6, 8),
         "color": (9400, 9400, 8, 6, 4),
         "rows": (1, 2**26, 8, 0, 1),
         "columns": (2**26, 1, 8, 0, 1),
@@ -295,6 +309,16 @@ def test_case_116_small_files_that_cost_much(put, kind):
     with pytest.raises(ImageError, match=r"scans|unpack|allowed"):
         read_image(path)
     assert time.process_time() - started < 0.5
+
+
+def test_case_116_run_length_bmp(put):
+    """A BMP of runs, which are expanded slowly: ImageError that says how to save it."""
+    header = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 8, 1, 0, 0, 0, 256, 0)
+    start = 14 + len(header) + 1024
+    runs = bytes((4, 9, 0, 0)) * 4 + b"\0\1"
+    data = b"BM" + struct.pack("<IHHI", start + len(runs), 0, 0, start) + header + bytes(1024)
+    with pytest.raises(ImageError, match="run-length compressed BMP; convert it to PNG"):
+        read_image(put(data + runs))
 
 
 @pytest.mark.parametrize("kind", ["progressive", "blank", "blank progressive", "one bit", "tall"])
