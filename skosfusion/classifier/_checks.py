@@ -79,6 +79,10 @@ _PARAMETERS = {
         lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
         "an integer of at least 0, or 'all'",
     ),
+    "unfreeze": (
+        lambda v: v is None or (isinstance(v, str) and v != ""),
+        "None, or the name of a stage of the encoder, such as 'layer4'",
+    ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
     "image_size": (
         lambda v: v is None or is_integer(v, 1),
@@ -120,6 +124,7 @@ def check_parameters(estimator):
         value = getattr(estimator, name)
         check_parameter(name, value, is_allowed(value), allowed)
     check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
+    _check_unfreeze(estimator)
     known = {
         parameter
         for parent in type(estimator).__mro__
@@ -131,6 +136,28 @@ def check_parameters(estimator):
             raise ValueError(
                 f"{type(estimator).__name__} has no parameter {name!r}; {hint}".rstrip("; ")
             )
+
+
+def _check_unfreeze(estimator):
+    """Refuse a stage to train beside what leaves nothing to train, or no image to train it on."""
+    stage = estimator.unfreeze
+    if stage is None:
+        return
+    if estimator.image_column is None:
+        raise ValueError(
+            f"unfreeze={stage!r} needs an encoder, and image_column is None; name the column of "
+            "images, or leave unfreeze=None"
+        )
+    if estimator.frozen_epochs == "all":
+        raise ValueError(
+            f"unfreeze={stage!r} and frozen_epochs='all' exclude each other: the stage would never "
+            "train; give frozen_epochs a number of epochs, or leave unfreeze=None"
+        )
+    if getattr(estimator, "augmentation", None) is not None:
+        raise ValueError(
+            f"unfreeze={stage!r} computes what lies below the stage once an image, so augmentation "
+            "would change nothing; leave one of the two None"
+        )
 
 
 def refuse_unknown_arguments(unknown):
