@@ -117,7 +117,16 @@ class StageActivations(EncoderFeatures):
             there |= held.keys()
             held = {f: row for f, row in held.items() if f not in self._files}
         n_computed = 0
-        for found, unchanged in self._computed(fingerprints, paths, rows, there, progress):
+
+        def look_up(missing):
+            """Find what other threads or processes have computed meanwhile."""
+            if self._files is not None:
+                return {f for f in missing if f in self._files}
+            held.update(self._cache._get(self.key, missing))
+            return held.keys()
+
+        images = self._images(fingerprints, paths, rows, there)
+        for found, unchanged in self._computed(images, look_up, progress):
             n_computed += len(found)
             to_keep = {f: found[f] for f in unchanged}
             if self._is_told and not (self._files is not None and self._files.put_many(to_keep)):
@@ -128,12 +137,15 @@ class StageActivations(EncoderFeatures):
         self._cache._count(hits=len(paths) - n_computed, misses=n_computed, folder_hits=0)
         return KeptActivations(self, paths, rows, fingerprints, held)
 
-    def _computed(self, fingerprints, paths, rows, there, progress):
-        """Yield the rows of images that are not there, batch by batch, and which stay as read."""
-        for batch, found in self._encoded(
-            progress(self._batches(self._images(fingerprints, paths, rows, there)))
-        ):
+    def _computed(self, images, look_up, progress):
+        """Yield the rows of images that nobody has yet, batch by batch, and which stay as read."""
+        batches = (self._not_there(batch, look_up) for batch in progress(self._batches(images)))
+        for batch, found in self._encoded(batches):
             yield found, self._unchanged(batch)
+
+    def _not_there(self, batch, look_up):
+        there = look_up([image.fingerprint for image in batch])
+        return [image for image in batch if image.fingerprint not in there]
 
     def _announce(self, n_images, n_missing):
         """Say how much space the activations take, or refuse to take it."""
@@ -182,7 +194,13 @@ class StageActivations(EncoderFeatures):
         n_held = len(found)
         found |= self.read(wanted - found.keys())
         n_stored, n_computed = len(found) - n_held, 0
-        for computed, unchanged in self._computed(fingerprints, paths, rows, set(found), progress):
+
+        def look_up(missing):
+            found.update(self._cache._get(self.key, missing))
+            return found.keys()
+
+        images = self._images(fingerprints, paths, rows, set(found))
+        for computed, unchanged in self._computed(images, look_up, progress):
             n_computed += len(computed)
             found |= computed
             if self._is_told:

@@ -80,8 +80,8 @@ class FeatureCache:
     def prune(self, folder, max_bytes):
         """Remove the oldest features of a cache folder, whatever encoder and versions they have.
 
-        Inputs of stages that train count as features. What other processes miss then is computed again. Works as
-        `skosfusion.images.ImageStore.prune`, which does the same for pixels.
+        Inputs of stages that train count as features. What other processes miss then is computed
+        again. Works as `skosfusion.images.ImageStore.prune`, which does the same for pixels.
 
         Parameters
         ----------

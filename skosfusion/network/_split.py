@@ -185,30 +185,10 @@ def _with_replaced(module, parts):
 
 
 def split_encoder(encoder, stage, image_size, n_channels=3):
-    """Divide an encoder before a stage of its main path.
+    """Divide an encoder, of which nothing is changed, before a stage of its main path.
 
-    Parameters
-    ----------
-    encoder : torch.nn.Module
-        The encoder; nothing of it is changed.
-    stage : str
-        Name of a submodule. It runs once and takes one tensor with a row for each image, from
-        which alone the features can be computed.
-    image_size : int
-        Height and width of the images in pixels.
-    n_channels : int, default=3
-        Channels that the encoder reads.
-
-    Returns
-    -------
-    SplitEncoder
-        The halves.
-
-    Raises
-    ------
-    ValueError
-        If there is no such submodule (the error lists the stages on the main path), or the encoder
-        cannot be divided there.
+    The stage runs once and takes one tensor with a row for each image, from which alone the
+    features can be computed; else a ValueError lists the stages of which that is true.
     """
     own = copy.deepcopy(encoder).eval()
     for parameter in own.parameters():

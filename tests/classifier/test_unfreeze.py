@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -252,3 +253,22 @@ def test_a_network_that_cannot_be_divided(frame, target):
 
     with pytest.raises(TypeError, match=r"unfreeze='top\.main': Own cannot be divided"):
         make(module=Own).fit(frame, target)
+
+
+@pytest.mark.parametrize("frozen_epochs", [0, 1])
+def test_what_lies_in_the_memory_of_an_accelerator_is_the_same(
+    frame, target, monkeypatch, frozen_epochs
+):
+    frame.loc[frame.index[::5], "image"] = None
+    options = {"missing_images": "zero", "frozen_epochs": frozen_epochs}
+    expected = make(**options).fit(frame, target).predict_proba(frame)
+    monkeypatch.setattr(
+        "skosfusion.classifier._image_inputs.free_accelerator_bytes", lambda device: 2**30
+    )
+    found = make(**options).fit(frame, target).predict_proba(frame)
+    assert np.array_equal(found, expected)
+
+
+def test_pickled(fitted, frame):
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.predict_proba(frame), fitted.predict_proba(frame))

@@ -273,8 +273,13 @@ def test_a_divided_network_is_copied_pickled_and_saved_as_one(network):
 def test_mixed_precision_takes_the_type_that_the_stage_takes():
     options = {"backbone": tiny.StagedEncoder, "image_size": SIDE, "encoder_dtype": torch.bfloat16}
     network = FusionNetwork(0, 2, **options).split_at("last", SIDE).eval()
-    network.encode_above(network.encode_below(torch.rand(2, 3, SIDE, SIDE)))
+    activations = network.encode_below(torch.rand(2, 3, SIDE, SIDE) * 255)
+    before = activations.clone()
+    network.encode_above(activations)
     assert network.split.dtypes == {torch.bfloat16: torch.bfloat16}
+    # The stage begins with what computes in place.
+    assert torch.equal(activations, before)
+    assert (before < 0).any()
 
 
 def test_a_network_class_of_ones_own():
@@ -340,6 +345,13 @@ def test_a_folder_keeps_one_file_an_image(network, paths, cache, tmp_path):
     assert np.array_equal(again, values)
     assert cache.info().misses == len(paths) + 2
     assert cache.prune(folder, 0) == 0
+
+
+def test_what_lies_in_memory_is_written_to_a_folder(network, paths, cache, tmp_path):
+    _, values = _values(network, paths, cache=cache)
+    kept = _values(network, paths, cache=cache, folder=tmp_path / "kept")[1]
+    assert np.array_equal(kept, values)
+    assert len(list((tmp_path / "kept" / "features").rglob("*.safetensors"))) == len(paths)
 
 
 def test_activations_that_do_not_fit_are_refused_before_any_is_computed(
