@@ -75,13 +75,13 @@ _PARAMETERS = {
     ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
     "hidden_units": (lambda v: is_integer(v, 1), "an integer of at least 1"),
-    "frozen_epochs": (
-        lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
-        "an integer of at least 0, or 'all'",
-    ),
     "unfreeze": (
         lambda v: v is None or (isinstance(v, str) and v != ""),
         "None, or the name of a stage of the encoder, such as 'layer4'",
+    ),
+    "frozen_epochs": (
+        lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
+        "an integer of at least 0, or 'all'",
     ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
     "image_size": (
@@ -123,8 +123,8 @@ def check_parameters(estimator):
     for name, (is_allowed, allowed) in _PARAMETERS.items():
         value = getattr(estimator, name)
         check_parameter(name, value, is_allowed(value), allowed)
-    check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
     _check_unfreeze(estimator)
+    check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
     known = {
         parameter
         for parent in type(estimator).__mro__

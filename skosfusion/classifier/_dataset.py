@@ -59,8 +59,8 @@ class FusionDataset(Dataset):
         if paths is not None and None in paths:
             self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
-        self.encoder_is_fixed = None
         self.activations = None
+        self.encoder_is_fixed = None
         self.parts = None
 
     def __len__(self):

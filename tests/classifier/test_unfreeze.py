@@ -57,6 +57,26 @@ def labels(cohort):
     return cohort["diagnosis"].to_numpy()
 
 
+class ReadsFiles(tiny.StagedEncoder):
+    """Nobody can tell what it will do."""
+
+    def forward(self, images):
+        if len(images) > 100_000:
+            images = open("somewhere").read()  # noqa: SIM115
+        return super().forward(images)
+
+
+def test_what_cannot_be_told_is_computed_once_a_fit_and_not_kept(frame, target, tmp_path):
+    options = {"backbone": ReadsFiles, "frozen_epochs": 1}
+    expected = make(frozen_epochs=1).fit(frame, target).predict_proba(frame)
+    shared_feature_cache().clear()
+    classifier = make(**options, memory=tmp_path).fit(frame, target)
+    assert shared_feature_cache().info().misses == len(frame)
+    assert np.array_equal(classifier.predict_proba(frame), expected)
+    assert shared_feature_cache().info()[1:3] == (2 * len(frame), 0)
+    assert not (tmp_path / "features").exists()
+
+
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 @pytest.mark.parametrize("frozen_epochs", [0, 1])
 def test_what_lies_below_stays_whatever_the_optimizer(frame, target, optimizer, frozen_epochs):
