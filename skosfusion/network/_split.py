@@ -242,9 +242,16 @@ def _difference(split, encoder, activation, expected):
     try:
         # A copy, since the stage may compute in place.
         found = flatten(split.run_above(encoder, activation.clone()), encoder)
+        # Some encoders compute more in training; a copy, whose statistics may change.
+        trained = copy.deepcopy(encoder)
+        split.train_above(trained, True)
+        in_training = flatten(split.run_above(trained, activation.clone()), encoder)
     except Exception as error:  # noqa: BLE001 - users' code may do anything with placeholders
         return f"the upper half fails without the lower one: {type(error).__name__}: {error}"
-    if found.shape != expected.shape or found.device != expected.device:
+    if not all(
+        one.shape == expected.shape and one.device == expected.device
+        for one in (found, in_training)
+    ):
         return "its input alone does not give the features"
     allowed = _TOLERANCE * float(expected.abs().max())
     if not torch.allclose(found, expected, rtol=0, atol=allowed, equal_nan=True):

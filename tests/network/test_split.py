@@ -98,6 +98,19 @@ class Patches(nn.Module):
         return torch.cat([images, images.flip(3)], dim=1).reshape(-1, *images.shape[1:]), 2
 
 
+class Auxiliary(_Encoder):
+    """A head that runs in training alone, on what lies below."""
+
+    def __init__(self):
+        super().__init__()
+        self.auxiliary = nn.Conv2d(4, 2, 1)
+
+    def forward(self, images):
+        seen = self.first(images)
+        beside = self.auxiliary(seen) if self.training else None
+        return self.third(self.second(seen)).mean((2, 3)), beside
+
+
 class NoGradientBelow(_Encoder):
     def forward(self, images):
         with torch.no_grad():
@@ -207,6 +220,14 @@ def test_a_name_that_is_none_gets_the_stages(stage, hint):
         split_encoder(tiny.StagedEncoder(), stage, SIDE)
 
 
+def test_what_runs_in_training_alone_gets_placeholders():
+    options = {"backbone": Auxiliary, "image_size": SIDE}
+    network = FusionNetwork(0, 2, **options).split_at("second", SIDE).freeze_encoder(False)
+    activations = network.eval().encode_below(_images(2))
+    logits = network.train()(torch.zeros(2, 0), activations=activations)
+    assert torch.allclose(logits, network.eval()(torch.zeros(2, 0), activations=activations))
+
+
 def test_the_encoder_and_the_callers_random_state_stay():
     encoder = tiny.StagedEncoder().train()
     before = copy.deepcopy(encoder.state_dict())
@@ -236,6 +257,7 @@ def test_only_the_stage_and_what_follows_train(network):
     }
     assert not network.encoder.stem[1].training
     assert not network.encoder.middle.training
+    assert network.encoder.training  # for what its own code does above the stage
     assert network.encoder.top["norm"].training
     assert network.encoder.last.norm.training
     network.eval()
