@@ -75,6 +75,10 @@ _PARAMETERS = {
     ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
     "hidden_units": (lambda v: is_integer(v, 1), "an integer of at least 1"),
+    "unfreeze": (
+        lambda v: v is None or (isinstance(v, str) and v != ""),
+        "None, or the name of a stage of the encoder, such as 'layer4'",
+    ),
     "frozen_epochs": (
         lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
         "an integer of at least 0, or 'all'",
@@ -127,6 +131,7 @@ def check_some_parameters(estimator):
 def check_parameters(estimator):
     """Refuse values out of range, with those allowed, and unknown names, with the nearest."""
     check_some_parameters(estimator)
+    _check_unfreeze(estimator)
     known = {
         parameter
         for parent in type(estimator).__mro__
@@ -138,6 +143,28 @@ def check_parameters(estimator):
             raise ValueError(
                 f"{type(estimator).__name__} has no parameter {name!r}; {hint}".rstrip("; ")
             )
+
+
+def _check_unfreeze(estimator):
+    """Refuse a stage to train beside what leaves nothing to train, or no image to train it on."""
+    stage = estimator.unfreeze
+    if stage is None:
+        return
+    if estimator.image_column is None:
+        raise ValueError(
+            f"unfreeze={stage!r} needs an encoder, and image_column is None; name the column of "
+            "images, or leave unfreeze=None"
+        )
+    if estimator.frozen_epochs == "all":
+        raise ValueError(
+            f"unfreeze={stage!r} and frozen_epochs='all' exclude each other: the stage would never "
+            "train; give frozen_epochs a number of epochs, or leave unfreeze=None"
+        )
+    if getattr(estimator, "augmentation", None) is not None:
+        raise ValueError(
+            f"unfreeze={stage!r} computes what lies below the stage once an image, so augmentation "
+            "would change nothing; leave one of the two None"
+        )
 
 
 def refuse_unknown_arguments(unknown):

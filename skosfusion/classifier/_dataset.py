@@ -38,6 +38,8 @@ class FusionDataset(Dataset):
     load_images : callable or None
         Maps a tensor of row numbers to the image part of a batch, ``{"image": pixels}``
         or ``{"features": features}``; see `ImageInputs`.
+    activations : KeptActivations or None
+        Inputs of the stage that trains, once they are computed.
     encoder_is_fixed : bool or None
         Whether it gives features in training; None before it is fed.
     parts : tuple of (Dataset, Dataset or None) or None
@@ -57,6 +59,7 @@ class FusionDataset(Dataset):
         if paths is not None and None in paths:
             self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
+        self.activations = None
         self.encoder_is_fixed = None
         self.parts = None
 
@@ -75,7 +78,7 @@ class FusionDataset(Dataset):
             inputs["sample_weight"] = self.sample_weight.index_select(0, rows)
         if self.paths is not None:
             inputs |= self.load_images(rows)
-        if "image" in inputs and self.has_image is not None:
+        if self.has_image is not None and {"image", "activations"} & inputs.keys():
             inputs["has_image"] = self.has_image.index_select(0, rows)
         return inputs, self.codes.index_select(0, rows)
 

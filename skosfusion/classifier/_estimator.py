@@ -28,7 +28,7 @@ from ._checks import (
 from ._components import check_components
 from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
-from ._image_inputs import ImageInputs
+from ._image_inputs import ImageInputs, divide_encoder
 from ._net import ConventionalNet, padded
 
 # They update all parameters in one pass, which saves a tenth of an epoch with a fixed encoder. SGD
@@ -68,6 +68,11 @@ class FusionClassifier(ConventionalNet):
     frozen_epochs : int or "all", default=0
         For this number of first epochs the encoder is fixed, then everything
         trains; "all" keeps it fixed throughout.
+    unfreeze : str or None, default=None
+        Name of a stage of the encoder on its main path, such as ``"layer4"``: it and what runs
+        after it trains, and what lies below stays fixed throughout. What goes into the stage is
+        computed once an image and kept as features are, rounded to bf16. None: where the encoder
+        trains, all of it does.
     lr_milestones : tuple of int or None, default=(20, 35, 45)
         After these epochs, counted over continued fits, the learning rate is divided by 10.
     image_size : int or None, default=None
@@ -195,6 +200,7 @@ class FusionClassifier(ConventionalNet):
         weights="DEFAULT",
         hidden_units=512,
         frozen_epochs=0,
+        unfreeze=None,
         lr_milestones=(20, 35, 45),
         image_size=None,
         image_options=None,
@@ -253,6 +259,7 @@ class FusionClassifier(ConventionalNet):
         self.weights = weights
         self.hidden_units = hidden_units
         self.frozen_epochs = frozen_epochs
+        self.unfreeze = unfreeze
         self.lr_milestones = lr_milestones
         self.image_size = image_size
         self.image_options = image_options
@@ -529,6 +536,9 @@ class FusionClassifier(ConventionalNet):
             state = load_encoder_state(self.backbone, self.weights)
         with DRAWING:
             self.module_ = self.module(**({"encoder_state": state} | arguments))
+        stage = self.fitted_params_["unfreeze"]
+        if stage is not None:
+            divide_encoder(self.module_, stage, self.image_size_)
         return self
 
     def network_arguments(self):

@@ -1,4 +1,7 @@
-"""What the network reads of images: features while the encoder is fixed, pixels after."""
+"""What the network reads of images: features while the encoder is fixed, then pixels.
+
+Where a stage of the encoder trains, inputs of that stage take the place of pixels.
+"""
 
 import math
 from functools import partial
@@ -8,13 +11,15 @@ import torch
 
 from .._utils.progress import progress_bar
 from ..images import shared_image_store
-from ..network import EncoderFeatures, encoding_batch_size
+from ..network import EncoderFeatures, StageActivations, encoding_batch_size
 from ._device import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
 _READ_ROWS = 256
 # Pixels may take this share of an accelerator's free memory; the rest is for the network.
 _RESIDENT_SHARE = 0.5
+# Stands for the place of a row without image among the images.
+_NOWHERE = -1
 
 
 class ImageInputs:
@@ -48,6 +53,8 @@ class ImageInputs:
     def feed(self, dataset, *, fixed):
         """Let a dataset give features or pixels, and fix or free the encoder accordingly."""
         load = self._load_known_features if fixed else self._load_known_pixels
+        if self._is_split:
+            load = partial(self._load_known_activations, dataset, fixed=fixed)
         # Read first: a bad image must leave the network as it was.
         dataset.load_images = load(dataset.paths)
         dataset.encoder_is_fixed = fixed
@@ -76,31 +83,67 @@ class ImageInputs:
         """Number of images in a batch of pixels to look into."""
         return encoding_batch_size(self.network)
 
+    @property
+    def _is_split(self):
+        return getattr(self.network, "split", None) is not None
+
     def _source(self):
-        return EncoderFeatures(self.network, self.read_options, folder=self.memory)
+        source = StageActivations if self._is_split else EncoderFeatures
+        return source(self.network, self.read_options, folder=self.memory)
 
     def _features(self, encode, paths, rows):
         with_image = _with_image(paths, rows)
         if not with_image:
             return np.zeros((len(rows), self.network.n_features), np.float32)
-        progress = partial(progress_bar, shown=self.verbose, desc="encoding images", unit="batch")
-        features = encode([paths[row] for row in with_image], rows=with_image, progress=progress)
+        files = [paths[row] for row in with_image]
+        features = encode(files, rows=with_image, progress=self._progress)
         return _spread(features, rows, with_image)
+
+    def _progress(self, batches):
+        return progress_bar(batches, shown=self.verbose, desc="encoding images", unit="batch")
 
     def _load_known_features(self, paths):
         """Encode every image before training starts, so that a bad one is found in time."""
-        features = torch.from_numpy(self.features(paths))
+        return self._gathered(self.features(paths))
+
+    def _gathered(self, features):
+        features = torch.from_numpy(features)
         if self.resident:
             features = features.to(self._device)
         return partial(_gather, "features", features)
+
+    def _load_known_activations(self, dataset, paths, *, fixed):
+        """Compute the inputs of the stage of every image before training starts, once."""
+        rows = _with_image(paths, range(len(paths)))
+        if dataset.activations is None:
+            files = [paths[row] for row in rows]
+            kept = self._source().kept(files, rows=rows, progress=self._progress)
+            dataset.activations = kept
+        if fixed:
+            features = np.zeros((len(paths), self.network.n_features), np.float32)
+            if rows:
+                features[rows] = dataset.activations.features()
+            return self._gathered(features)
+        places = np.full(len(paths), _NOWHERE)
+        places[rows] = np.arange(len(rows))
+        load = partial(_gather_activations, self.network.split, dataset.activations.values, places)
+        shape = len(rows), self.network.split.n_values
+        if not (self.resident and 2 * math.prod(shape) <= self._resident_bytes()):
+            return load
+        values = torch.empty(shape, dtype=torch.int16, device=self._device)
+        for part in _parts(len(rows)):
+            found = dataset.activations.values(part)
+            values[part.start : part.stop] = torch.from_numpy(found).to(self._device)
+        return partial(_gather_activations, self.network.split, values.__getitem__, places)
+
+    def _resident_bytes(self):
+        return _RESIDENT_SHARE * free_accelerator_bytes(self._device)
 
     def _load_known_pixels(self, paths):
         """Read every image before training starts, so that a bad one is found in time."""
         n_channels = self._read_all(paths)
         shape = len(paths), n_channels, *2 * (self.read_options["image_size"],)
-        if self.resident and math.prod(shape) <= _RESIDENT_SHARE * free_accelerator_bytes(
-            self._device
-        ):
+        if self.resident and math.prod(shape) <= self._resident_bytes():
             return partial(_gather, "image", self._resident_pixels(paths, shape))
         return self.pixels_on_demand(paths)
 
@@ -158,5 +201,29 @@ def _spread(values, rows, with_image):
     return spread
 
 
+def _gather_activations(split, values, places, rows):
+    """Return the inputs of the stage for some rows, and 0 for those without an image."""
+    places = places[rows.numpy()]
+    has_image = places != _NOWHERE
+    found = torch.as_tensor(values(places[has_image].tolist())) if has_image.any() else None
+    if not has_image.all():
+        spread = torch.zeros(len(places), split.n_values, dtype=torch.int16)
+        if found is not None:
+            spread = spread.to(found.device)
+            spread[torch.from_numpy(has_image)] = found
+        found = spread
+    return {"activations": split.from_rows(found)}
+
+
 def _gather(name, values, rows):
     return {name: values.index_select(0, rows.to(values.device))}
+
+
+def divide_encoder(network, stage, image_size):
+    """Divide the encoder of a network, which may be of a user's class, before a stage."""
+    if not hasattr(network, "split_at"):
+        raise TypeError(
+            f"unfreeze={stage!r}: {type(network).__name__} cannot be divided; use FusionNetwork as "
+            "module, or leave unfreeze=None"
+        )
+    network.split_at(stage, image_size)

@@ -107,7 +107,8 @@ class GradCAM(TransformerMixin, BaseEstimator):
     Images are encoded 16 at a time (128 on an accelerator), the encoder as in prediction: batch
     normalization folded (but for single convolutions as `layer`), bf16 where the classifier uses
     it, images taken from where they are kept. What follows the layer is differentiated, nothing
-    before it.
+    before it. With ``unfreeze``, predictions round what goes into the stage to bf16; here the whole
+    encoder runs without that.
 
     Departures: Grad-CAM++ is computed without the small constants that implementations add to its
     denominator, which outweigh it where gradients are small. Ablation-CAM's drops are not

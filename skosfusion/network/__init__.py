@@ -1,6 +1,7 @@
 """Tensors: the fusion network, its encoders and their weights, and what a fixed encoder gives."""
 
 from .._utils.naming import publish
+from ._activations import KeptActivations, StageActivations
 from ._encoder_input import IMAGENET_MEAN, IMAGENET_STD, check_pixel_scale
 from ._encoders import (
     backbone_names,

@@ -80,8 +80,8 @@ class FeatureCache:
     def prune(self, folder, max_bytes):
         """Remove the oldest features of a cache folder, whatever encoder and versions they have.
 
-        What other processes miss then is computed again. Works as
-        `skosfusion.images.ImageStore.prune`, which does the same for pixels.
+        Inputs of stages that train count as features. What other processes miss then is computed
+        again. Works as `skosfusion.images.ImageStore.prune`, which does the same for pixels.
 
         Parameters
         ----------
@@ -132,14 +132,18 @@ class FeatureCache:
         files.forget_if_gone()
         return files
 
-    def _folded_encoder(self, key, network):
-        """Fold an encoder once, not for each batch to predict from; the last one is kept."""
+    def _folded_encoder(self, key, network, encoder=None):
+        """Fold an encoder once, not for each batch to predict from; the last one is kept.
+
+        `encoder` is a part of the network's own.
+        """
         device = network.pixel_mean.device
-        kept, encoder = self._folded
+        kept, folded = self._folded
         if kept != (key, device):
-            encoder = folded_encoder(network.encoder, network.encoder_dtype)
-            self._folded = (key, device), encoder
-        return encoder
+            whole = network.encoder if encoder is None else encoder
+            folded = folded_encoder(whole, network.encoder_dtype)
+            self._folded = (key, device), folded
+        return folded
 
 
 _SHARED = FeatureCache()

@@ -70,8 +70,8 @@ class EncoderFeatures:
     """
 
     def __init__(self, network, image_options, *, folder=None, cache=None):
-        identity = network_identity(network)
-        self.network, self.key = network, encoder_key(network, image_options, identity)
+        identity, self.key = self._tell(network, image_options)
+        self.network = network
         self._is_known, self._is_told = identity.is_known, identity.digest is not None
         if not self._is_told:
             _LOGGER.info(
@@ -83,9 +83,19 @@ class EncoderFeatures:
         self._read_options = {**image_options, "folder": folder}
         self._files = None
         lasts = self._is_told and library_versions(identity.libraries) is not None
+        if folder is not None and lasts:
+            self._files = self._files_of(folder, network)
+
+    def _tell(self, network, image_options):
+        """Return what tells the network from others, and the key of what it computes."""
+        identity = network_identity(network)
+        return identity, encoder_key(network, image_options, identity)
+
+    def _files_of(self, folder, network):
         # No later run trains an encoder to the same weights.
-        if folder is not None and lasts and not network.encoder_has_trained:
-            self._files = self._cache._files_in(folder, self.key, network.n_features)
+        if network.encoder_has_trained:
+            return None
+        return self._cache._files_in(folder, self.key, network.n_features)
 
     def for_training(self, paths, *, rows=None, progress=iter):
         """Return the features of all images of a table; a folder keeps every one of them.
@@ -114,7 +124,7 @@ class EncoderFeatures:
         UserWarning
             If the folder cannot be written, or holds damaged files; they are computed again.
         """
-        return self._in_evaluation_mode(paths, rows, progress, keep_few=True)
+        return self._evaluating(self._features, paths, rows, progress, keep_few=True)
 
     def for_prediction(self, paths, *, rows=None, progress=iter):
         """Return the features of some images; a folder keeps new ones only by the 128.
@@ -136,14 +146,14 @@ class EncoderFeatures:
         ndarray of shape (n_images, n_features)
             Features, float32.
         """
-        return self._in_evaluation_mode(paths, rows, progress, keep_few=False)
+        return self._evaluating(self._features, paths, rows, progress, keep_few=False)
 
-    def _in_evaluation_mode(self, *arguments, keep_few):
-        """Find or compute features, and put the network's mode back."""
+    def _evaluating(self, compute, *arguments, **options):
+        """Compute something in evaluation mode, and put the network's mode back."""
         was_training = self.network.training
         self.network.eval()
         try:
-            return self._features(*arguments, keep_few=keep_few)
+            return compute(*arguments, **options)
         finally:
             self.network.train(was_training)
 
@@ -155,9 +165,7 @@ class EncoderFeatures:
         n_stored = self._add_stored(found, wanted)
         unsaved = self._not_in_files(found)
         n_encoded = 0
-        missing = wanted - found.keys()
-        images = map(_Image, fingerprints, paths, rows) if missing else ()
-        batches = self._batches(image for image in images if image.fingerprint in missing)
+        batches = self._batches(self._images(fingerprints, paths, rows, set(found)))
         for batch, encoded in self._encoded(self._not_found_since(progress(batches), found)):
             found |= encoded
             n_encoded += len(encoded)
@@ -194,6 +202,13 @@ class EncoderFeatures:
             return set()
         return {fingerprint for fingerprint in found if fingerprint not in self._files}
 
+    def _images(self, fingerprints, paths, rows, there):
+        """Return the images of which nothing is there yet."""
+        if there.issuperset(fingerprints):
+            return []
+        images = map(_Image, fingerprints, paths, rows)
+        return [image for image in images if image.fingerprint not in there]
+
     def _batches(self, images):
         """Divide images into batches; the last one counts where files have the same content."""
         last = {}
@@ -217,15 +232,17 @@ class EncoderFeatures:
         """Encode batches one by one; an accelerator computes while the next one is read."""
         waiting = None
         for batch in filter(None, batches):
-            pixels = self._pixels(batch)
-            known = self._is_known
-            encoder = self._cache._folded_encoder(self.key, self.network) if known else None
-            started = batch, encode_batch(self.network, encoder, pixels)
+            started = batch, self._start(self._pixels(batch))
             if waiting is not None:
                 yield _finished(*waiting)
             waiting = started
         if waiting is not None:
             yield _finished(*waiting)
+
+    def _start(self, pixels):
+        known = self._is_known
+        encoder = self._cache._folded_encoder(self.key, self.network) if known else None
+        return encode_batch(self.network, encoder, pixels)
 
     def _pixels(self, batch):
         _, paths, rows = zip(*batch, strict=True)

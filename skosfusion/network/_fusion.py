@@ -8,6 +8,7 @@ from torch import nn
 
 from ._encoder_input import as_channels, check_pixel_scale, encoder_input, pixel_scale
 from ._encoders import flatten, initialized_encoder, length_of_features
+from ._split import StageReached, split_encoder
 
 # What red, green and blue add to a gray value (ITU-R BT.601), as Pillow converts images.
 _LUMA = 0.299, 0.587, 0.114
@@ -57,7 +58,9 @@ class FusionNetwork(nn.Module):
     encoder_frozen : bool
         Whether the encoder is fixed, see `freeze_encoder`.
     encoder_has_trained : bool
-        Whether `freeze_encoder` has ever let the encoder train.
+        Whether `freeze_encoder` has ever let the encoder, or a stage of it, train.
+    split : SplitEncoder or None
+        Where `split_at` has divided the encoder.
 
     References
     ----------
@@ -98,6 +101,7 @@ class FusionNetwork(nn.Module):
         self.encoder_dtype = encoder_dtype
         self.encoder_frozen = False
         self.encoder_has_trained = False
+        self.split, self.below_has_trained = None, False
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = initialized_encoder(backbone, encoder_state)
@@ -125,7 +129,8 @@ class FusionNetwork(nn.Module):
         """Fix the encoder, or let it train again.
 
         A fixed encoder has no gradients and stays in evaluation mode whatever
-        `train` says: in training mode its batch normalization would drift.
+        `train` says: in training mode its batch normalization would drift. After `split_at`, what
+        lies below the stage stays fixed in any case.
 
         Parameters
         ----------
@@ -139,9 +144,61 @@ class FusionNetwork(nn.Module):
         """
         self.encoder_frozen = bool(frozen)
         self.encoder_has_trained |= not frozen
-        if self.encoder is not None:
+        if self.split is not None:
+            self.encoder.requires_grad_(False)
+            for name in self.split.trained:
+                self.encoder.get_parameter(name).requires_grad_(not frozen)
+            self.encoder.eval()
+            self.train(self.training)
+        elif self.encoder is not None:
             self.encoder.requires_grad_(not frozen)
             self.encoder.train(self.training and not frozen)
+        return self
+
+    def split_at(self, stage, image_size):
+        """Divide the encoder, so that a stage of it and what runs after it can train alone.
+
+        Parameters
+        ----------
+        stage : str
+            Name of the stage, as ``encoder.named_modules()`` has it, such as ``"layer4"``. The
+            features must follow from its one input alone.
+        image_size : int
+            Height and width of the images in pixels.
+
+        Returns
+        -------
+        FusionNetwork
+            The network itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such stage, or the encoder cannot be divided there; the stages on the
+            main path are listed.
+        TypeError
+            For a network class that encodes in its own way.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from skosfusion.network import FusionNetwork
+        >>> network = FusionNetwork(n_clinical=4, n_classes=2).split_at("layer4", 224)
+        >>> images = torch.zeros(3, 1, 224, 224, dtype=torch.uint8)
+        >>> network.eval().encode_below(images).shape
+        torch.Size([3, 256, 14, 14])
+        """
+        if self.encoder is None:
+            raise ValueError(f"unfreeze={stage!r}: the network has no encoder, leave unfreeze=None")
+        for name in ("encode", "forward", "train"):
+            if getattr(type(self), name) is not getattr(FusionNetwork, name):
+                raise TypeError(
+                    f"unfreeze={stage!r}: {type(self).__name__} has its own {name!r}, which knows "
+                    "of no stages; use FusionNetwork, or unfreeze=None"
+                )
+        n_channels = self.pixel_mean.shape[1]
+        self.split = split_encoder(self.encoder, stage, image_size, n_channels)
+        self.below_has_trained = self.encoder_has_trained
         return self
 
     def train(self, mode=True):
@@ -163,7 +220,9 @@ class FusionNetwork(nn.Module):
                 layer.train(mode)
         # A fixed encoder is left alone: visiting its layers costs as much as a step of the head.
         if self.encoder is not None and not (self.encoder_frozen and not self.encoder.training):
-            self.encoder.train(mode and not self.encoder_frozen)
+            self.encoder.train(mode and not self.encoder_frozen and self.split is None)
+            if self.split is not None:
+                self.split.train_above(self.encoder, mode and not self.encoder_frozen)
         return self
 
     def encode(self, image, encoder=None):
@@ -188,12 +247,62 @@ class FusionNetwork(nn.Module):
             pixels = (pixels * pixels.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         pixels = (pixels.expand(-1, n_channels, -1, -1) - self.pixel_mean) / self.pixel_std
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            pixels.device.type, self.encoder_dtype, enabled=self.encoder_dtype is not None
-        ):
+        with self._mixed_precision():
             return flatten(encoder(pixels), encoder).float()
 
-    def forward(self, clinical, image=None, features=None, has_image=None):
+    def _mixed_precision(self):
+        is_mixed = self.encoder_dtype is not None
+        return torch.autocast(self.pixel_mean.device.type, self.encoder_dtype, enabled=is_mixed)
+
+    def encode_below(self, image, encoder=None):
+        """Compute the input of the stage at which `split_at` has divided the encoder.
+
+        Parameters
+        ----------
+        image : torch.Tensor of shape (n_samples, channels, height, width)
+            Pixels as in `encode`.
+        encoder : torch.nn.Module or None, default=None
+            What `skosfusion.network.folded_encoder` made of the lower half; None for that half.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_samples, ...)
+            The stage's input.
+        """
+        encoder = self.split.below(self.encoder) if encoder is None else encoder
+        try:
+            self.encode(image, encoder)
+        except StageReached as reached:
+            return reached.activation
+
+    def encode_above(self, activations):
+        """Turn inputs of the stage, rounded to bf16, into feature vectors.
+
+        Parameters
+        ----------
+        activations : torch.Tensor of shape (n_samples, ...)
+            What `encode_below` gives, perhaps as bf16, as it is kept.
+
+        Returns
+        -------
+        torch.Tensor of shape (n_samples, n_features)
+            Features, float32.
+        """
+        # Rounded here, too, so that nobody gets other features; a copy, since layers may compute in
+        # place.
+        activations = activations.to(torch.bfloat16).to(self._dtype_at_stage(), copy=True)
+        with self._mixed_precision():
+            return flatten(self.split.run_above(self.encoder, activations), self.encoder).float()
+
+    def _dtype_at_stage(self):
+        """Find the type in which the stage takes its input, which in mixed precision may be any."""
+        if self.encoder_dtype not in self.split.dtypes:
+            image = self.pixel_mean.new_zeros(1, *self.split.image_shape)
+            with torch.no_grad():
+                self.split.dtypes[self.encoder_dtype] = self.encode_below(image).dtype
+        return self.split.dtypes[self.encoder_dtype]
+
+    def forward(self, clinical, image=None, features=None, has_image=None, activations=None):
         """Compute one logit per class.
 
         Parameters
@@ -206,6 +315,8 @@ class FusionNetwork(nn.Module):
             Features that `encode` gave before; they take the image's place.
         has_image : torch.Tensor of shape (n_samples,) or None, default=None
             Which samples have an image, bool; the features of the others are 0. None: all have.
+        activations : torch.Tensor of shape (n_samples, ...) or None, default=None
+            Inputs of the stage as in `encode_above`; they take the image's place.
 
         Returns
         -------
@@ -214,11 +325,14 @@ class FusionNetwork(nn.Module):
         """
         if self.encoder is None:
             return self.head(clinical)
+        encode, seen = self.encode, image
+        if activations is not None:
+            encode, seen = self.encode_above, activations
         if features is None and has_image is None:
-            features = self.encode(image)
+            features = encode(seen)
         elif features is None:
             features = clinical.new_zeros(len(clinical), self.n_features)
             if has_image.any():
                 # Only images that are there count in batch normalization.
-                features[has_image] = self.encode(image[has_image])
+                features[has_image] = encode(seen[has_image])
         return self.head(torch.cat([features, clinical], dim=1))

@@ -13,8 +13,14 @@ from ._encoders import is_torchvision_model
 from ._fusion import FusionNetwork
 
 # What has been done with a network, not what it makes of pixels.
-_IDLE_ATTRIBUTES = {"encoder_frozen", "encoder_has_trained", "n_features"}
-_NOT_ENCODING = {"__init__", "forward", "freeze_encoder", "train"}
+_IDLE_ATTRIBUTES = {
+    "below_has_trained",
+    "encoder_frozen",
+    "encoder_has_trained",
+    "n_features",
+    "split",
+}
+_NOT_ENCODING = {"__init__", "forward", "freeze_encoder", "split_at", "train"}
 
 
 class Identity(NamedTuple):
@@ -30,11 +36,13 @@ class Identity(NamedTuple):
     libraries: frozenset = frozenset()
 
 
-def network_identity(network, *, with_values=True):
-    """Return what tells a network's features from another's; without values, for any weights."""
-    content = Content(
-        with_values=with_values, idle=_idle_parts(network), idle_attributes=_IDLE_ATTRIBUTES
-    )
+def network_identity(network, *, with_values=True, beside=()):
+    """Return what tells a network's features from another's; without values, for any weights.
+
+    The parts `beside` do not count: those that run after what is computed.
+    """
+    idle = [*_idle_parts(network), *beside]
+    content = Content(with_values=with_values, idle=idle, idle_attributes=_IDLE_ATTRIBUTES)
     try:
         # Hooks on all modules of the process are hooks on this one's.
         hooks = nn.modules.module._global_forward_hooks, nn.modules.module._global_forward_pre_hooks

@@ -1,6 +1,7 @@
 """An encoder for inference: normalization folded into convolutions, and batches of a fixed size."""
 
 import copy
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .._utils.content import all_code_is_known
 from ._encoders import is_torchvision_model
+from ._split import StageReached
 
 # A height and width that all torchvision models accept.
 _ANY_SIDE = 224
@@ -26,14 +28,18 @@ def encoding_batch_size(network):
     return _ENCODE_BATCHES.get(network.pixel_mean.device.type, _LARGE_ENCODE_BATCH)
 
 
-def encode_batch(network, encoder, pixels):
-    """Start to encode a batch, padded to the fixed size; `encoder` is a folded one or None."""
+def encode_batch(network, encoder, pixels, encode=None):
+    """Start to encode a batch, padded to the fixed size; `encoder` is a folded one or None.
+
+    `encode` takes the place of the network's own method.
+    """
+    encode = network.encode if encode is None else encode
     n_images = len(pixels)
     pixels = torch.from_numpy(pixels).to(network.pixel_mean.device, non_blocking=True)
-    padding = pixels[:1].expand(encoding_batch_size(network) - n_images, -1, -1, -1)
-    padded = torch.cat([pixels, padding])
+    n_missing = encoding_batch_size(network) - n_images
+    padded = torch.cat([pixels, pixels[:1].expand(n_missing, *pixels.shape[1:])])
     with torch.inference_mode():
-        features = network.encode(padded) if encoder is None else network.encode(padded, encoder)
+        features = encode(padded) if encoder is None else encode(padded, encoder)
         return features[:n_images]
 
 
@@ -110,6 +116,7 @@ def _convolutions_before_norms(encoder):
             layer.register_forward_hook(remember)
         elif isinstance(layer, nn.BatchNorm2d):
             layer.register_forward_pre_hook(look_up)
-    with torch.no_grad():
+    # The lower half of a divided encoder ends where the stage would begin.
+    with torch.no_grad(), suppress(StageReached):
         shapes_only(torch.empty(1, 3, _ANY_SIDE, _ANY_SIDE, device="meta"))
     return pairs

@@ -25,6 +25,30 @@ class DropoutEncoder(TinyEncoder):
         return nn.functional.dropout(super().forward(images), 0.5, self.training)
 
 
+class StagedEncoder(nn.Module):
+    """Three stages with batch normalization, one after the other, the last with a detour."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 5, stride=4), nn.BatchNorm2d(8))
+        self.middle = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.top = nn.ModuleDict({"main": nn.Conv2d(8, 8, 1), "norm": nn.BatchNorm2d(8)})
+        self.last = _Residual(8)
+
+    def forward(self, images):
+        seen = self.middle(self.stem(images).relu_())
+        return self.last(self.top["norm"](self.top["main"](seen))).mean((2, 3))
+
+
+class _Residual(nn.Module):
+    def __init__(self, n_channels):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(n_channels, n_channels, 1), nn.BatchNorm2d(n_channels)
+
+    def forward(self, seen):
+        return seen.relu_() + self.norm(self.conv(seen))
+
+
 def make_cohort(folder, *, n_patients=24, images_per_patient=2, side=32, seed=0):
     """Write gray squares whose brightness leans to the label, with clinical columns."""
     rng = np.random.default_rng(seed)
