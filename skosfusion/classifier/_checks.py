@@ -20,7 +20,8 @@ from skorch.dataset import Dataset
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 from ..images import ReadOptions
-from ..network import check_pixel_scale
+from ..network import check_head_dropout, check_pixel_scale
+from ._augmentation import check_augmentation, is_augmentation
 
 
 def _is_milestones(value):
@@ -79,6 +80,12 @@ _PARAMETERS = {
         lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
         "an integer of at least 0, or 'all'",
     ),
+    "augmentation": (
+        is_augmentation,
+        "None, or a transform of one image: of torchvision, such as v2.RandomHorizontalFlip(), of "
+        "albumentations, or a function of a uint8 tensor (channels, height, width) that returns "
+        "one; not its class",
+    ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
     "image_size": (
         lambda v: v is None or is_integer(v, 1),
@@ -120,6 +127,8 @@ def check_parameters(estimator):
         value = getattr(estimator, name)
         check_parameter(name, value, is_allowed(value), allowed)
     check_pixel_scale(estimator.pixel_mean, estimator.pixel_std)
+    check_head_dropout(estimator.head_dropout)
+    check_augmentation(estimator)
     known = {
         parameter
         for parent in type(estimator).__mro__

@@ -40,6 +40,8 @@ class FusionDataset(Dataset):
         or ``{"features": features}``; see `ImageInputs`.
     encoder_is_fixed : bool or None
         Whether it gives features in training; None before it is fed.
+    tells_rows : bool
+        Whether batches say which rows they hold, ``{"row": rows}``.
     parts : tuple of (Dataset, Dataset or None) or None
         Samples to train and to validate on, once they are split.
     """
@@ -58,6 +60,7 @@ class FusionDataset(Dataset):
             self.has_image = torch.tensor([path is not None for path in paths])
         self.load_images = None
         self.encoder_is_fixed = None
+        self.tells_rows = False
         self.parts = None
 
     def __len__(self):
@@ -73,6 +76,8 @@ class FusionDataset(Dataset):
         inputs = {"clinical": self.clinical.index_select(0, rows)}
         if self.sample_weight is not None:
             inputs["sample_weight"] = self.sample_weight.index_select(0, rows)
+        if self.tells_rows:
+            inputs["row"] = rows
         if self.paths is not None:
             inputs |= self.load_images(rows)
         if "image" in inputs and self.has_image is not None:
