@@ -20,7 +20,8 @@ from skorch.dataset import Dataset
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 from ..images import ReadOptions
-from ..network import check_pixel_scale
+from ..network import check_head_dropout, check_pixel_scale
+from ._augmentation import check_augmentation, is_augmentation
 
 
 def _is_milestones(value):
@@ -83,6 +84,12 @@ _PARAMETERS = {
         lambda v: (isinstance(v, str) and v == "all") or is_integer(v, 0),
         "an integer of at least 0, or 'all'",
     ),
+    "augmentation": (
+        is_augmentation,
+        "None, or a transform of one image: of torchvision, such as v2.RandomHorizontalFlip(), of "
+        "albumentations, or a function of a uint8 tensor (channels, height, width) that returns "
+        "one; not its class",
+    ),
     "lr_milestones": (_is_milestones, "a tuple of epochs (integers of at least 1), or None"),
     "image_size": (
         lambda v: v is None or is_integer(v, 1),
@@ -132,6 +139,8 @@ def check_parameters(estimator):
     """Refuse values out of range, with those allowed, and unknown names, with the nearest."""
     check_some_parameters(estimator)
     _check_unfreeze(estimator)
+    check_head_dropout(estimator.head_dropout)
+    check_augmentation(estimator)
     known = {
         parameter
         for parent in type(estimator).__mro__

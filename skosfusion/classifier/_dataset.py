@@ -42,6 +42,8 @@ class FusionDataset(Dataset):
         Inputs of the stage that trains, once they are computed.
     encoder_is_fixed : bool or None
         Whether it gives features in training; None before it is fed.
+    tells_rows : bool
+        Whether batches say which rows they hold, ``{"row": rows}``.
     parts : tuple of (Dataset, Dataset or None) or None
         Samples to train and to validate on, once they are split.
     """
@@ -61,6 +63,7 @@ class FusionDataset(Dataset):
         self.load_images = None
         self.activations = None
         self.encoder_is_fixed = None
+        self.tells_rows = False
         self.parts = None
 
     def __len__(self):
@@ -76,6 +79,8 @@ class FusionDataset(Dataset):
         inputs = {"clinical": self.clinical.index_select(0, rows)}
         if self.sample_weight is not None:
             inputs["sample_weight"] = self.sample_weight.index_select(0, rows)
+        if self.tells_rows:
+            inputs["row"] = rows
         if self.paths is not None:
             inputs |= self.load_images(rows)
         if self.has_image is not None and {"image", "activations"} & inputs.keys():

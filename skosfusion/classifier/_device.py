@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 def resolve_device(device):
@@ -97,14 +97,27 @@ def one_thread_where_more_do_harm():
     is_one_of_many = is_worker and (is_thread or multiprocessing.current_process().daemon)
     _openmp.has_run = True
     if is_one_of_many or getattr(_openmp, "is_broken", False):
-        # At its first use of torch a thread takes over what `torch.set_num_threads` said.
-        torch.get_num_threads()
-        set_mkl_threads = _mkl_thread_setter()
-        before = set_mkl_threads(1)
-        try:
-            with threadpool_limits(1, user_api="openmp"):
-                yield
-        finally:
-            set_mkl_threads(before)
+        with one_thread():
+            yield
     else:
         yield
+
+
+@functools.cache
+def _openmp_libraries():
+    """Find the OpenMP libraries of this process, which takes milliseconds."""
+    return ThreadpoolController().select(user_api="openmp")
+
+
+@contextlib.contextmanager
+def one_thread():
+    """Compute in one thread where the calling thread would start several."""
+    # At its first use of torch a thread takes over what `torch.set_num_threads` said.
+    torch.get_num_threads()
+    set_mkl_threads = _mkl_thread_setter()
+    before = set_mkl_threads(1)
+    try:
+        with _openmp_libraries().limit(limits=1):
+            yield
+    finally:
+        set_mkl_threads(before)

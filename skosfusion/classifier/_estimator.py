@@ -1,6 +1,7 @@
 """The classifier: tables in, labels out, with the fusion network between."""
 
 import contextlib
+import copy
 
 import torch
 from sklearn.utils import check_consistent_length
@@ -14,6 +15,7 @@ from .._utils.memory import kept_memory
 from .._utils.progress import progress_bar
 from .._utils.working_folder import SendersFolder
 from ..network import FusionNetwork, input_of_encoder, load_encoder_state
+from ._augmentation import augmentation_of, try_augmentation
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
 from ._checks import (
     check_groups,
@@ -65,6 +67,8 @@ class FusionClassifier(ConventionalNet):
         ResNet18 "IMAGENET1K_V1". Not used without an image column.
     hidden_units : int, default=512
         Width of the hidden layer.
+    head_dropout : float, default=0.0
+        Share of the hidden units that a training step leaves out at random, from 0 to below 1.
     frozen_epochs : int or "all", default=0
         For this number of first epochs the encoder is fixed, then everything
         trains; "all" keeps it fixed throughout.
@@ -73,6 +77,12 @@ class FusionClassifier(ConventionalNet):
         after it trains, and what lies below stays fixed throughout. What goes into the stage is
         computed once an image and kept as features are, rounded to bf16. None: where the encoder
         trains, all of it does.
+    augmentation : callable or None, default=None
+        Random change of each training image: a transform of torchvision, such as
+        ``v2.RandomRotation(5)``, one of albumentations, or a function of a uint8 tensor (channels,
+        height, width), of one channel where the image is gray, that returns another of the same
+        shape. Its random numbers follow from `random_state`. It acts after the fixed epochs, and
+        in training alone: not in validation, prediction or heatmaps.
     lr_milestones : tuple of int or None, default=(20, 35, 45)
         After these epochs, counted over continued fits, the learning rate is divided by 10.
     image_size : int or None, default=None
@@ -199,8 +209,10 @@ class FusionClassifier(ConventionalNet):
         backbone="resnet18",
         weights="DEFAULT",
         hidden_units=512,
+        head_dropout=0.0,
         frozen_epochs=0,
         unfreeze=None,
+        augmentation=None,
         lr_milestones=(20, 35, 45),
         image_size=None,
         image_options=None,
@@ -258,8 +270,10 @@ class FusionClassifier(ConventionalNet):
         self.backbone = backbone
         self.weights = weights
         self.hidden_units = hidden_units
+        self.head_dropout = head_dropout
         self.frozen_epochs = frozen_epochs
         self.unfreeze = unfreeze
+        self.augmentation = augmentation
         self.lr_milestones = lr_milestones
         self.image_size = image_size
         self.image_options = image_options
@@ -269,6 +283,43 @@ class FusionClassifier(ConventionalNet):
         self.precision = precision
         self.memory = memory
         self.class_weight = class_weight
+
+    def __setattr__(self, name, value):
+        if name == "augmentation":
+            # Most are torch modules, which skorch would take for a part of the network.
+            vars(self)[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def get_params(self, deep=True):
+        """Return the parameters, as scikit-learn's estimators do.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of parameters that are estimators themselves.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super(FusionClassifier, self._without_augmentation()).get_params(deep)
+        return params | {"augmentation": self.augmentation}
+
+    def __sklearn_clone__(self):
+        clone = super(FusionClassifier, self._without_augmentation()).__sklearn_clone__()
+        clone.augmentation = copy.deepcopy(self.augmentation)
+        return clone
+
+    def _without_augmentation(self):
+        """Return the same classifier without what scikit-learn would take for an estimator.
+
+        Transforms of torchvision and albumentations have a `get_params` that is another one.
+        """
+        plain = object.__new__(type(self))
+        vars(plain).update(vars(self), augmentation=None)
+        return plain
 
     @property
     def _default_callbacks(self):
@@ -394,12 +445,36 @@ class FusionClassifier(ConventionalNet):
             self.class_weights_ = weights
             self.image_size_ = self._size_of_images()
             self._begin_fit(labels)
-        # The last refusal, of a bad image, comes before anything of an earlier fit is changed.
+        # The last refusals come before anything of an earlier fit is changed.
+        if self.augmentation is not None:
+            try_augmentation(self, paths)
+            dataset.tells_rows = True
         feed_images(self, dataset, epoch=len(self.history_) + 1)
         if goes_on:
             self.class_weights_ = weights
             self._continue_fit()
         return dataset
+
+    def _run_training(self, dataset):
+        """Train on a dataset that is checked and split."""
+        self._augmentation = augmentation_of(self)
+        try:
+            super()._run_training(dataset)
+        finally:
+            del self._augmentation
+
+    def train_step(self, batch, **fit_params):
+        """Train on one batch, its images augmented if so asked.
+
+        Here and not in the dataset, which also serves validation, nor in loader processes, which
+        do not know the epoch, and once for optimizers that look at a batch several times.
+        """
+        inputs, codes = batch
+        augmentation = vars(self).get("_augmentation")
+        if augmentation is not None and "image" in inputs:
+            images = augmentation(inputs, epoch=len(self.history_))
+            batch = {**inputs, "image": images}, codes
+        return super().train_step(batch, **fit_params)
 
     def _check_inputs(self, X, *, reset):
         params = vars(self) if reset else self.fitted_params_
@@ -498,8 +573,10 @@ class FusionClassifier(ConventionalNet):
             self.module_,
             {"image_size": self.image_size_, **(params["image_options"] or {})},
             memory=self.memory,
-            # What lies in an accelerator's memory cannot go to loader processes, nor be pinned.
-            resident=not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
+            # What lies in an accelerator's memory cannot go to loader processes, nor be pinned, and
+            # an augmentation is given images in the processor's.
+            resident=self.augmentation is None
+            and not any(o.get("num_workers") or o.get("pin_memory") for o in loaders),
             verbose=self.verbose,
         )
 
@@ -558,6 +635,8 @@ class FusionClassifier(ConventionalNet):
         # A network class of the user's need not know them.
         scale = {name: params[name] for name in ("pixel_mean", "pixel_std")}
         arguments |= {name: value for name, value in scale.items() if value is not None}
+        if params["head_dropout"]:
+            arguments["head_dropout"] = params["head_dropout"]
         return arguments | params_for("module", params)
 
     def initialize_criterion(self):

@@ -23,6 +23,7 @@ from ._random import drawing, draws_random_numbers, seeded
 
 # What a continued fit can take over; every other parameter is for a new fit.
 _FOR_CONTINUED_FITS = {
+    "augmentation",
     "batch_size",
     "callbacks",
     "class_weight",
@@ -44,6 +45,8 @@ _FOR_CONTINUED_FITS = {
 _FOR_NEW_FITS = {"criterion", "optimizer", "optimizer__param_groups"}
 # A loaded model may lack these, and may be given them before it is trained further.
 _LEFT_OUT_OF_FILES = {"criterion", "optimizer", "random_state"}
+# What batches hold for the training, not for the network.
+_OF_TRAINING = {"sample_weight", "row"}
 # What a row of probabilities may differ from 1.
 _ROUNDING = 1e-3
 
@@ -55,7 +58,8 @@ class ConventionalNet(NeuralNetClassifier):
     the last one. A fit that fails or is interrupted leaves none. Labels of any kind come back as
     they went in. The caller's random state is not touched. One row and many rows give equal
     predictions. Datasets gather whole batches: a dict of network inputs, perhaps with
-    ``sample_weight``, and label codes, 0 to n_classes - 1, which scoring callbacks see, too.
+    ``sample_weight`` and ``row``, and label codes, 0 to n_classes - 1, which scoring callbacks see,
+    too.
 
     Parameters
     ----------
@@ -317,7 +321,7 @@ class ConventionalNet(NeuralNetClassifier):
     def infer(self, x, **fit_params):
         """Run the network on one batch, where the network is."""
         device = next(self.module_.parameters()).device
-        inputs = {name: values for name, values in x.items() if name != "sample_weight"}
+        inputs = {name: values for name, values in x.items() if name not in _OF_TRAINING}
         with drawing():
             return self.module_(**to_tensor(inputs, device=device), **fit_params)
 

@@ -51,6 +51,14 @@ def seeded(seed, device):
                 stack.close()
 
 
+def reseed(seed):
+    """Seed the states of the processor anew, within `seeded`."""
+    with DRAWING:
+        torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - others draw from it
+    random.seed(seed)
+
+
 def drawing():
     """Return what to hold while a network runs, so that no fork falls into what it draws."""
     is_under_way = getattr(_seeding, "is_under_way", False)

@@ -12,7 +12,7 @@ from ._encoders import (
 )
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
-from ._fusion import FusionNetwork
+from ._fusion import FusionNetwork, check_head_dropout
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package

@@ -3,15 +3,28 @@
 Tensors only: this module reads no file and knows no table.
 """
 
+from collections import OrderedDict
+from numbers import Real
+
 import torch
 from torch import nn
 
+from .._utils.validation import check_parameter
 from ._encoder_input import as_channels, check_pixel_scale, encoder_input, pixel_scale
 from ._encoders import flatten, initialized_encoder, length_of_features
 from ._split import StageReached, split_encoder
 
 # What red, green and blue add to a gray value (ITU-R BT.601), as Pillow converts images.
 _LUMA = 0.299, 0.587, 0.114
+
+
+def check_head_dropout(value):
+    """Refuse what is not a share of hidden units that leaves some."""
+    valid = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1
+    allowed = (
+        "a number from 0 to below 1, the share of hidden units that a training step leaves out"
+    )
+    check_parameter("head_dropout", value, valid, allowed)
 
 
 class FusionNetwork(nn.Module):
@@ -46,13 +59,16 @@ class FusionNetwork(nn.Module):
         that the encoder reads one channel, gray. None takes those of `encoder_state`, or those of
         timm for its models, and ImageNet's where nobody knows any. They are what the first layer
         sees, also of Inception and GoogLeNet, which else change ImageNet's scale to their own.
+    head_dropout : float, default=0.0
+        Share of the hidden units that a training step leaves out at random, from 0 to below 1.
 
     Attributes
     ----------
     encoder : torch.nn.Module or None
         The image encoder.
     head : torch.nn.Sequential
-        Two linear layers with a ReLU between them.
+        Two linear layers with a ReLU between them, and dropout behind it unless that is 0. The
+        linear layers are "0" and "2" by name.
     n_features : int
         Length of the encoder's feature vector, 0 without an encoder.
     encoder_frozen : bool
@@ -90,9 +106,11 @@ class FusionNetwork(nn.Module):
         encoder_dtype=None,
         pixel_mean=None,
         pixel_std=None,
+        head_dropout=0.0,
     ):
         super().__init__()
         check_pixel_scale(pixel_mean, pixel_std)
+        check_head_dropout(head_dropout)
         if backbone is None and n_clinical == 0:
             raise ValueError(
                 "a network needs an image or clinical values, and has neither: declare an image "
@@ -119,11 +137,15 @@ class FusionNetwork(nn.Module):
         if backbone is not None:
             n_channels = self.pixel_mean.shape[1]
             self.n_features = length_of_features(backbone, self.encoder, image_size, n_channels)
-        self.head = nn.Sequential(
-            nn.Linear(self.n_features + n_clinical, hidden_units),
-            nn.ReLU(),
-            nn.Linear(hidden_units, n_classes),
-        )
+        layers = [
+            ("0", nn.Linear(self.n_features + n_clinical, hidden_units)),
+            ("1", nn.ReLU()),
+            ("2", nn.Linear(hidden_units, n_classes)),
+        ]
+        if head_dropout:
+            # By a name, so that the weights are called the same with and without it.
+            layers.insert(2, ("dropout", nn.Dropout(float(head_dropout))))
+        self.head = nn.Sequential(OrderedDict(layers))
 
     def freeze_encoder(self, frozen=True):
         """Fix the encoder, or let it train again.

@@ -28,6 +28,7 @@ _NOT_KEPT = re.compile(
 # Not needed to predict: what has no form in a file is left out.
 _OF_TRAINING = re.compile(
     r"(callbacks|optimizer|iterator_train|train_split)(__.*)?|criterion__.*|random_state"
+    r"|augmentation"
 )
 _OF_COMPONENTS = re.compile(
     r"(module|criterion|optimizer|callbacks|iterator_train|iterator_valid|dataset)__\w+"

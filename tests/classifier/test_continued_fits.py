@@ -111,6 +111,7 @@ class TestRefusedChanges:
         ("name", "value"),
         [
             ("hidden_units", 9),
+            ("head_dropout", 0.5),
             ("random_state", 1),
             ("module", OwnNetwork),
             ("criterion", torch.nn.MultiMarginLoss),

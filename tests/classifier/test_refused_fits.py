@@ -82,6 +82,8 @@ class TestRefusedInput:
             ("lr", -0.1),
             ("lr", np.nan),
             ("hidden_units", 0),
+            ("head_dropout", 1.0),
+            ("head_dropout", "half"),
             ("frozen_epochs", -1),
             ("frozen_epochs", "none"),
             ("lr_milestones", 20),
