@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import nn
 
+from .._utils.content import all_code_is_known
 from ..network import FusionNetwork, folded_encoder, has_known_code
 
 # Channels are left out in parts of at most so many values of the layer.
@@ -19,6 +20,21 @@ def copied_network(network, encoder=None):
     # Nothing is known of a user's class, so all of it is copied.
     known = {id(network.encoder): encoder} if is_plain and encoder is not None else {}
     return copy.deepcopy(network, known).eval().requires_grad_(False)
+
+
+class _InDouble(nn.Module):
+    """A head that computes in float64.
+
+    What a matrix product gives for a row depends, in the last digit, on the row's place in the
+    batch. Rounded from float64 to float32 it does not, and a map does not depend on the company.
+    """
+
+    def __init__(self, head):
+        super().__init__()
+        self.head = head.double()
+
+    def forward(self, values):
+        return self.head(values.double()).float()
 
 
 class ExplainedNetwork:
@@ -37,6 +53,8 @@ class ExplainedNetwork:
         if self._is_known and not isinstance(layer, nn.Conv2d):
             encoder = folded_encoder(network.encoder, network.encoder_dtype)
         self._network = copied_network(network, encoder)
+        if type(network) is FusionNetwork and _takes_float64(self._network.head):
+            self._network.head = _InDouble(self._network.head)
         self._feature_map = feature_map
         self._on_output = None
         # Whether one image may become many at the layer; None until it has been tried.
@@ -167,3 +185,8 @@ class ExplainedNetwork:
 
     def _as_maps(self, values):
         return self._feature_map.as_channels_first(values).float()
+
+
+def _takes_float64(head):
+    # Apple's accelerators have no float64.
+    return all_code_is_known(head) and next(head.parameters()).device.type != "mps"
