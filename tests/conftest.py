@@ -2,6 +2,9 @@ import os
 
 # SciPy looks at this when it is first imported; without it scikit-learn leaves one check out.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+# Beside other processes of pytest-xdist, more threads than one would wait for each other's cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

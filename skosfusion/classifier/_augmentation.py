@@ -32,7 +32,7 @@ def check_augmentation(estimator):
     # Epochs count over continued fits.
     n_epochs = len(estimator.history_ or ()) + estimator.max_epochs
     fixed, reason = estimator.frozen_epochs, None
-    if getattr(estimator, "unfreeze", None) is not None:
+    if estimator.unfreeze is not None:
         reason = f"unfreeze={estimator.unfreeze!r}"
     elif fixed == "all":
         reason = "frozen_epochs='all'"
@@ -42,8 +42,8 @@ def check_augmentation(estimator):
         raise ValueError(
             f"augmentation={_short(estimator.augmentation)} is not allowed with {reason}: what "
             "the fixed layers make of each image is computed once and kept, so that no change of "
-            "an image would be seen; let the whole encoder train (frozen_epochs=0, or fewer "
-            "epochs than the fit has), or pass augmentation=None"
+            "an image would be seen; let the whole encoder train (unfreeze=None, frozen_epochs=0 or "
+            "fewer epochs than the fit has), or pass augmentation=None"
         )
 
 

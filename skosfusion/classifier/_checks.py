@@ -169,11 +169,6 @@ def _check_unfreeze(estimator):
             f"unfreeze={stage!r} and frozen_epochs='all' exclude each other: the stage would never "
             "train; give frozen_epochs a number of epochs, or leave unfreeze=None"
         )
-    if getattr(estimator, "augmentation", None) is not None:
-        raise ValueError(
-            f"unfreeze={stage!r} computes what lies below the stage once an image, so augmentation "
-            "would change nothing; leave one of the two None"
-        )
 
 
 def refuse_unknown_arguments(unknown):

@@ -214,11 +214,15 @@ def _try(backbone, encoder, images):
     except Exception as error:
         _, n_channels, side, _ = images.shape
         own = encoder_input(backbone).image_size
-        hint = f"its own size is {own}: image_size={own}. " if own not in (None, side) else ""
+        hints = [] if side == own else [f"its own size is {own}: image_size={own}"]
+        hints.append(
+            "encoders that read one channel need one number in pixel_mean=, and in pixel_std=; "
+            "for those that read three, give both three numbers, or neither"
+        )
         raise ValueError(
             f"backbone={backbone!r:.200} cannot take images of {side} x {side} pixels with "
-            f"{n_channels} channels: {type(error).__name__}: {error}. {hint}Encoders that read one "
-            "channel need pixel_mean and pixel_std of one number, others three"
+            f"pixel_mean= of {n_channels} channel(s): {type(error).__name__}: {error} "
+            f"({'; '.join(hints)})"
         ) from error
 
 

@@ -7,6 +7,7 @@ import pytest
 from .._helpers.scripts import interpretability, measures, protocol
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none", "--patients", "12"]
+SMALL += ["--backbone", "mobilenet_v3_small"]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_own_tables_have_no_boxes(home, tmp_path):
         [
             "--image-table", str(tmp_path / "images.csv"), "--image-folder", folder[0],
             "--positive", "osteosarcoma*", "--epochs", "1", "--folds", "2", "--weights", "none",
-            "--rows", "Baseline", "ALP=alp", "--data-home", home, "--out", str(tmp_path / "out"),
+            "--backbone", "mobilenet_v3_small", "--rows", "Baseline", "ALP=alp", "--data-home", home, "--out", str(tmp_path / "out"),
             "--kit", "alp=alp,alp_low,alp_high",
         ]
     )  # fmt: skip

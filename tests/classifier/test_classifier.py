@@ -252,7 +252,7 @@ class TestPrecision:
 
     @pytest.fixture
     def classifier(self, classifier):
-        return classifier.set_params(backbone="resnet18", image_size=64, lr=0.001)
+        return classifier.set_params(backbone="resnet18", image_size=32, lr=0.001, max_epochs=2)
 
     @pytest.mark.parametrize("frozen_epochs", ["all", 0])
     def test_training_in_bf16_gives_nearly_the_same_model(
