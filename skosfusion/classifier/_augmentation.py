@@ -42,8 +42,8 @@ def check_augmentation(estimator):
         raise ValueError(
             f"augmentation={_short(estimator.augmentation)} is not allowed with {reason}: what "
             "the fixed layers make of each image is computed once and kept, so that no change of "
-            "an image would be seen; let the whole encoder train (unfreeze=None, frozen_epochs=0 or "
-            "fewer epochs than the fit has), or pass augmentation=None"
+            "an image would be seen; let the whole encoder train (unfreeze=None, frozen_epochs=0 "
+            "or fewer epochs than the fit has), or pass augmentation=None"
         )
 
 

@@ -1,4 +1,4 @@
-"""Features of images as a transformer, so that any estimator of scikit-learn can learn from them."""
+"""Features of images as a transformer, for any estimator of scikit-learn to learn from."""
 
 import numpy as np
 import pandas as pd
@@ -190,8 +190,8 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             X = X.to_frame()
         if np.ndim(X) != 2 or np.shape(X)[1] != 1:
             raise ValueError(
-                f"X has the shape {np.shape(X)}; ImageEncoder takes one column of image paths, such "
-                "as X[['image']]; other columns go beside it in a ColumnTransformer"
+                f"X has the shape {np.shape(X)}; ImageEncoder takes one column of image paths, "
+                "such as X[['image']]; other columns go beside it in a ColumnTransformer"
             )
         validate_data(self, X, reset=reset, skip_check_array=True)
         if not isinstance(X, pd.DataFrame):

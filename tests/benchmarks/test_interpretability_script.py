@@ -89,7 +89,8 @@ def test_own_tables_have_no_boxes(home, tmp_path):
         [
             "--image-table", str(tmp_path / "images.csv"), "--image-folder", folder[0],
             "--positive", "osteosarcoma*", "--epochs", "1", "--folds", "2", "--weights", "none",
-            "--backbone", "mobilenet_v3_small", "--rows", "Baseline", "ALP=alp", "--data-home", home, "--out", str(tmp_path / "out"),
+            "--backbone", "mobilenet_v3_small", "--rows", "Baseline", "ALP=alp",
+            "--data-home", home, "--out", str(tmp_path / "out"),
             "--kit", "alp=alp,alp_low,alp_high",
         ]
     )  # fmt: skip
