@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 
 _MAX_DIMENSIONS = 64
-_MAX_NAME = 200
 # A tensor may repeat the numbers of its storage, as `expand` does, up to this length.
 _MAX_REPEATED = 2**20
 _KEY_TYPES = (str, int, float, bool, type(None))
@@ -179,10 +178,3 @@ def storage_dtype(named):
 def is_allowed(name):
     """Return whether a pickle of a state dict may hold a name, whatever torch has been told."""
     return any(name in names for names in (REBUILDS, _STORAGES, _DTYPES, UNREADABLE, _SCHEMES))
-
-
-def refuse_name(name):
-    """Refuse a pickle for a name that it holds."""
-    raise ValueError(
-        f"it holds more than tensors, which could run code: {name:.{_MAX_NAME}} is named in it"
-    )

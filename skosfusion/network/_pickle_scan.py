@@ -12,7 +12,6 @@ from ._pickle_names import (
     TensorSeen,
     checked_key,
     is_allowed,
-    refuse_name,
 )
 
 MAX_PICKLE_BYTES = 2**25
@@ -40,7 +39,7 @@ class _Scan:
     """The stack of torch's restricted unpickler, and only its instructions."""
 
     def __init__(self, data, position, storage_of):
-        self.data, self.start, self.position = data, position, position
+        self.data, self.position = data, position
         self.storage_of = storage_of
         self.n_steps = 0
         self.stack, self.outer, self.memo = [], [], {}
@@ -66,8 +65,7 @@ class _Scan:
             raise ValueError(f"its pickle takes more than {_MAX_STEPS} steps")
 
     def _refuse_instruction(self, code):
-        """Refuse what torch's unpickler does not read; if possible by the name of what it calls."""
-        self._refuse_foreign_name()
+        """Refuse what torch's unpickler does not read either."""
         known = pickletools.code2op.get(code.decode("latin-1"))
         if known is None:
             raise ValueError("its pickle is damaged")
@@ -101,21 +99,17 @@ class _Scan:
     def _protocol(self):
         protocol = self._number(1)
         if protocol != _PROTOCOL:
-            self._refuse_foreign_name()
             raise ValueError(
                 f"it is pickled with protocol {protocol}; torch.save must write with "
                 f"pickle_protocol={_PROTOCOL}, the default"
             )
 
-    def _refuse_foreign_name(self):
-        name = _foreign_name(self.data[self.start :])
-        if name is not None:
-            refuse_name(name)
-
     def _global(self):
         name = f"{self._line()}.{self._line()}"
         if not is_allowed(name):
-            refuse_name(name)
+            raise ValueError(
+                f"it holds more than tensors, which could run code: {name} is named in it"
+            )
         self.stack.append(Named(name))
 
     def _reduce(self):
@@ -228,24 +222,3 @@ _INSTRUCTIONS = {
 def _length(arguments):
     """Count what a call would copy."""
     return sum(len(value) for value in arguments if isinstance(value, (dict, list, tuple, str)))
-
-
-def _foreign_name(data):
-    """Return the first name that is not allowed in a pickle of any protocol, or None."""
-    texts = ["", ""]
-    try:
-        for n_read, (instruction, value, _) in enumerate(pickletools.genops(data)):
-            name = None
-            if instruction.name in ("GLOBAL", "INST"):
-                name = value.replace(" ", ".", 1)
-            elif instruction.name == "STACK_GLOBAL":
-                name = ".".join(texts[-2:])
-            elif isinstance(value, str) and "UNICODE" in instruction.name:
-                texts = [texts[-1], value]
-            if name is not None and not is_allowed(name):
-                return name
-            if n_read > _MAX_STEPS:
-                return None
-    except (ValueError, OverflowError):
-        return None
-    return None
