@@ -417,6 +417,52 @@ def test_a_tensor_that_reaches_beyond_its_storage(write, shape, strides, offset,
 
 
 @pytest.mark.usefixtures("torch_is_not_asked")
+def test_a_legacy_file_that_contradicts_itself(tmp_path):
+    path, whole = tmp_path / "a.pth", tensor(Stored(16), (16,), (1,))
+    write_legacy(path, pickled({"a": whole}, (None,)), 2**40, bytes(64))
+    refused(path, "cut off or damaged at storage 0")
+    write_legacy(path, pickled({}, (None,)), 16, bytes(64))
+    refused(path, "its list of storages is not that of its tensors")
+    two = {"a": whole, "b": tensor(Stored(8), (8,), (1,))}
+    write_legacy(path, pickled(two, (None,)), 16, bytes(64))
+    refused(path, "refers to storage 0 in two ways")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pickled(Call(torch.FloatStorage, 2**40)), r"calls torch\.FloatStorage"),
+        (b"\x80\x02]}b.", "sets attributes"),
+        (b"\x80\x02K\x01K\x02a.", "appends to what is not a list"),
+        (b"\x80\x02]K\x01K\x02s.", "sets items of what is not a dict"),
+        (b"\x80\x02h\x05.", "its pickle is damaged"),
+        (b"\x80\x02K\x01)R.", "calls what is not a function"),
+        (b"\x80\x02K\x01Q.", "refers to what is not a storage"),
+        (b"\x80\x02" + b"c" + b"x" * 10_000, "names something too long"),
+    ],
+)
+@pytest.mark.usefixtures("torch_is_not_asked")
+def test_a_pickle_that_no_state_dict_needs(data, message, tmp_path):
+    write_archive(tmp_path / "a.pth", data)
+    refused(tmp_path / "a.pth", message)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.usefixtures("torch_is_not_asked")
+def test_an_archive_that_torch_does_not_write(tmp_path):
+    path = tmp_path / "a.pth"
+    write_archive(path, pickled({}), compression=zipfile.ZIP_DEFLATED)
+    refused(path, "its entries are compressed")
+    write_archive(path, pickled({}))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/data.pkl", pickled([]))
+    refused(path, "several entries of one name")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "")
+    refused(path, "an archive without data.pkl")
+
+
+@pytest.mark.usefixtures("torch_is_not_asked")
 def test_an_archive_that_unpacks_to_more(tmp_path):
     state = {"conv.weight": tensor(Stored(2**24), (2**24,), (1,))}
     zeros = bytes(2**26)
