@@ -62,9 +62,11 @@ class FusionClassifier(ConventionalNet):
         or a `functools.partial`.
     weights : str, path-like or None, default="DEFAULT"
         Initial weights of the encoder: a weights name of torchvision or timm, None for
-        random ones, or the path of a state dict (``.safetensors``, or ``.pth``
-        read with ``weights_only=True``). "DEFAULT" are those that the library prefers, for
-        ResNet18 "IMAGENET1K_V1". Not used without an image column.
+        random ones, or the path of a file of weights (``.safetensors``, ``.pth``, ``.pt``,
+        ``.ckpt``, ``.bin``), from which nothing is run. The part of the file that is the encoder is
+        found, in inner dicts and below prefixes such as "module."; what was taken and what was left
+        is logged at level INFO. "DEFAULT" are those that the library prefers, for ResNet18
+        "IMAGENET1K_V1". Not used without an image column.
     hidden_units : int, default=512
         Width of the hidden layer.
     head_dropout : float, default=0.0

