@@ -4,10 +4,7 @@ import bz2
 import gzip
 import lzma
 import re
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +14,6 @@ from skosfusion.datasets import KitColumn, PatientColumn, TargetColumn, load_coh
 from skosfusion.exceptions import TableError
 from skosfusion.model_selection import check_leakage
 
-CASES = Path(__file__).parent / "cases"
-OURS = ["01", "03", "04", "s06", "13", "14", "16", "19"]
 LONG = [110101199003074257, 110101199003074258, 110101199003074259]
 
 
@@ -33,13 +28,6 @@ def declared(message, option):
 
 def with_labels(table, *labels):
     return table.assign(diagnosis=pd.Series(labels, dtype=object))
-
-
-@pytest.mark.parametrize("number", OURS)
-def test_case_program(number, tmp_path):
-    [path] = CASES.glob(f"{number}_*.py")
-    done = subprocess.run([sys.executable, path], cwd=tmp_path, check=False)  # noqa: S603
-    assert done.returncode == 0
 
 
 # 94: record numbers
