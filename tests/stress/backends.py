@@ -3,9 +3,9 @@
 The same 40 fits (the eight rows of the ablation, five folds) run serially, in two processes (loky)
 and in two threads, for several kinds of model. Scores, and a digest of all predicted probabilities
 that the search computes where it fits, must be equal to the last bit; so must the probabilities of
-models that workers hand back. Where an encoder trains or a head is small, the parent is given as
-many threads as its workers, one; what happens otherwise is measured, as is plain skorch, and
-decides nothing.
+models that workers hand back. Where there is a network of images, the parent is given as many
+threads as its workers, one; what happens otherwise is measured, as is plain skorch, and decides
+nothing.
 """
 
 import argparse
@@ -94,11 +94,12 @@ def _lines(chosen):
     free = {"n_threads": None, "must_be_all": False}
     lines = {
         "clinical values only": {"pipeline": without_images, "rows": clinical_rows},
-        "fixed ResNet18": {"pipeline": fixed_resnet},
+        "fixed ResNet18": {"pipeline": fixed_resnet, "n_threads": 1},
         "fixed ResNet18, head of 64 units": {"pipeline": fixed_resnet_small_head, "n_threads": 1},
         "small encoder that trains": {"pipeline": small, "n_threads": 1},
         "the same with dropout": {"pipeline": dropout, "n_threads": 1},
         "ResNet18 that trains": {"pipeline": resnet, "n_threads": 1},
+        "fixed ResNet18, parent with all threads": {"pipeline": fixed_resnet} | free,
         "fixed ResNet18, head of 64 units, parent with all threads": {
             "pipeline": fixed_resnet_small_head
         }
