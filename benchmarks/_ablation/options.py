@@ -94,6 +94,9 @@ def make_parser(description, *, out):
         help="auto (ImageNet: torchvision's, else those of the package for machines without a "
         "connection), none, a weights name of torchvision or timm, or a file",
     )
+    model.add_argument(
+        "--image-size", type=int, metavar="PIXELS", help="default: the size of the weights"
+    )
     model.add_argument("--epochs", type=int, default=50)
     model.add_argument(
         "--batch-size", type=int, default=256, help="a small cohort needs smaller batches to learn"

@@ -58,6 +58,7 @@ def prepare(options):
         "optimizer": {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer],
         "backbone": chosen.backbone,
         "weights": chosen.weights,
+        "image_size": options.image_size,
         "max_epochs": options.epochs,
         "batch_size": options.batch_size,
         "frozen_epochs": options.frozen_epochs,
@@ -72,6 +73,8 @@ def prepare(options):
     two_stages = "encoder fixed throughout"
     if options.frozen_epochs != "all":
         two_stages = f"encoder fixed for {options.frozen_epochs} epochs, then trained"
+    size = options.image_size
+    pixels = "" if size is None else f", images of {size} x {size} pixels"
     return Bunch(
         cohort=cohort,
         rows=rows,
@@ -84,7 +87,7 @@ def prepare(options):
             "weights_file": units.file_digest(chosen.weights),
             "versions": report.versions(),
         },
-        title=f"{source}\n{chosen.description}, {two_stages}, {optimizer}; {split}",
+        title=f"{source}\n{chosen.description}{pixels}, {two_stages}, {optimizer}; {split}",
         weights=chosen.description,
     )
 

@@ -160,6 +160,14 @@ def test_parts_belong_to_the_bytes_of_the_images_and_to_the_kits(bunch, tmp_path
     assert units._digest({}, bunch) != changed
 
 
+def test_size_and_stages_stand_in_the_title(first_run, tmp_path):
+    _, arguments, _ = first_run
+    two_stages = ["--image-size", "32", "--frozen-epochs", "1", "--rows", "Baseline"]
+    ablation.main([*arguments, *two_stages, "--out", str(tmp_path)])
+    title = json.loads((tmp_path / "ablation.json").read_text())["title"]
+    assert "random weights, images of 32 x 32 pixels, encoder fixed for 1 epochs" in title
+
+
 def test_an_image_wise_split_is_called_leaking(first_run, capsys):
     out, arguments, _ = first_run
     ablation.main([*arguments, "--image-wise", "--rows", "Baseline"])
