@@ -1,5 +1,6 @@
 """The table beside the paper's, and the files that keep it."""
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -92,9 +93,14 @@ def write(folder, table, cv_results, rows, record):
     except ImportError as error:
         print(f"no bar chart: {error}")
         return [csv, record_file]
-    display.ax_.set_title(record["title"], fontsize=9)
+    display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
     display.figure_.savefig(chart, dpi=150)
     return [csv, record_file, chart]
+
+
+def wrapped(title, n_characters):
+    """Break the lines of a title, so that a figure shows all of it."""
+    return "\n".join(textwrap.fill(line, n_characters) for line in title.splitlines())
 
 
 def versions():

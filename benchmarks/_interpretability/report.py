@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
-from _ablation.report import versions
+from _ablation.report import versions, wrapped
 from _common.files import write_atomically, write_record
 
 from skosfusion import ClinicalGradientsDisplay
@@ -64,14 +64,15 @@ def draw(folder, comparison, gradients, title):
         if len(comparison.galleries[name].rows):
             files.append(folder / f"{name}.png")
             figure = comparison.plot(name).figure_
-            figure.suptitle(f"{figure.get_suptitle()}\n{title}", fontsize=9, parse_math=False)
+            heading = f"{figure.get_suptitle()}\n{wrapped(title, 150)}"
+            figure.suptitle(heading, fontsize=9, parse_math=False)
             figure.savefig(files[-1], dpi=110)
             plt.close(comparison.figure_)
         else:
             (folder / f"{name}.png").unlink(missing_ok=True)
     if gradients is not None:
         display = ClinicalGradientsDisplay(gradients, target="the positive class").plot()
-        display.figure_.suptitle(title.replace("; ", "\n"), fontsize=8)
+        display.figure_.suptitle(wrapped(title, 90), fontsize=8)
         files.append(folder / "clinical_gradients.png")
         display.figure_.savefig(files[-1], dpi=150)
         plt.close(display.figure_)
