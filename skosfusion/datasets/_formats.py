@@ -5,10 +5,12 @@ say, and the line that says it is in the error.
 """
 
 import bz2
+import contextlib
 import csv
 import io
 import lzma
 import re
+import zipfile
 import zlib
 
 _HEAD = 2**16
@@ -46,7 +48,7 @@ def recognize_table(path, texts):
         if head.startswith(mark):
             return _refusal(what, line.format(path=repr(str(path))))
     if head.startswith(b"PK\x03\x04"):
-        return _workbook(path, head)
+        return _archive(path, head, texts)
     if head.startswith(_SAS):
         return _refusal("a SAS file", f"pd.read_sas({str(path)!r}, encoding='latin-1')")
     for mark, kind in _COMPRESSED.items():
@@ -60,21 +62,32 @@ def _refusal(what, line):
     return f"it is {what}; read it first, and give the DataFrame: table = {line}"
 
 
-def _workbook(path, head):
-    path = repr(str(path))
+def _archive(path, head, texts):
     if b"opendocument.spreadsheet" in head[:200]:
         what = "an OpenDocument table (.ods; reading it needs the package odfpy)"
-        return _refusal(what, f"pd.read_excel({path}, dtype=str, engine='odf')")
-    is_zip = b".csv" in head[:200] or b".txt" in head[:200] or b".tsv" in head[:200]
-    if is_zip:
-        return _refusal("a zip archive", f"pd.read_csv({path}, dtype=str, compression='zip')")
-    what = "an Excel workbook (.xlsx; reading it needs the package openpyxl)"
-    return _refusal(what, f"pd.read_excel({path}, dtype=str)")
+        return _refusal(what, f"pd.read_excel({str(path)!r}, dtype=str, engine='odf')")
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")].lower()
+    if not name.endswith((b".csv", b".txt", b".tsv", b"/")):
+        what = "an Excel workbook (.xlsx; reading it needs the package openpyxl)"
+        return _refusal(what, f"pd.read_excel({str(path)!r}, dtype=str)")
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        n_files = len(archive.namelist())
+        # pandas reads an archive of one file alone, without a folder beside it.
+        if n_files > 1:
+            return f"it is a zip archive of {n_files} files; unpack it, and give the table in it"
+    return _refusal("a zip archive", _csv_line(path, _decompressed(head, "zip"), texts, "zip"))
 
 
 def _decompressed(head, kind):
     """Return the beginning of what is compressed, as far as it can be told; b"" where not."""
+    if kind == "zip":
+        # One file of an archive: a header, with the lengths of the name and of what follows it.
+        lengths = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
+        is_plain, head = head[8:10] == b"\0\0", head[30 + sum(lengths) :]
+        if is_plain:
+            return head
     makers = {
+        "zip": lambda: zlib.decompressobj(wbits=-15),
         "gzip": lambda: zlib.decompressobj(wbits=31),
         "bz2": bz2.BZ2Decompressor,
         "xz": lzma.LZMADecompressor,

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import types
 import warnings
 from pathlib import Path
 
@@ -186,6 +187,18 @@ def test_case_129_folder_of_another_user(original, tmp_path, monkeypatch):
     monkeypatch.setattr(private_folders, "_SYSTEM", ())
     with pytest.warns(UserWarning, match="belongs to another user"):
         ImageStore().read([original], folder=tmp_path)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("members", "is_private"), [([], True), (["me"], True), (["other"], False)]
+)
+def test_case_129_group_of_ones_own(original, tmp_path, monkeypatch, members, is_private):
+    """A cache folder that its group can write: a warning, unless the user is alone in the group."""
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: types.SimpleNamespace(pw_name="me"))
+    group = types.SimpleNamespace(gr_name="me", gr_mem=members)
+    monkeypatch.setattr("grp.getgrgid", lambda gid: group)
+    assert private_folders._is_private_group(7) is is_private
 
 
 @posix

@@ -1,5 +1,7 @@
 """Cases 85 and 117 to 120 of the catalogue: rows of the ablation, and explanations."""
 
+import functools
+import os
 import types
 
 import matplotlib as mpl
@@ -187,6 +189,26 @@ def test_case_118_axes_of_equal_size(cohort):
     np.testing.assert_allclose(raw, expected[:16], rtol=1e-3, atol=1e-6)
 
 
+class Strips(nn.Module):
+    """A feature for each strip of the image, from top to bottom or from left to right."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, size, stride=4)
+
+    def forward(self, images):
+        return self.conv(images).square().mean((2, 3))
+
+
+@pytest.mark.parametrize(("kernel", "shape"), [((32, 4), (1, 8)), ((4, 32), (8, 1))])
+def test_case_118_map_of_one_row_or_column(cohort, kernel, shape):
+    """A layer whose output has one row or one column: its map has it, too."""
+    classifier, table = fit(cohort, functools.partial(Strips, kernel), precision="fp32")
+    raw = GradCAM(classifier, raw=True, method="hirescam").transform(table[:3])
+    assert raw.shape == (3, *shape)
+    assert (np.ptp(raw.reshape(3, 8), axis=1) > 0).all()
+
+
 # 119: what an encoder returns
 
 
@@ -259,6 +281,17 @@ STEPS = {
     "one step for both": ([("all", "passthrough", ["image", "age"])], "all__image"),
     "remainder": ([AGE], "remainder__image"),
 }
+
+
+def with_folder(table):
+    """Write each path in another way."""
+    return table.map(lambda path: os.path.join(os.path.dirname(path), ".", os.path.basename(path)))
+
+
+STEPS["paths written anew"] = (
+    [AGE, ("files", FunctionTransformer(with_folder), ["image"])],
+    "files__image",
+)
 
 
 @pytest.mark.parametrize("case", STEPS)

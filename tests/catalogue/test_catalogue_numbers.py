@@ -115,6 +115,13 @@ def test_case_99_in_the_transformers():
     np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
+def test_case_99_limits_of_a_kit():
+    """A limit of the normal range that is written "<130": ValueError, also where values may be."""
+    X = pd.DataFrame({"ldh": ["<130", "180"], "low": ["<120", "120"], "high": [250, 250]})
+    with pytest.raises(ValueError, match="'<120'"):
+        KitRangeScaler(censored="limit").fit(X)
+
+
 def test_case_99_nothing_but_infinities(load):
     """A column of nothing but infinities: ValueError, for no limit is known."""
     columns = {"ldh": KitColumn("LDH", 120, 250, censored="limit")}
@@ -216,6 +223,12 @@ def test_case_101_notations_of_numbers(load, cells, option, values):
     if option:
         data = load(typed(message, option), LDH=cells)
         assert data["ldh"].tolist() == values
+
+
+def test_case_101_a_unit_that_ends_in_another(load):
+    """Several units of a column: the longest that fits is taken off."""
+    columns = {"ldh": KitColumn("LDH", 120, 250, unit=("/l", "10^9/l"))}
+    assert load(columns, LDH=["12 10^9/l", "14 /l", "15"])["ldh"].tolist() == [12, 14, 15]
 
 
 @pytest.mark.parametrize("cells", [["1.200", "980", "1.450"], ["1.200", "3.400", "15"]])
@@ -324,6 +337,7 @@ def test_case_102_other_columns_keep_their_values(load):
         ((120, 250), [150, 9999, 12000, 800, 150, 90]),
         ((1.5, 7.7), [0, 0, 0.2, 4, 5, 6]),
         ((0, 5), [0, 0, 3, 4, 5, 6]),
+        ((120, 250), [300, 600, 999, 500, 150, 90]),
     ],
 )
 def test_case_102_measurements(load, kit, cells):

@@ -310,6 +310,19 @@ def test_case_116_small_files_that_cost_much(put, kind):
     assert time.process_time() - started < 0.5
 
 
+def test_case_116_scans_within_a_tiff(put):
+    """A TIFF whose JPEG has many scans: ImageError, as for the JPEG alone."""
+    jpeg, side = hostile("scans"), 4000
+    tags = [(256, side), (257, side), (258, 8), (259, 7), (262, 1), (273, 8), (277, 1)]
+    tags += [(278, side), (279, len(jpeg))]
+    jpeg += bytes(len(jpeg) % 2)
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    data = b"II*\0" + struct.pack("<I", 8 + len(jpeg)) + jpeg
+    data += struct.pack("<H", len(tags)) + directory + bytes(4)
+    with pytest.raises(ImageError, match="scans"):
+        read_image(put(data))
+
+
 def test_case_116_run_length_bmp(put):
     """A BMP of runs, which are expanded slowly: ImageError that says how to save it."""
     header = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 8, 1, 0, 0, 0, 256, 0)

@@ -2,9 +2,11 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import re
 import warnings
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -260,6 +262,13 @@ def test_case_98_near_names(folder, table, names):
     assert load_cohort(table, image_folder=folder, columns=nothing).kits == {}
 
 
+@pytest.mark.parametrize("name", ["gendre", "Gneder", "genders"])
+def test_case_98_names_with_a_typo(folder, table, name):
+    """A letter left out, doubled or exchanged: a warning with what to declare."""
+    with pytest.warns(UserWarning, match=f"{name}.*nearly|nearly.*{name}"):
+        load_cohort(table.assign(**{name: list("FMF")}), image_folder=folder)
+
+
 @pytest.mark.parametrize("name", ["stage", "image_age_group", "page", "msex", "alpha", "low"])
 def test_case_98_other_names(folder, table, name):
     """Columns of other names: no warning."""
@@ -275,6 +284,15 @@ def test_case_98_columns_that_are_used(folder, table):
 # 103: formats
 
 ROWS = "image;patient_id;age;diagnosis\na.png;007;14,5;ja\nb.png;008;15;n\u00f6\n"
+
+
+def zipped(name, text):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, text)
+    return target.getvalue()
+
+
 COMMA = ROWS.replace(",", ".").replace(";", ",")
 FILES = {
     "semicolon": ROWS.encode(),
@@ -291,6 +309,8 @@ FILES = {
     "gzip of commas": gzip.compress(COMMA.encode()),
     "bz2": bz2.compress(ROWS.encode()),
     "xz": lzma.compress(ROWS.encode()),
+    "zip": zipped("table.csv", ROWS),
+    "zip of commas": zipped("export/Table.TXT", COMMA),
 }
 
 
@@ -311,6 +331,15 @@ def test_case_103_texts_of_hospitals(folder, kind):
     assert cohort.data["age"].tolist() == [14.5, 15]
     assert cohort.groups.tolist() == ["007", "008"]
     assert cohort.target.tolist() == ["ja", "n\u00f6"]
+
+
+def test_case_103_archive_of_several_files(folder):
+    """A zip archive with more than the table: ValueError that says to unpack it."""
+    with zipfile.ZipFile(folder / "table.zip", "w") as archive:
+        archive.writestr("table.csv", COMMA)
+        archive.writestr("__MACOSX/._table.csv", "x")
+    with pytest.raises(ValueError, match="zip archive of 2 files; unpack it"):
+        load_cohort(folder / "table.zip")
 
 
 @pytest.mark.parametrize(

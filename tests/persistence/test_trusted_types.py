@@ -23,7 +23,13 @@ from skops import io as skops_io
 from skosfusion import load_model, save_model
 from skosfusion.exceptions import ModelFileError
 from skosfusion.persistence._file import read_model_file
-from skosfusion.persistence._pipeline import _nodes, _with_public_names
+from skosfusion.persistence._pipeline import (
+    _LISTED,
+    _OPEN_TO_TRUST,
+    _nodes,
+    _unlisted,
+    _with_public_names,
+)
 from skosfusion.persistence._trusted import TRANSFORMERS
 
 from .._helpers.clinical import clinical_only
@@ -216,6 +222,11 @@ class TestPlantedSteps:
         plant(saved, packed([("before", preprocessing.StandardScaler())], change))
         with pytest.raises(ModelFileError):
             load_model(saved, trusted=[preprocessing.StandardScaler])
+
+    @pytest.mark.parametrize("kind", sorted(_LISTED.keys() - _OPEN_TO_TRUST))
+    def test_trust_does_not_open_the_kinds_of_plain_values(self, kind):
+        node = {"__loader__": kind, "__module__": "own", "__class__": "Kind"}
+        assert _unlisted([node], {"own.Kind"}) == ["own.Kind"]
 
     @pytest.mark.parametrize("module", ["os", "subprocess", "builtins", "no.such.module", "", None])
     def test_a_type_of_another_module_is_not_even_imported(self, module, saved):
