@@ -4,6 +4,8 @@ import datetime
 
 import numpy as np
 
+from .missing_codes import POSITIVE_CODES
+
 _OLDEST = 120
 _LAST_EXCEL_DAY = 60_000
 _EXCEL = "unit='D', origin='1899-12-30'"
@@ -35,6 +37,11 @@ def hint_for_ages(ages, column):
     looks = f"the median of the column is {median:g}, so these look like"
     this_year = datetime.date.today().year
     beyond = known[known > _OLDEST]
+    if median > _OLDEST and np.isin(beyond, POSITIVE_CODES).all():
+        return (
+            f"{beyond[0]:g} is a usual code for a missing value; if it is one here, leave these "
+            "cells empty"
+        )
     if is_whole and len(beyond) and ((beyond >= 1850) & (beyond <= this_year)).all():
         what = f"{looks} years of birth" if median > _OLDEST else "this looks like a year of birth"
         return (

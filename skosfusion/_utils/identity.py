@@ -11,7 +11,7 @@ from .validation import shown
 # Blanks and selectors that Unicode counts as letters, marks or symbols.
 _BLANK = re.compile("[\u115f\u1160\u2800\u3164\uffa0\ufe00-\ufe0f]")
 # Letters of other scripts that look like these; keyboards are switched, and nobody sees it.
-_LOOKALIKES = str.maketrans(
+LOOKALIKES = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425"
     "\u0430\u0435\u043e\u0440\u0441\u0443\u0445"
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
@@ -67,7 +67,7 @@ def _visible(value):
 def _is_deceptive(character):
     return (
         unicodedata.combining(character) > 0
-        or character.translate(_LOOKALIKES) != character
+        or character.translate(LOOKALIKES) != character
         or _character(unicodedata.normalize("NFKC", character)) != character
     )
 
@@ -107,7 +107,7 @@ def _plain(value):
 
 
 def _ascii_like(text):
-    text = _BLANK.sub("", _decoded(text)).translate(_LOOKALIKES)
+    text = _BLANK.sub("", _decoded(text)).translate(LOOKALIKES)
     text = unicodedata.normalize("NFKC", text.casefold())
     return "".join(map(_character, text))
 

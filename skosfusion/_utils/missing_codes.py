@@ -6,8 +6,8 @@ CHECKED = "skosfusion: checked for codes"
 """Where a DataFrame notes, in `attrs`, the columns that were looked through when it was loaded."""
 
 _NEGATIVE = [-32768, -1, -9, -99, -999, -9999, -99999, -8, -88, -888, -8888, -99.9, -999.9]
-_POSITIVE = [99, 999, 9999, 99999, 999999, 99.9, 99.99, 999.9, 999.99, 9999.9, 9999.99]
-_POSITIVE += [9997, 9998, 32767, 65535, 888, 8888, 777, 7777]
+POSITIVE_CODES = [99, 999, 9999, 99999, 999999, 99.9, 99.99, 999.9, 999.99, 9999.9, 9999.99]
+POSITIVE_CODES += [9997, 9998, 32767, 65535, 888, 8888, 777, 7777]
 # A code lies apart from all measurements: one cell farther than several, which may not be chance.
 _APART = {1: 2.0, 2: 1.25}
 _ZERO_APART = 2.0
@@ -23,8 +23,8 @@ def missing_codes(values, *, may_be_negative=False, low=0.0):
     codes, negative = {}, known[known < 0]
     if not may_be_negative and len(negative) and np.isin(negative, _NEGATIVE).all():
         codes |= _counted(negative)
-    others = known[(known >= 0) & ~np.isin(known, _POSITIVE)]
-    for code, count in _counted(known[np.isin(known, _POSITIVE)]).items():
+    others = known[(known >= 0) & ~np.isin(known, POSITIVE_CODES)]
+    for code, count in _counted(known[np.isin(known, POSITIVE_CODES)]).items():
         many = min(count, 2)
         if len(others) >= _FEWEST_OTHERS[many] and code >= _APART[many] * others.max():
             codes[code] = count

@@ -45,6 +45,7 @@ class Notation:
     decimal: str | None = None
     unit: tuple = ()
     censored: str = "error"
+    is_limit: bool = False  # of a normal range, which is one number
 
     def read(self, text):
         """Return the number that a text holds, at a limit ("<5") the limit; None if it has none."""
@@ -116,10 +117,18 @@ _UNKNOWN_LIMIT = Finding(
 )
 
 
+_NO_NUMBER = Finding(
+    "limit of a range",
+    "is to be the limit of a normal range, which is one number; write it without '<' or '>'",
+)
+
+
 def _limit(text, rest, notation):
     """Return what a text is that begins with "<" or the like."""
     if not any(character.isdecimal() for character in rest):
         return _UNKNOWN_LIMIT
+    if notation.is_limit:
+        return _NO_NUMBER
     remedy = {"censored": "limit"}
     if notation._number(notation._without_unit(rest)) is None:
         inner = recognize(rest, notation)

@@ -1,5 +1,6 @@
 """What skorch's parameters may be here: the one list of those that are refused, and why."""
 
+import fnmatch
 import inspect
 import multiprocessing
 
@@ -28,6 +29,7 @@ REFUSED = {
     "iterator_valid__dataset": "the classifier makes datasets of its own; change the table",
     "module__backbone": "use backbone",
     "module__encoder_state": "use weights",
+    "iterator_train__generator": "random_state decides the order of the batches",
     "module__n_classes": "the classes are those of y",
     "module__n_clinical": "the clinical inputs are the columns of X",
     "optimizer__lr": "use lr",
@@ -62,6 +64,12 @@ def check_components(estimator):
         elif component != "callbacks":
             hint = did_you_mean(component, [*_COMPONENTS, "callbacks"])
             raise ValueError(f"{name}: there is no component {component!r}; {hint}".rstrip("; "))
+    weight = getattr(estimator, "criterion__weight", None)
+    if estimator.class_weight is not None and weight is not None:
+        raise ValueError(
+            f"class_weight={estimator.class_weight!r} and criterion__weight={weight!r} both weigh "
+            "the classes; leave one of them out"
+        )
     _check_loaders(estimator)
     callbacks = estimator.callbacks if isinstance(estimator.callbacks, list) else []
     callbacks = [cb[1] if isinstance(cb, tuple) else cb for cb in callbacks]
@@ -86,6 +94,18 @@ def _check_name(estimator, component, rest):
             f"{component}__{rest} is not a parameter of {getattr(kind, '__name__', kind)}; "
             f"{hint}".rstrip("; ")
         )
+
+
+def check_parameter_groups(estimator, prefix, names):
+    """Refuse groups of the optimizer that no parameter of the network belongs to."""
+    for pattern, _ in getattr(estimator, f"{prefix}__param_groups", None) or ():
+        if not fnmatch.filter(names, pattern):
+            shown_names = ", ".join(names[:3] + names[-2:])
+            raise ValueError(
+                f"{prefix}__param_groups holds {pattern!r}, and no parameter of the network has "
+                f"such a name; they are {shown_names}, ... (all of them: "
+                "[name for name, _ in classifier.module_.named_parameters()])"
+            )
 
 
 def _check_loaders(estimator):

@@ -27,7 +27,7 @@ from ._checks import (
     refuse_unknown_arguments,
     weigh_classes,
 )
-from ._components import check_components
+from ._components import check_components, check_parameter_groups
 from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs, divide_encoder
@@ -490,7 +490,7 @@ class FusionClassifier(ConventionalNet):
 
     def _size_of_images(self):
         if self.image_size is not None:
-            return self.image_size
+            return int(self.image_size)
         used = (None, None) if self.image_column is None else (self.backbone, self.weights)
         return input_of_encoder(*used).image_size
 
@@ -645,12 +645,14 @@ class FusionClassifier(ConventionalNet):
         """Build the loss, weighted by class if so asked."""
         arguments = self.get_params_for("criterion")
         if self.class_weights_ is not None:
-            arguments.setdefault("weight", self.class_weights_)
+            arguments["weight"] = self.class_weights_  # `criterion__weight` is refused beside it
         self.criterion_ = self.initialized_instance(self.criterion, arguments)
         return self
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         """Collect the optimizer's arguments; SGD gets its momentum here, and some run fused."""
+        named_parameters = list(named_parameters)
+        check_parameter_groups(self, prefix, [name for name, _ in named_parameters])
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         if self.optimizer is torch.optim.SGD:
             kwargs.setdefault("momentum", 0.9)

@@ -49,6 +49,7 @@ _LEFT_OUT_OF_FILES = {"criterion", "optimizer", "random_state"}
 _OF_TRAINING = {"sample_weight", "row"}
 # What a row of probabilities may differ from 1.
 _ROUNDING = 1e-3
+_MOST_PREDICTED_AT_ONCE = 2**13
 
 
 class ConventionalNet(NeuralNetClassifier):
@@ -294,6 +295,7 @@ class ConventionalNet(NeuralNetClassifier):
             batch_size = self._rows_to_predict_at_once()
         if batch_size == -1:
             batch_size = len(dataset)
+        batch_size = int(batch_size)  # PyTorch refuses NumPy's integers
         if training and not {"sampler", "batch_sampler", "drop_last"} & options.keys():
             options["batch_sampler"] = ShuffledBatches(
                 len(dataset),
@@ -311,7 +313,9 @@ class ConventionalNet(NeuralNetClassifier):
     def _rows_to_predict_at_once(self):
         """Return the batch size of the fit, on which the last digits of a prediction depend."""
         options = params_for("iterator_valid", self.fitted_params_)
-        return options.get("batch_size", self.fitted_params_["batch_size"])
+        size = options.get("batch_size", self.fitted_params_["batch_size"])
+        # Each batch is padded to this size, and one row should not cost as much as a million.
+        return min(size, _MOST_PREDICTED_AT_ONCE)
 
     def forward_iter(self, X, training=False, device="cpu"):
         """Yield the logits of each batch, in the order of the rows, in training mode too."""

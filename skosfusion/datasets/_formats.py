@@ -8,6 +8,7 @@ import bz2
 import contextlib
 import csv
 import io
+import json
 import lzma
 import re
 import zipfile
@@ -27,6 +28,11 @@ _MARKS = {
     b"$FL2": ("an SPSS file (reading it needs the package pyreadstat)", "pd.read_spss({path})"),
     b"$FL3": ("an SPSS file (reading it needs the package pyreadstat)", "pd.read_spss({path})"),
     b"<stata_dta>": ("a Stata file", "pd.read_stata({path})"),
+    **{
+        bytes([release, order, 1, 0]): ("a Stata file", "pd.read_stata({path})")
+        for release in b"lnqrs"  # versions 8 to 12
+        for order in (1, 2)
+    },
     b"\x89HDF": ("an HDF5 file (reading it needs the package tables)", "pd.read_hdf({path})"),
     b"SQLite format 3": (
         "an SQLite database",
@@ -102,10 +108,12 @@ def _text(path, head, texts):
     """Return what a text is that is not comma-separated UTF-8; None where it may be."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<table", b"<meta")):
-        line = f"pd.read_html({str(path)!r})[0]"
+        # Its default takes decimal commas for marks between thousands.
+        line = f"pd.read_html({str(path)!r}, thousands=None)[0]"
         return _refusal("a web page (reading it needs the package lxml)", line)
     if start.startswith((b"[{", b'{"')):
-        return _refusal("JSON", f"pd.read_json({str(path)!r}, dtype=False)")
+        lines = ", lines=True" if start.startswith(b'{"') and _is_json_line(head) else ""
+        return _refusal("JSON", f"pd.read_json({str(path)!r}, dtype=False{lines})")
     encoding = _encoding(path, head)
     separator, skipped = _form(_decoded(head, encoding))
     if encoding == "utf-8" and separator == "," and not skipped:
@@ -118,6 +126,15 @@ def _text(path, head, texts):
     if skipped:
         found.append("begun by a line 'sep=...', which only Excel knows")
     return _refusal("text " + " and ".join(found), _csv_line(path, head, texts, None, encoding))
+
+
+def _is_json_line(head):
+    """Return whether the first line of a text is a whole JSON object, and another one follows."""
+    first, _, rest = head.partition(b"\n")
+    try:
+        return isinstance(json.loads(first), dict) and rest.lstrip().startswith(b"{")
+    except ValueError:
+        return False
 
 
 _GUESS = {"cp1252": " (that of Windows in Western Europe; name another if letters look wrong)"}

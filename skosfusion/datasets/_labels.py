@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .._utils.cells import is_number_text, whole_text
+from .._utils.identity import LOOKALIKES
 from .._utils.validation import shown
 
 _DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
@@ -22,13 +23,20 @@ _UNKNOWN |= {"missing", "not available", "not known", "undetermined", "unbekannt
 _UNKNOWN |= {"9", "99", "999", "9999", "-9", "-99", "-999", "88", "888"}
 
 
+# Not through a float: it would make "1.10" of an ontology 1.1, and two long codes one number.
+_WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0+)?")
+_DECIMAL = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
+
+
 def label_key(label):
     """Return what is equal for labels that differ in spelling only."""
-    text = unicodedata.normalize("NFKC", whole_text(label)).translate(_DASHES).casefold()
+    text = unicodedata.normalize("NFKC", whole_text(label)).translate(_DASHES | LOOKALIKES)
+    text = text.casefold()
     text = "".join(character for character in text if unicodedata.category(character) != "Cf")
     text = re.sub(r"(?<=\w)[-_\s]+(?=\w)", " ", re.sub(r"\s+", " ", text)).strip()
     text = text.strip("\"'`\u2018\u2019\u201c\u201d\u201e ").rstrip(".,;:") or text
-    return whole_text(float(text)) if is_number_text(text) else text
+    whole = _WHOLE.fullmatch(text)
+    return whole[1].removeprefix("+") + whole[2] if whole else text
 
 
 def read_labels(labels, positive, spellings, declared):
@@ -40,8 +48,10 @@ def read_labels(labels, positive, spellings, declared):
         return _binary(labels, positive, declared)
     is_text = pd.api.types.infer_dtype(labels) == "string"
     labels = labels.str.strip() if is_text else labels
-    if is_text and all(is_number_text(label) and np.isfinite(float(label)) for label in labels):
-        return pd.to_numeric(labels)
+    if is_text and all(map(_DECIMAL.fullmatch, labels)):
+        found = pd.to_numeric(labels)
+        if found.nunique() == labels.str.replace(r"\.0+$", "", regex=True).nunique():
+            return found
     groups = _spelling_groups(labels)
     if groups and spellings == "error":
         listed = "; ".join(

@@ -156,6 +156,7 @@ class KitColumn(NumberOptions, Column):
     def _read(self, records, name):
         declared = partial(self._declared, name)
         read, problems = {}, Problems()
+        limits = self._notation(censored="error", is_limit=True)
         for new, part in zip((name, f"{name}_low", f"{name}_high"), self._parts, strict=True):
             if is_number(part):
                 read[new] = float(part)
@@ -165,12 +166,15 @@ class KitColumn(NumberOptions, Column):
                 read[new] = records.numbers(
                     part,
                     option_for(name),
-                    notation=self._notation() if is_value else self._notation(censored="error"),
-                    missing=self._missing() if is_value else frozenset(),
+                    notation=self._notation() if is_value else limits,
+                    missing=self._missing(),
                     declared=declared,
                 )
         problems.raise_any()
         low = np.asarray(read[f"{name}_low"])
         low = float(np.nanmin(low)) if np.isfinite(low).any() else 0.0
         self._note_codes(records, read[name], self.value, declared=declared, low=low)
+        for new, part in zip((f"{name}_low", f"{name}_high"), self._parts[1:], strict=True):
+            if not is_number(part) and len(np.unique(read[new])) > 1:
+                self._note_codes(records, read[new], part, declared=declared)
         return read

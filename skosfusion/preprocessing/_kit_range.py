@@ -228,7 +228,7 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
     def _read_column(self, cells, column):
         is_limit = self.low is None and column in column_names(self)[1:]
         censored = "error" if is_limit else self.censored
-        return read_numbers(cells, column, notation=Notation(censored=censored))
+        return read_numbers(cells, column, notation=Notation(censored=censored, is_limit=is_limit))
 
     def _limits(self, values):
         """Return the smallest and the largest finite value of each column."""

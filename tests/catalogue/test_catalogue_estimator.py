@@ -173,6 +173,40 @@ def test_case_78_parameter_without_effect(name, table):
         clinical_only(**{name: REFUSED[name]}).fit(*table)
 
 
+def test_case_78_two_weights_of_classes(table):
+    """`class_weight` beside `criterion__weight`: ValueError, for one of them would not count."""
+    classifier = clinical_only(class_weight="balanced", criterion__weight=torch.ones(2))
+    with pytest.raises(ValueError, match="class_weight='balanced' and criterion__weight="):
+        classifier.fit(*table)
+
+
+@pytest.mark.parametrize("pattern", ["hed*", "encoder.*"])
+def test_case_78_group_of_no_parameter(pattern, table):
+    """A group of the optimizer that no parameter belongs to: ValueError with the names."""
+    groups = [("head.0.*", {"lr": 0.5}), (pattern, {"lr": 0.0})]
+    with pytest.raises(ValueError, match=rf"holds '{pattern[:3]}.*head\.0\.weight"):
+        clinical_only(optimizer__param_groups=groups).fit(*table)
+    clinical_only(optimizer__param_groups=groups[:1], max_epochs=1).fit(*table)
+
+
+def test_case_75_integers_of_numpy(table, tmp_path):
+    """Sizes of NumPy's types, as a grid has them: as Python's, in fit, predict and the file."""
+    plain = clinical_only(batch_size=8, max_epochs=2).fit(*table)
+    classifier = clinical_only(batch_size=np.int64(8), max_epochs=np.int64(2)).fit(*table)
+    expected = plain.predict_proba(table[0])
+    np.testing.assert_array_equal(classifier.predict_proba(table[0]), expected)
+    save_model(classifier, tmp_path / "model")
+    np.testing.assert_array_equal(load_model(tmp_path / "model").predict_proba(table[0]), expected)
+
+
+def test_case_75_one_row_of_a_large_batch(table):
+    """A batch size far above the rows: a prediction costs no batch of that size."""
+    classifier = clinical_only(batch_size=10**9, max_epochs=1).fit(*table)
+    for inputs, _ in classifier.input_batches(table[0][:1]):
+        assert len(inputs["clinical"]) <= 2**13
+    classifier.predict_proba(table[0][:1])
+
+
 def test_case_78_second_schedule(table):
     """A second schedule of the learning rate: refused, with the remedy, which works."""
     classifier = clinical_only(callbacks=[LRScheduler("StepLR", step_size=1)], max_epochs=1)

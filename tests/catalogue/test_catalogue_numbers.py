@@ -118,8 +118,9 @@ def test_case_99_in_the_transformers():
 def test_case_99_limits_of_a_kit():
     """A limit of the normal range that is written "<130": ValueError, also where values may be."""
     X = pd.DataFrame({"ldh": ["<130", "180"], "low": ["<120", "120"], "high": [250, 250]})
-    with pytest.raises(ValueError, match="'<120'"):
+    with pytest.raises(ValueError, match=r"'<120'.*one number; write it without") as caught:
         KitRangeScaler(censored="limit").fit(X)
+    assert "censored=" not in str(caught.value)
 
 
 def test_case_99_nothing_but_infinities(load):
@@ -319,6 +320,24 @@ def test_case_102_ages(load):
     columns = typed(str(caught[0].message), "na_values=(99,)")
     assert columns == {"age": AgeColumn(na_values=(99,))}
     assert load(columns, age=ages)["age"].max() == 17
+
+
+def test_case_102_limits_of_a_kit(load):
+    """Codes in the limits of a kit: a warning whose remedy makes them missing there."""
+    cells = {"LDH": [150, 180, 200] * 2, "low": [120] * 6, "high": [250, 9999, 250, 240, 9999, 230]}
+    columns = {"ldh": ("LDH", "low", "high")}
+    with pytest.warns(UserWarning, match="column 'high' holds 9999 in 2 of 6 rows") as caught:
+        load(columns, **cells)
+    [warning] = caught
+    data = load(typed(str(warning.message), "na_values=("), **cells)
+    assert data["ldh_high"].isna().tolist() == [False, True, False, False, True, False]
+
+
+def test_case_102_one_age(load):
+    """A code as the only age of a new table: ValueError that calls it so, no age in months."""
+    scaler = AgeScaler().fit(pd.DataFrame({"age": [30.0, 40.0]}))
+    with pytest.raises(ValueError, match="999 is a usual code for a missing value"):
+        scaler.transform(pd.DataFrame({"age": [999.0]}))
 
 
 def test_case_102_other_columns_keep_their_values(load):

@@ -16,6 +16,7 @@ from skosfusion.datasets import KitColumn, PatientColumn, TargetColumn, load_coh
 from skosfusion.exceptions import TableError
 from skosfusion.model_selection import check_leakage
 
+LONG_LABELS = ["1234567890123456789", "1234567890123456781", "1234567890123456789"]
 LONG = [110101199003074257, 110101199003074258, 110101199003074259]
 
 
@@ -116,6 +117,9 @@ SPELLINGS = {
     "number": ["1", "x", "1.0"],
     "quotes": ["yes", "x", '"yes"'],
     "ligature": ["fibroma", "x", "\ufb01broma"],
+    "Cyrillic letter": ["tumor", "x", "tum\u043er"],
+    "leading zero": ["01", "x", "1"],
+    "leading zero among numbers": ["007", "8", "7"],
 }
 
 
@@ -130,6 +134,26 @@ def test_case_96_spellings_of_a_label(folder, table, kind):
     assert len(merged.target_names) == 2
     kept = load_cohort(table, image_folder=folder, columns=declared(str(caught.value), "'keep'"))
     assert len(kept.target_names) == 3
+
+
+@pytest.mark.parametrize(
+    "labels", [["1.10", "1.1", "2"], ["2E65", "2E66", "2E65"], LONG_LABELS, ["10", "1E1", "x"]]
+)
+def test_case_96_codes_that_a_number_would_confuse(folder, table, labels):
+    """Codes that differ, and would not as numbers: classes of their own; `positive` is exact."""
+    table = with_labels(table, *labels)
+    cohort = load_cohort(table, image_folder=folder)
+    assert sorted(map(str, cohort.target_names)) == sorted(set(labels))
+    columns = {"target": TargetColumn("diagnosis", positive=labels[0])}
+    target = load_cohort(table, image_folder=folder, columns=columns).target
+    assert target.tolist() == [int(label == labels[0]) for label in labels]
+
+
+@pytest.mark.parametrize("labels", [["0", "1", "1"], ["1.0", "0", "1"], ["2.5", "3", "2.5"]])
+def test_case_96_numbers_stay_numbers(folder, table, labels):
+    """Labels that are written as plain numbers: those numbers."""
+    target = load_cohort(with_labels(table, *labels), image_folder=folder).target
+    assert target.tolist() == [float(label) for label in labels]
 
 
 def test_case_96_categories(folder, table):
