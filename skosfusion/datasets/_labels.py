@@ -14,9 +14,12 @@ from .._utils.validation import shown
 
 _DASHES = dict.fromkeys([*range(0x2010, 0x2016), 0x2212], "-")
 _NO = (
-    r"\b(no|non|not|without|never|free|absence|kein|keine|keinen|nicht|ohne|sans|sin)[\s\-:]+"
-    r"((evidence|signs?|of|for|any|acute|history|hinweise?|anhalt|auf|für)\s+)*"
+    r"\b(no|non|not|without|never|free|absence|absent|kein|keine|keinen|nicht|ohne|sans|sin"
+    r"|denies|denied|negative|unlikely|r/o|ruled out|excluded)[\s\-:]+"
+    r"((evidence|signs?|of|for|any|acute|definite|clear|certain|history|hinweise?|anhalt|auf|für"
+    r"|sichere[rs]?)\s+)*"
 )
+_NO_AT_ONCE = r"([\s\-]*(free|frei)|\s*[=:]\s*(0|no|none|n|nein|false))\b"
 _NO_BEHIND = r"[\s\-:,(]+(negative?|excluded|absent|ruled out|ausgeschlossen|negativ)\b"
 _UNKNOWN = {"unknown", "unk", "unclear", "?", "-", "--", "n.a", "n.d", "n/d", "tbd", "todo"}
 _UNKNOWN |= {"missing", "not available", "not known", "undetermined", "unbekannt", "unklar", "k.a"}
@@ -164,10 +167,9 @@ def note_labels(labels, positive, target, column):
         if "*" not in str(pattern):
             continue
         core = re.escape(label_key(pattern).strip("* ").split("*")[0])
+        no = rf"{_NO}{core}|\bnon{core}|{core}{_NO_AT_ONCE}|{core}.*{_NO_BEHIND}"
         negated = [
-            name
-            for name, key in keys.items()
-            if _matches(pattern, key) and re.search(f"{_NO}{core}|{core}.*{_NO_BEHIND}", key)
+            name for name, key in keys.items() if _matches(pattern, key) and re.search(no, key)
         ]
         if negated:
             rows = sum(counts[name] for name in negated)

@@ -4,19 +4,21 @@ import difflib
 import re
 import unicodedata
 
+from .._utils.identity import LOOKALIKES
+
 # What hospitals call what we call so.
 _SYNONYMS = {
     "gender": {"sex", "geschlecht", "geschl", "sexe", "sexo", "genre"},
     "age": {"alter", "edad", "âge"},
-    "alp": {"alkalinephosphatase", "alkphos", "ap"},
-    "ldh": {"lactatedehydrogenase", "laktatdehydrogenase"},
+    "alp": {"alkalinephosphatase", "alkphos", "alkp", "ap"},
+    "ldh": {"lactatedehydrogenase", "laktatdehydrogenase", "ld"},
     "low": {"lower", "min", "lln", "von", "from", "unten", "ll"},
     "high": {"upper", "max", "uln", "bis", "to", "oben", "ul"},
 }
 # What stands beside the name itself.
 _BESIDE = {"at", "in", "of", "the", "bei", "exam", "examination", "diagnosis", "scan", "study"}
 _BESIDE |= {"admission", "patient", "patients", "pat", "pt", "years", "year", "yrs", "y", "jahre"}
-_BESIDE |= {"jahren"}
+_BESIDE |= {"jahren", "dx", "s", "p", "plasma", "blood"}
 _BESIDE |= {"serum", "value", "val", "result", "level", "limit", "range", "ref", "u", "l"}
 _WORDS = ["VALUE", "LOW", "HIGH"]
 _CLOSE = 0.8
@@ -25,7 +27,7 @@ _LONG_ENOUGH = 5
 
 def name_key(name):
     """Return what is equal for names that differ in spelling only, without a unit in brackets."""
-    text = unicodedata.normalize("NFKC", str(name)).casefold()
+    text = unicodedata.normalize("NFKC", str(name)).translate(LOOKALIKES).casefold()
     text = re.sub(r"[(\[].*?[)\]]", "", text)
     return "".join(character for character in text if character.isalnum())
 

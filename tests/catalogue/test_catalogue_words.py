@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from skosfusion.datasets import KitColumn, PatientColumn, TargetColumn, load_cohort
+from skosfusion.datasets._near_names import nearest_names
 from skosfusion.exceptions import TableError
 from skosfusion.model_selection import check_leakage
 
@@ -225,6 +226,16 @@ def test_case_97_part_of_labels(folder, table):
         "non-ICU",
         "no sign of ICU",
         "ICU ruled out",
+        "ICU-free",
+        "ICUfrei",
+        "negative for ICU",
+        "no definite ICU",
+        "denies ICU",
+        "ICU: no",
+        "ICU=0",
+        "nonICU",
+        "r/o ICU",
+        "unlikely ICU",
     ],
 )
 def test_case_97_pattern_that_matches_its_opposite(folder, table, negated):
@@ -291,6 +302,19 @@ def test_case_98_names_with_a_typo(folder, table, name):
     """A letter left out, doubled or exchanged: a warning with what to declare."""
     with pytest.warns(UserWarning, match=f"{name}.*nearly|nearly.*{name}"):
         load_cohort(table.assign(**{name: list("FMF")}), image_folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        *(("alp", column) for column in ("S-ALP", "ALKP", "\u0430lp", "ALP (serum)")),
+        *(("ldh", column) for column in ("LD", "P-LDH")),
+        ("age", "Age at Dx"),
+    ],
+)
+def test_case_98_names_of_laboratories(name, column):
+    """What laboratories call a column, or one with a Cyrillic letter: near."""
+    assert nearest_names(name, [column, "grade"]) == [column]
 
 
 @pytest.mark.parametrize("name", ["stage", "image_age_group", "page", "msex", "alpha", "low"])
