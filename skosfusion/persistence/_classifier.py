@@ -17,7 +17,7 @@ from ..classifier import FusionClassifier, check_parameters, copied_params, reso
 from ..images import read_options
 from ..network import FusionNetwork, encoder_part, feature_length
 from ._components import encode
-from ._trusted import name_of
+from ._trusted import CLASSES, name_of
 
 _VERSIONS = ("torch", "torchvision", "skorch", "scikit-learn", "numpy", "pillow")
 # Of the machine, or able to do harm where the file is untrusted.
@@ -142,8 +142,10 @@ def _restore_parameters(kind, described, decoder):
 
 def _check_restored_parameters(classifier):
     check_parameters(classifier)
-    if classifier.predict_nonlinearity not in ("auto", None):
-        raise ValueError(f"predict_nonlinearity={classifier.predict_nonlinearity!r:.50}")
+    own = classifier.predict_nonlinearity
+    # A class that is listed is one of another use; what is left was trusted by the user.
+    if own not in ("auto", None) and (not isinstance(own, type) or own in CLASSES.values()):
+        raise ValueError(f"predict_nonlinearity={own!r:.50}")
     read_options(image_size=classifier.image_size, **(classifier.image_options or {}))
     if not issubclass(classifier.iterator_valid, DataLoader):
         raise TypeError(f"iterator_valid={classifier.iterator_valid!r:.50} is not a DataLoader")

@@ -23,6 +23,13 @@ from .._helpers.clinical import clinical_only
 from .._helpers.model_files import again, rewrite
 
 
+class Sharp:
+    """Probabilities of logits that count double; a class, so that files can name it."""
+
+    def __new__(cls, logits):
+        return (2 * logits).softmax(1)
+
+
 class Custom(FusionNetwork):
     """A network of a user's own."""
 
@@ -192,6 +199,23 @@ class TestRoundTrip:
         np.testing.assert_array_equal(
             loaded.predict_proba(images), classifier.predict_proba(images)
         )
+
+    def test_probabilities_of_the_users_come_back_where_they_are_trusted(self, table, path):
+        classifier = clinical_only(predict_nonlinearity=Sharp).fit(*table)
+        with pytest.raises(ModelFileError, match=r"Sharp.*not trusted"):
+            again(classifier, path)
+        loaded = again(classifier, path, trusted=[Sharp])
+        expected = classifier.predict_proba(table[0])
+        np.testing.assert_array_equal(loaded.predict_proba(table[0]), expected)
+        softmax = clinical_only().fit(*table).predict_proba(table[0])
+        assert np.abs(expected - softmax).max() > 1e-3
+
+    def test_a_listed_class_is_no_function_of_logits(self, table, path):
+        save_model(clinical_only().fit(*table), path)
+        planted = {"predict_nonlinearity": {"class": "torch.optim.SGD"}}
+        rewrite(path, lambda d, t: d["parameters"].update(planted))
+        with pytest.raises(ModelFileError, match="predict_nonlinearity"):
+            load_model(path)
 
     def test_a_classifier_of_the_users_comes_back_as_that(self, table, path):
         options = {"max_epochs": 1, "random_state": 0, "verbose": 0}
