@@ -70,11 +70,24 @@ class Table:
     def refuse_missing(self, column, cells, remedy="or leave these rows out"):
         """Raise ValueError if a column that must be complete is not."""
         rows = cells.index[cells.isna()]
-        if len(rows):
-            raise ValueError(
-                f"column {column!r} of {self.title} is empty in {shown(rows, 'row')};"
-                f" fill it in, {remedy}"
+        if not len(rows):
+            return
+        # Tables made with pandas may hold such a word as a label, and it would be lost as a class.
+        written = self.cells.loc[rows, column]
+        words = dict.fromkeys(str(cell).strip() for cell in written if isinstance(cell, str))
+        words.pop("", None)
+        hint = ""
+        if words:
+            word = next(iter(words))
+            hint = (
+                f" ({shown(words, 'text', repr)} there is read as missing; if it is a value, write "
+                f"another word: table[{column!r}] = table[{column!r}].replace({word!r}, "
+                "'no finding'))"
             )
+        raise ValueError(
+            f"column {column!r} of {self.title} is empty in {shown(rows, 'row')}{hint}; fill it "
+            f"in, {remedy}"
+        )
 
 
 def open_table(source, kind, missing, texts=()):

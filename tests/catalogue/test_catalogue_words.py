@@ -265,6 +265,18 @@ def test_case_97_label_that_is_not_known(folder, table, label, positive):
     assert len(load_cohort(left, image_folder=folder, columns=columns).data) == 2
 
 
+@pytest.mark.parametrize("label", ["none", "None", "null", "NA"])
+def test_case_97_label_that_reads_as_missing(folder, table, label):
+    """A label such as "none": ValueError that says so; its line makes it a class."""
+    table = with_labels(table, "ICU", label, label)
+    with pytest.raises(ValueError, match=f"1 text \\('{label}'\\) there is read as miss") as caught:
+        load_cohort(table, image_folder=folder)
+    line = re.search(r"= (table\[.*\))\)", str(caught.value))[1]
+    table["diagnosis"] = eval(line, {"table": table})  # noqa: S307
+    cohort = load_cohort(table, image_folder=folder)
+    assert list(cohort.target_names) == ["ICU", "no finding"]
+
+
 # 98: names of columns
 
 
