@@ -213,7 +213,8 @@ def _try(backbone, encoder, images):
         return encoder.eval()(images)
     except Exception as error:
         _, n_channels, side, _ = images.shape
-        own = encoder_input(backbone).image_size
+        # A class of the user's says nothing of its size.
+        own = encoder_input(backbone).image_size if isinstance(backbone, str) else side
         hints = [] if side == own else [f"its own size is {own}: image_size={own}"]
         hints.append(
             "encoders that read one channel need one number in pixel_mean=, and in pixel_std=; "
