@@ -100,7 +100,9 @@ def write(folder, table, cv_results, rows, record):
 
 def wrapped(title, n_characters):
     """Break the lines of a title, so that a figure shows all of it."""
-    return "\n".join(textwrap.fill(line, n_characters) for line in title.splitlines())
+    return "\n".join(
+        textwrap.fill(line, n_characters, break_on_hyphens=False) for line in title.splitlines()
+    )
 
 
 def versions():
