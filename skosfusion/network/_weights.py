@@ -131,6 +131,7 @@ def _state_of_file(backbone, path):
     largest = max((tensors for _, tensors in dicts), key=_n_numbers)
     expected = _expected(largest, backbone, source)
     state, report = fitting_state(dicts, expected, source, backbone)
+    _refuse_unreadable(state, source)
     return _checked(state, expected, source), report
 
 
@@ -271,7 +272,6 @@ def _expected(state, backbone, source):
 
 def _checked(state, expected, source):
     """Keep the entries expected, in the network's types, and refuse those without usable values."""
-    _refuse_unreadable(state, source)
     # Weights may have been saved in half precision.
     return {name: _as_type(state[name], tensor, name, source) for name, tensor in expected.items()}
 
