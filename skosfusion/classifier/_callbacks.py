@@ -91,8 +91,8 @@ class EpochProgress(Callback):
         """Name the epoch, and count the batches of the whole fit once."""
         if self.bar_.total is None:
             batch_size = net.batch_size if net.batch_size > 0 else len(dataset_train)
-            n_epochs = net.max_epochs
-            self.bar_.total = n_epochs * math.ceil(len(dataset_train) / batch_size)
+            n_batches = net.steps_per_epoch or math.ceil(len(dataset_train) / batch_size)
+            self.bar_.total = net.max_epochs * n_batches
         self.bar_.set_description(f"epoch {len(net.history_)}", refresh=False)
 
     def on_batch_end(self, net, batch=None, training=False, **kwargs):

@@ -17,10 +17,11 @@ from sklearn.utils.validation import (
 )
 from skorch.dataset import Dataset
 
+from .._utils.cells import is_number
 from .._utils.groups import complete_column
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 from ..images import ReadOptions
-from ..network import check_head_dropout, check_pixel_scale
+from ..network import FUSIONS, HEADS, check_head_dropout, check_pixel_scale
 from ._augmentation import check_augmentation, is_augmentation
 
 
@@ -75,6 +76,27 @@ _PARAMETERS = {
         "None, an integer of at least 0, or a numpy.random.RandomState",
     ),
     "image_column": (lambda v: v is None or isinstance(v, str), "a column name or None"),
+    "head": (lambda v: isinstance(v, str) and v in HEADS, f"one of {', '.join(map(repr, HEADS))}"),
+    "fusion": (
+        lambda v: isinstance(v, str) and v in FUSIONS,
+        f"one of {', '.join(map(repr, FUSIONS))}",
+    ),
+    "feature_scaling": (
+        lambda v: v is None or (isinstance(v, str) and v == "global"),
+        "None or 'global'",
+    ),
+    "C": (
+        lambda v: is_number(v) and v > 0,
+        "a number above 0, the inverse of the strength of the penalty",
+    ),
+    "modality_dropout": (
+        lambda v: is_number(v) and 0 <= v < 1,
+        "a number from 0 to below 1, the share of samples in which a modality is hidden",
+    ),
+    "steps_per_epoch": (
+        lambda v: v is None or is_integer(v, 1),
+        "an integer of at least 1, or None for each sample once an epoch",
+    ),
     "hidden_units": (lambda v: is_integer(v, 1), "an integer of at least 1"),
     "unfreeze": (
         lambda v: v is None or (isinstance(v, str) and v != ""),
@@ -277,13 +299,13 @@ def check_paths(column, *, keep_missing):
 
 
 def check_sample_weight(sample_weight, clinical):
-    """Return weights in proportion to the largest, float32, in [0, 1]; None for None."""
+    """Return weights in proportion to the largest, float32, in [0, 1], and that; None for None."""
     if sample_weight is None:
-        return None
+        return None, 1.0
     weights = _check_sample_weight(
         sample_weight, clinical, dtype=np.float64, ensure_non_negative=True
     )
-    return (weights / weights.max()).astype(np.float32)
+    return (weights / weights.max()).astype(np.float32), float(weights.max())
 
 
 def check_labels(y, classes=None):

@@ -29,7 +29,9 @@ class FusionDataset(Dataset):
     groups : ndarray of shape (n_samples,) or None, default=None
         Patient of each sample.
     sample_weight : ndarray of shape (n_samples,) or None, default=None
-        Weight of each sample, float32, 0 or more.
+        Weight of each sample in proportion to the largest, float32, 0 or more.
+    weight_unit : float, default=1.0
+        The largest weight.
 
     Attributes
     ----------
@@ -48,7 +50,16 @@ class FusionDataset(Dataset):
         Samples to train and to validate on, once they are split.
     """
 
-    def __init__(self, clinical, codes=None, *, paths=None, groups=None, sample_weight=None):
+    def __init__(
+        self,
+        clinical,
+        codes=None,
+        *,
+        paths=None,
+        groups=None,
+        sample_weight=None,
+        weight_unit=1.0,
+    ):
         # torch takes no negative strides, which a table that was turned round has.
         self.clinical = torch.tensor(np.ascontiguousarray(clinical))
         # skorch expects a target even when there is none to predict.
@@ -57,6 +68,7 @@ class FusionDataset(Dataset):
         # Patients of mixed types cannot be sorted; their numbers can.
         self.groups, self.patients = (None, None) if groups is None else codes_of(groups, "patient")
         self.sample_weight = None if sample_weight is None else torch.tensor(sample_weight)
+        self.weight_unit = weight_unit
         self.has_image = None
         if paths is not None and None in paths:
             self.has_image = torch.tensor([path is not None for path in paths])
@@ -83,7 +95,7 @@ class FusionDataset(Dataset):
             inputs["row"] = rows
         if self.paths is not None:
             inputs |= self.load_images(rows)
-        if self.has_image is not None and {"image", "activations"} & inputs.keys():
+        if self.has_image is not None:
             inputs["has_image"] = self.has_image.index_select(0, rows)
         return inputs, self.codes.index_select(0, rows)
 
@@ -115,10 +127,13 @@ class ShuffledBatches:
         and training that is continued goes on with fresh ones.
     shuffle : bool, default=True
         Whether to draw a random order.
+    n_batches : int or None, default=None
+        Batches in an epoch; rows come round as often as that takes. None: each row comes once.
     """
 
-    def __init__(self, n_samples, batch_size, seed, count_epochs, *, shuffle=True):
+    def __init__(self, n_samples, batch_size, seed, count_epochs, *, shuffle=True, n_batches=None):
         self.n_samples = n_samples
+        self.n_batches = n_batches
         self.batch_size = batch_size
         self.seed = seed
         self.count_epochs = count_epochs
@@ -131,15 +146,17 @@ class ShuffledBatches:
         return starts
 
     def __len__(self):
-        return len(self._starts())
+        return len(self._starts()) if self.n_batches is None else self.n_batches
 
     def __iter__(self):
-        order = np.arange(self.n_samples)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.count_epochs()]).permutation(order)
+        random = np.random.default_rng([self.seed, self.count_epochs()])
         starts = self._starts()
-        for start, stop in zip(starts, [*starts[1:], self.n_samples], strict=True):
-            yield order[start:stop]
+        bounds = list(zip(starts, [*starts[1:], self.n_samples], strict=True))
+        for number in range(len(self)):
+            if number % len(bounds) == 0:
+                order = np.arange(self.n_samples)
+                order = random.permutation(order) if self.shuffle else order
+            yield order[slice(*bounds[number % len(bounds)])]
 
 
 def split_dataset(dataset, train_split):
@@ -191,7 +208,7 @@ def _check_inner_split(train, valid, dataset):
                 f"train_split gives a {type(part).__name__}, from which whole batches cannot be "
                 "taken; give torch.utils.data.Subset of the dataset that it is given"
             )
-    train_rows, valid_rows = _rows_in(dataset, train), _rows_in(dataset, valid)
+    train_rows, valid_rows = rows_in(dataset, train), rows_in(dataset, valid)
     if train_rows is None or valid_rows is None:
         return
     lost = np.setdiff1d(dataset.codes[valid_rows], dataset.codes[train_rows])
@@ -228,11 +245,11 @@ def _check_inner_split(train, valid, dataset):
         )
 
 
-def _rows_in(dataset, part):
+def rows_in(dataset, part):
     """Find the rows of a part, or None if it is not a part of the dataset."""
     if part is dataset:
         return np.arange(len(dataset))
     if not isinstance(part, Subset):
         return None
-    rows = _rows_in(dataset, part.dataset)
+    rows = rows_in(dataset, part.dataset)
     return None if rows is None else rows[np.asarray(part.indices, dtype=np.intp)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from joblib.parallel import get_active_backend
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 
 def resolve_device(device):
@@ -121,3 +121,29 @@ def one_thread():
             yield
     finally:
         set_mkl_threads(before)
+
+
+class _OneBlasThread:
+    """Let the linear algebra of NumPy and SciPy compute in one thread, for the whole process.
+
+    Several threads of Python may ask for it at once: the first one sets the limit, and the last one
+    takes it back.
+    """
+
+    def __init__(self):
+        self._lock, self._n_users, self._limit = threading.Lock(), 0, None
+
+    def __enter__(self):
+        with self._lock:
+            if not self._n_users:
+                self._limit = threadpool_limits(1, user_api="blas")
+            self._n_users += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._n_users -= 1
+            if not self._n_users:
+                self._limit.restore_original_limits()
+
+
+ONE_BLAS_THREAD = _OneBlasThread()

@@ -27,10 +27,13 @@ from ._checks import (
     refuse_unknown_arguments,
     weigh_classes,
 )
+from ._combinations import check_combination, refuse_going_on
 from ._components import check_components, check_parameter_groups
 from ._dataset import FusionDataset, split_dataset
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
+from ._feature_scale import scale_features
 from ._image_inputs import ImageInputs, divide_encoder
+from ._linear_head import fit_linear_head
 from ._net import ConventionalNet, padded
 
 # They update all parameters in one pass, which saves a tenth of an epoch with a fixed encoder. SGD
@@ -67,10 +70,30 @@ class FusionClassifier(ConventionalNet):
         found, in inner dicts and below prefixes such as "module."; what was taken and what was left
         is logged at level INFO. "DEFAULT" are those that the library prefers, for ResNet18
         "IMAGENET1K_V1". Not used without an image column.
+    head : {"mlp", "linear"}, default="mlp"
+        What decides on features and clinical values. "mlp": the paper's two layers. "linear": one
+        layer with an L2 penalty, which is logistic regression; it is fitted to convergence on all
+        samples at once, with `C` in place of the optimizer, its rate, epochs and batches.
+    fusion : {"concat", "gated"}, default="concat"
+        How image and clinical values meet. "concat": appended to each other, as in the paper.
+        "gated": each side has a hidden layer, and a gate that sees both weighs them sample by
+        sample; see `skosfusion.network.GatedHead`. It knows what is missing by
+        ``missing_images="zero"`` and by columns such as ``alp_missing``.
+    feature_scaling : {None, "global"}, default=None
+        "global": the features of a fixed encoder less their mean in training are divided by one
+        number, the root of their mean variance. It is not a z-score of each feature, which makes
+        noise of features that hardly vary as loud as the others.
+    C : float, default=0.01
+        Inverse of the strength of the penalty of a linear head, above 0, as in scikit-learn's
+        `LogisticRegression`; the loss is summed over the samples.
     hidden_units : int, default=512
         Width of the hidden layer.
     head_dropout : float, default=0.0
         Share of the hidden units that a training step leaves out at random, from 0 to below 1.
+    modality_dropout : float, default=0.2
+        Share of the samples of a training step in which gated fusion hides the image, all clinical
+        inputs that may be missing, or one of these, so that it learns to do without; from 0 to
+        below 1.
     frozen_epochs : int or "all", default=0
         For this number of first epochs the encoder is fixed, then everything
         trains; "all" keeps it fixed throughout.
@@ -126,6 +149,10 @@ class FusionClassifier(ConventionalNet):
         Epochs of training.
     batch_size : int, default=256
         Samples in a training batch. A last batch of one sample joins the one before.
+    steps_per_epoch : int or None, default=None
+        Batches in an epoch: samples come round as often as that takes, so that training is as long
+        with few samples as with many. None: each sample comes once an epoch, and 50 epochs of 200
+        samples in batches of 256 are 50 steps, where the paper took about 400.
     train_split : callable or None, default=None
         Inner validation split, such as ``skorch.dataset.ValidSplit(5)``; with
         `groups` in `fit` it keeps patients together. Unlike skorch's default,
@@ -210,8 +237,13 @@ class FusionClassifier(ConventionalNet):
         image_column=None,
         backbone="resnet18",
         weights="DEFAULT",
+        head="mlp",
+        fusion="concat",
+        feature_scaling=None,
+        C=0.01,
         hidden_units=512,
         head_dropout=0.0,
+        modality_dropout=0.2,
         frozen_epochs=0,
         unfreeze=None,
         augmentation=None,
@@ -231,6 +263,7 @@ class FusionClassifier(ConventionalNet):
         lr=0.01,
         max_epochs=50,
         batch_size=256,
+        steps_per_epoch=None,
         train_split=None,
         callbacks=None,
         warm_start=False,
@@ -271,8 +304,14 @@ class FusionClassifier(ConventionalNet):
         self.image_column = image_column
         self.backbone = backbone
         self.weights = weights
+        self.head = head
+        self.fusion = fusion
+        self.feature_scaling = feature_scaling
+        self.C = C
         self.hidden_units = hidden_units
         self.head_dropout = head_dropout
+        self.modality_dropout = modality_dropout
+        self.steps_per_epoch = steps_per_epoch
         self.frozen_epochs = frozen_epochs
         self.unfreeze = unfreeze
         self.augmentation = augmentation
@@ -411,6 +450,7 @@ class FusionClassifier(ConventionalNet):
             that was changed since is used where a fit can go on with it, and else refused by name.
         """
         # A first call that is refused must not leave half of a fit.
+        refuse_going_on(self)
         clean = contextlib.nullcontext() if self.initialized_ else self._unfitted_on_error()
         with self._computing():
             with clean:
@@ -428,17 +468,23 @@ class FusionClassifier(ConventionalNet):
         goes_on = self.initialized_
         if goes_on:
             self._refuse_changed_params()
+        check_combination(self)
         check_components(self)
         if not goes_on:
             self._draw_seed()
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
-        sample_weight = check_sample_weight(sample_weight, clinical)
+        sample_weight, weight_unit = check_sample_weight(sample_weight, clinical)
         codes, labels = check_labels(y, self.classes_ if goes_on else classes)
         if sample_weight is not None and not goes_on and classes is None:
             codes, labels = classes_in_use(codes, labels, sample_weight)
         dataset = FusionDataset(
-            clinical, codes, paths=paths, groups=check_groups(groups), sample_weight=sample_weight
+            clinical,
+            codes,
+            paths=paths,
+            groups=check_groups(groups),
+            sample_weight=sample_weight,
+            weight_unit=weight_unit,
         )
         with self._seeded(step=-1) if self.train_split else contextlib.nullcontext():
             dataset.parts = split_dataset(dataset, self.train_split)
@@ -452,6 +498,8 @@ class FusionClassifier(ConventionalNet):
             try_augmentation(self, paths)
             dataset.tells_rows = True
         feed_images(self, dataset, epoch=len(self.history_) + 1)
+        if self.feature_scaling is not None and paths is not None and not goes_on:
+            scale_features(self.module_, dataset)
         if goes_on:
             self.class_weights_ = weights
             self._continue_fit()
@@ -459,6 +507,9 @@ class FusionClassifier(ConventionalNet):
 
     def _run_training(self, dataset):
         """Train on a dataset that is checked and split."""
+        if self.head == "linear":
+            fit_linear_head(self, dataset)
+            return
         self._augmentation = augmentation_of(self)
         try:
             super()._run_training(dataset)
@@ -487,6 +538,9 @@ class FusionClassifier(ConventionalNet):
             keep_missing=params["missing_images"] == "zero",
             reset=reset,
         )
+
+    def _batches_in_epoch(self):
+        return self.steps_per_epoch
 
     def _size_of_images(self):
         if self.image_size is not None:
@@ -637,8 +691,15 @@ class FusionClassifier(ConventionalNet):
         # A network class of the user's need not know them.
         scale = {name: params[name] for name in ("pixel_mean", "pixel_std")}
         arguments |= {name: value for name, value in scale.items() if value is not None}
-        if params["head_dropout"]:
-            arguments["head_dropout"] = params["head_dropout"]
+        arguments |= {n: params[n] for n in ("head", "head_dropout") if params[n] not in ("mlp", 0)}
+        if params["fusion"] == "gated":
+            names = getattr(self, "feature_names_in_", None)
+            arguments |= {"fusion": "gated", "modality_dropout": params["modality_dropout"]}
+            if names is not None:
+                names = [name for name in names if name != params["image_column"]]
+                arguments["clinical_names"] = names
+        if params["feature_scaling"] is not None and has_image:
+            arguments["feature_scaling"] = params["feature_scaling"]
         return arguments | params_for("module", params)
 
     def initialize_criterion(self):

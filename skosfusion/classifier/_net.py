@@ -303,12 +303,17 @@ class ConventionalNet(NeuralNetClassifier):
                 self.seed_,
                 lambda: len(self.history_),
                 shuffle=options.pop("shuffle", True),
+                n_batches=self._batches_in_epoch(),
             )
         elif "batch_sampler" not in options:
             options["batch_size"] = batch_size
             if training and "sampler" not in options:
                 options.setdefault("shuffle", True)
         return loader(dataset, **options)
+
+    def _batches_in_epoch(self):
+        """Return the number of batches in an epoch of training; None for each row once."""
+        return None
 
     def _rows_to_predict_at_once(self):
         """Return the batch size of the fit, on which the last digits of a prediction depend."""

@@ -13,6 +13,8 @@ from ._encoders import (
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
 from ._fusion import FusionNetwork, check_head_dropout
+from ._gated_head import GatedHead
+from ._heads import FUSIONS, HEADS, make_head
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package
@@ -30,6 +32,7 @@ __all__ = [
     "EncoderState",
     "FeatureCache",
     "FusionNetwork",
+    "GatedHead",
     "WeightsReport",
     "backbone_names",
     "build_encoder",

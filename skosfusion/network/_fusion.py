@@ -3,7 +3,6 @@
 Tensors only: this module reads no file and knows no table.
 """
 
-from collections import OrderedDict
 from numbers import Real
 
 import torch
@@ -12,6 +11,7 @@ from torch import nn
 from .._utils.validation import check_parameter
 from ._encoder_input import as_channels, check_pixel_scale, encoder_input, pixel_scale
 from ._encoders import flatten, initialized_encoder, length_of_features
+from ._heads import make_head
 from ._split import StageReached, split_encoder
 
 # What red, green and blue add to a gray value (ITU-R BT.601), as Pillow converts images.
@@ -61,14 +61,26 @@ class FusionNetwork(nn.Module):
         sees, also of Inception and GoogLeNet, which else change ImageNet's scale to their own.
     head_dropout : float, default=0.0
         Share of the hidden units that a training step leaves out at random, from 0 to below 1.
+    head : {"mlp", "linear"}, default="mlp"
+        Two linear layers with a ReLU between them, or one linear layer.
+    fusion : {"concat", "gated"}, default="concat"
+        How image and clinical values meet: appended to each other, or weighed row by row, see
+        `GatedHead`.
+    modality_dropout : float, default=0.0
+        Share of the rows of a training step in which `GatedHead` hides a modality.
+    clinical_names : sequence of str or None, default=None
+        Names of the clinical values; `GatedHead` finds those in them that say what is missing.
+    feature_scaling : {None, "global"}, default=None
+        "global": the head sees features less their mean, divided by one number for all of them, see
+        `set_feature_scale`.
 
     Attributes
     ----------
     encoder : torch.nn.Module or None
         The image encoder.
-    head : torch.nn.Sequential
-        Two linear layers with a ReLU between them, and dropout behind it unless that is 0. The
-        linear layers are "0" and "2" by name.
+    head : torch.nn.Sequential or GatedHead
+        Two linear layers with a ReLU between them, and dropout behind it unless that is 0; the
+        linear layers are "0" and "2" by name. A linear head is the layer "0" alone.
     n_features : int
         Length of the encoder's feature vector, 0 without an encoder.
     encoder_frozen : bool
@@ -107,6 +119,11 @@ class FusionNetwork(nn.Module):
         pixel_mean=None,
         pixel_std=None,
         head_dropout=0.0,
+        head="mlp",
+        fusion="concat",
+        modality_dropout=0.0,
+        clinical_names=None,
+        feature_scaling=None,
     ):
         super().__init__()
         check_pixel_scale(pixel_mean, pixel_std)
@@ -137,15 +154,41 @@ class FusionNetwork(nn.Module):
         if backbone is not None:
             n_channels = self.pixel_mean.shape[1]
             self.n_features = length_of_features(backbone, self.encoder, image_size, n_channels)
-        layers = [
-            ("0", nn.Linear(self.n_features + n_clinical, hidden_units)),
-            ("1", nn.ReLU()),
-            ("2", nn.Linear(hidden_units, n_classes)),
-        ]
-        if head_dropout:
-            # By a name, so that the weights are called the same with and without it.
-            layers.insert(2, ("dropout", nn.Dropout(float(head_dropout))))
-        self.head = nn.Sequential(OrderedDict(layers))
+        self.fusion, self.feature_scaling = fusion, feature_scaling
+        if feature_scaling is not None:
+            self.register_buffer("feature_mean", torch.zeros(self.n_features))
+            self.register_buffer("feature_scale", torch.ones(()))
+        if clinical_names is None:
+            clinical_names = [f"x{number}" for number in range(n_clinical)]
+        self.head = make_head(
+            self.n_features,
+            clinical_names,
+            n_classes,
+            head=head,
+            fusion=fusion,
+            hidden_units=hidden_units,
+            head_dropout=head_dropout,
+            modality_dropout=modality_dropout,
+        )
+
+    def set_feature_scale(self, mean, scale):
+        """Set what features are reduced by before the head sees them.
+
+        Parameters
+        ----------
+        mean : torch.Tensor of shape (n_features,)
+            Mean of each feature in training, which is subtracted.
+        scale : float
+            What all are divided by, above 0.
+
+        Returns
+        -------
+        FusionNetwork
+            The network itself.
+        """
+        self.feature_mean.copy_(mean)
+        self.feature_scale.fill_(scale)
+        return self
 
     def freeze_encoder(self, frozen=True):
         """Fix the encoder, or let it train again.
@@ -357,4 +400,16 @@ class FusionNetwork(nn.Module):
             if has_image.any():
                 # Only images that are there count in batch normalization.
                 features[has_image] = encode(seen[has_image])
-        return self.head(torch.cat([features, clinical], dim=1))
+        return self.head(torch.cat(self.head_inputs(features, clinical, has_image), dim=1))
+
+    def head_inputs(self, features, clinical, has_image=None):
+        """Return what the head sees, part by part; a row without an image has features of 0."""
+        if self.feature_scaling is not None:
+            features = (features - self.feature_mean) / self.feature_scale
+            if has_image is not None:
+                features = torch.where(has_image[:, None], features, 0)
+        parts = [features, clinical]
+        if self.fusion == "gated":
+            is_there = features.new_ones(len(features), 1)
+            parts.append(is_there if has_image is None else is_there * has_image[:, None])
+        return parts

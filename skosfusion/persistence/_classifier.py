@@ -15,7 +15,7 @@ from .. import __version__
 from .._utils.cells import is_number
 from ..classifier import FusionClassifier, check_parameters, copied_params, resolve_device
 from ..images import read_options
-from ..network import FusionNetwork, encoder_part, feature_length
+from ..network import FusionNetwork, encoder_part, feature_length, make_head
 from ._components import encode
 from ._trusted import CLASSES, name_of
 
@@ -34,9 +34,15 @@ _OF_COMPONENTS = re.compile(
     r"(module|criterion|optimizer|callbacks|iterator_train|iterator_valid|dataset)__\w+"
 )
 # Batches are padded to their full size, and images are read in theirs.
-_LARGEST = {"batch_size": 2**15, "iterator_valid__batch_size": 2**15, "image_size": 2**13}
+_LARGEST = {
+    "batch_size": 2**15,
+    "iterator_valid__batch_size": 2**15,
+    "image_size": 2**13,
+    "steps_per_epoch": 2**20,
+}
 _MOST_EPOCHS = 20_000
 _MODULE, _ENCODER = "module.", "encoder."
+_OF_HEAD = ("head", "fusion", "hidden_units", "head_dropout", "modality_dropout")
 _CONSTANTS = ("pixel_mean", "pixel_std")
 _LABELS = {"b": bool, "i": int, "u": int, "f": float, "U": str}
 _NUMBER_FORMATS = {None: None, "bfloat16": torch.bfloat16}
@@ -329,26 +335,41 @@ def _refuse_other_shapes(classifier, state):
     arguments, kind = classifier.network_arguments(), classifier.fitted_params_["module"]
     if isinstance(arguments["backbone"], str):
         encoder_part(_of_encoder(state), arguments["backbone"], "the model file")
-    width = arguments["hidden_units"]
-    first, last = state.get("head.0.weight"), state.get("head.2.weight")
-    if kind is FusionNetwork or (first is not None and last is not None):
-        n_clinical, n_classes = arguments["n_clinical"], arguments["n_classes"]
-        n_features = first.shape[1] - n_clinical
-        if kind is FusionNetwork and isinstance(arguments["backbone"], str):
-            n_features = feature_length(arguments["backbone"], arguments["image_size"])
-        elif arguments["backbone"] is None:
-            n_features = 0
-        if (
-            first.shape != (width, n_features + n_clinical)
-            or n_features < 0
-            or last.shape != (n_classes, width)
-        ):
-            raise ValueError(
-                f"its head has the shapes {tuple(first.shape)} and {tuple(last.shape)}, which do "
-                f"not fit hidden_units={width}, {n_clinical} clinical inputs, {n_classes} classes"
-            )
-    elif max(width, arguments["n_clinical"]) > 2**16:
-        raise ValueError(f"hidden_units={width} or the number of inputs is too large")
+    if kind is FusionNetwork or {"head.0.weight", "head.2.weight"} <= state.keys():
+        _refuse_other_head(arguments, kind, state)
+    elif max(arguments["hidden_units"], arguments["n_clinical"]) > 2**16:
+        raise ValueError(
+            f"hidden_units={arguments['hidden_units']} or the number of inputs is too large"
+        )
+
+
+def _refuse_other_head(arguments, kind, state):
+    """Compare the head's tensors with those of the head that would be built."""
+    backbone, n_clinical = arguments["backbone"], arguments["n_clinical"]
+    if backbone is None:
+        n_features = 0
+    elif kind is FusionNetwork and isinstance(backbone, str):
+        n_features = feature_length(backbone, arguments["image_size"])
+    elif "head.image.weight" in state:
+        n_features = state["head.image.weight"].shape[-1]
+    else:
+        n_features = state["head.0.weight"].shape[-1] - n_clinical
+    found = {name: tuple(value.shape) for name, value in state.items() if name.startswith("head.")}
+    if n_features >= 0 and max(arguments["hidden_units"], n_features, n_clinical) <= 2**24:
+        names = arguments.get("clinical_names", [f"x{number}" for number in range(n_clinical)])
+        options = {name: arguments[name] for name in _OF_HEAD if name in arguments}
+        with torch.device("meta"):
+            head = make_head(n_features, names, arguments["n_classes"], **options)
+        expected = {f"head.{name}": tuple(v.shape) for name, v in head.state_dict().items()}
+        # A network class of the user's may have changed the head.
+        same = found if kind is FusionNetwork else {name: found.get(name) for name in expected}
+        if same == expected:
+            return
+    raise ValueError(
+        f"its head has the shapes {', '.join(map(str, found.values()))}, which do not fit "
+        f"hidden_units={arguments['hidden_units']}, {n_clinical} clinical inputs, "
+        f"{arguments['n_classes']} classes"
+    )
 
 
 def _of_encoder(state):
