@@ -85,7 +85,7 @@ ROOMS = {
     "network": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
     "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
-    "pipeline": ("classifier", "preprocessing"),
+    "pipeline": ("_utils", "classifier", "preprocessing"),
     "model_selection": ("_utils", "exceptions", "preprocessing", "images"),
     "inspection": (
         "_utils",

@@ -107,6 +107,8 @@ def make_clinical(cohort, rows, folds):
 
 
 def _number_or_name(text):
+    if not text:  # an end that the range does not have
+        return None
     try:
         return float(text)
     except ValueError:

@@ -205,7 +205,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         frame=data.assign(**{target.column: labels}),
         target_names=list(n_images),
         DESCR=_describe(data, description, columns, absent),
-        kits={name: (name, f"{name}_low", f"{name}_high") for name in kits},
+        kits={name: columns[name]._kit(name) for name in kits},
     )
 
 

@@ -81,10 +81,12 @@ class KitColumn(NumberOptions, Column):
     ----------
     value : str
         Column of the values.
-    low : str or float
-        Lower limit of the normal range, in the unit of the value: a column, or one number for all.
-    high : str or float
-        Upper limit; a column where `low` is one, else a number above `low`.
+    low : str, float or None
+        Lower limit of the normal range, in the unit of the value: a column, or one number for all;
+        None where the range has no lower end, as CRP's.
+    high : str, float or None
+        Upper limit; a column where `low` is one, else a number above `low`, or None where the range
+        has no upper end.
     decimal : {".", ",", None}, default=None
         The decimal sign of numbers in text. With "," a point, blank or apostrophe may part
         thousands ("1.200,5"), with "." a comma, blank or apostrophe. None takes a point, and
@@ -117,8 +119,8 @@ class KitColumn(NumberOptions, Column):
     """
 
     value: str
-    low: str | float
-    high: str | float
+    low: str | float | None
+    high: str | float | None
     _: KW_ONLY
     decimal: str | None = None
     unit: str | tuple | None = None
@@ -132,6 +134,16 @@ class KitColumn(NumberOptions, Column):
     @property
     def _parts(self):
         return self.value, self.low, self.high
+
+    @property
+    def _has_one_end(self):
+        return self.low is None or self.high is None
+
+    def _kit(self, name):
+        """Return the kit of the loaded table, for `make_clinical_transformer`."""
+        if self._has_one_end:
+            return (name, self.low, self.high)
+        return (name, f"{name}_low", f"{name}_high")
 
     @property
     def _columns(self):
@@ -158,6 +170,8 @@ class KitColumn(NumberOptions, Column):
         read, problems = {}, Problems()
         limits = self._notation(censored="error", is_limit=True)
         for new, part in zip((name, f"{name}_low", f"{name}_high"), self._parts, strict=True):
+            if part is None:
+                continue
             if is_number(part):
                 read[new] = float(part)
                 continue
@@ -171,10 +185,13 @@ class KitColumn(NumberOptions, Column):
                     declared=declared,
                 )
         problems.raise_any()
-        low = np.asarray(read[f"{name}_low"])
+        if self._has_one_end:
+            # A range with one end is the same for all rows, and no column.
+            read = {name: read[name]}
+        low = np.asarray(read.get(f"{name}_low", 0.0))
         low = float(np.nanmin(low)) if np.isfinite(low).any() else 0.0
         self._note_codes(records, read[name], self.value, declared=declared, low=low)
         for new, part in zip((f"{name}_low", f"{name}_high"), self._parts[1:], strict=True):
-            if not is_number(part) and len(np.unique(read[new])) > 1:
+            if isinstance(part, str) and len(np.unique(read[new])) > 1:
                 self._note_codes(records, read[new], part, declared=declared)
         return read

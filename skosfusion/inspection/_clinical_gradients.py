@@ -18,7 +18,9 @@ def clinical_gradients(estimator, X, *, target=None):
 
     The values are those that the network reads: normalized. A gradient of 0.5 for ALP says that,
     at this row's image and values, the logit of the class grows by 0.5 for each width of the kit's
-    normal range. Gender's unit is the step from male to female, that of age 100 years.
+    normal range. Gender's unit is the step from male to female, that of age 100 years. Of an input
+    that has several columns, as with ``make_clinical_transformer(encoding="spline")``, it is the
+    derivative along the normalized value, through all of them.
 
     Parameters
     ----------
@@ -83,8 +85,8 @@ def clinical_gradients(estimator, X, *, target=None):
     ((569, 2), ['mean radius', 'mean texture'])
     """
     fitted = unwrap(estimator)
-    classifier, names = fitted.classifier, fitted.clinical_names
-    if not names:
+    classifier = fitted.classifier
+    if not fitted.clinical_names:
         raise ValueError(
             "the model has no clinical inputs, so there are no gradients of them; GradCAM explains "
             "the image"
@@ -102,7 +104,12 @@ def clinical_gradients(estimator, X, *, target=None):
             for inputs, rows in batches:
                 wanted = None if codes is None else torch.from_numpy(codes[rows.start : rows.stop])
                 gradients.append(_gradients(network, inputs, wanted, len(rows)))
-    importances = np.concatenate(gradients).astype(np.float64)
+    by_column = np.concatenate(gradients).astype(np.float64)
+    inputs = fitted.clinical_inputs(X)
+    names = [name for name, _, _ in inputs]
+    importances = np.column_stack(
+        [(by_column[:, columns] * slope).sum(axis=1) for _, columns, slope in inputs]
+    )
     magnitudes = np.abs(importances).mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = pd.DataFrame(magnitudes[:, None] / magnitudes, names, names)

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ..classifier import FusionClassifier
+from ._encoded import is_encoded, slope_of_encoding
 
 
 class FusionModel(NamedTuple):
@@ -44,6 +45,31 @@ class FusionModel(NamedTuple):
         if names is None:
             return [f"x{i}" for i in range(self.classifier.n_features_in_)]
         return [name for name in names if name != self.image_column]
+
+    def clinical_inputs(self, X):
+        """List each clinical input: its name, its columns, and their slope over its value.
+
+        An input that is encoded after it has been normalized and filled in has several columns, and
+        a slope of shape (n_samples, n_columns); each other column is an input, its slope 1.
+        """
+        names = self.clinical_names
+        place = {name: number for number, name in enumerate(names)}
+        encoded = {}
+        first = self._columns_step() if self.steps is not None and len(self.steps) == 1 else None
+        outputs = [] if first is None else list(first.get_feature_names_out())
+        for name, transformer, columns in () if first is None else first.transformers_:
+            made = outputs[first.output_indices_[name]]
+            if all(column in place for column in made) and is_encoded(transformer):
+                used = X[_named(columns, first.feature_names_in_)]
+                encoded[made[0]] = name, made, slope_of_encoding(transformer, used)
+        inputs, taken = [], {column for _, made, _ in encoded.values() for column in made}
+        for column in names:
+            if column in encoded:
+                name, made, slope = encoded[column]
+                inputs.append((name, [place[one] for one in made], slope))
+            elif column not in taken:
+                inputs.append((column, [place[column]], 1.0))
+        return inputs
 
     def image_sources(self, X, table):
         """List the columns of X that hold the images of the table made of it."""

@@ -139,7 +139,9 @@ FUNCTIONS = _named(
     "numpy",
     [
         np.absolute,
+        np.arcsinh,
         np.cbrt,
+        np.clip,
         np.exp,
         np.expm1,
         np.log,

@@ -2,18 +2,25 @@
 
 from .._utils.naming import publish
 from ._age import AgeScaler
-from ._clinical import ClinicalTransformer, make_clinical_transformer
+from ._categories import CategoryEncoder
+from ._clinical import make_clinical_transformer
+from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kit, check_kit_name
 from ._missing_values import MissingValues
+from ._numbers import NumberReader
+from ._spline import SplineBasis
 
 __all__ = [
     "AgeScaler",
+    "CategoryEncoder",
     "ClinicalTransformer",
     "GenderEncoder",
     "KitRangeScaler",
     "MissingValues",
+    "NumberReader",
+    "SplineBasis",
     "make_clinical_transformer",
 ]
 

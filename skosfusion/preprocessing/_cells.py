@@ -8,8 +8,8 @@ from sklearn.utils.validation import validate_data
 from .._utils.missing_codes import CHECKED, missing_codes, shown_codes
 
 
-def read_table(estimator, X, read_column, *, reset):
-    """Return X as float64 of shape (n_samples, n_features), each column read by `read_column`."""
+def read_table(estimator, X, read_column, *, reset, dtype=np.float64):
+    """Return X as an array of shape (n_samples, n_features), each column read by `read_column`."""
     if not isinstance(X, pd.DataFrame):
         X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
         X = X.astype(object) if X.dtype.kind == "U" else X
@@ -17,7 +17,7 @@ def read_table(estimator, X, read_column, *, reset):
     columns = [X.iloc[:, i] for i in range(X.shape[1])] if isinstance(X, pd.DataFrame) else X.T
     read = [read_column(*pair) for pair in zip(columns, column_names(estimator), strict=True)]
     values = np.column_stack(read) if read else np.empty((len(X), 0))
-    return check_array(values, dtype=np.float64, ensure_all_finite=False, estimator=estimator)
+    return check_array(values, dtype=dtype, ensure_all_finite=False, estimator=estimator)
 
 
 def column_names(estimator):

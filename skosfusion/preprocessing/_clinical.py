@@ -1,32 +1,48 @@
 """The normalization of a whole clinical table."""
 
-import warnings
-from contextlib import contextmanager
-
-import pandas as pd
-from sklearn.base import BaseEstimator, clone
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from .._utils.problems import Problems
-from .._utils.validation import check_choice, check_parameter, did_you_mean
+from .._utils.validation import check_choice, check_parameter
 from ._age import AgeScaler
+from ._categories import CategoryEncoder
+from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kits, has_fixed_limits
 from ._missing_values import POLICIES, MissingValues
+from ._numbers import NumberReader
+from ._spline import SplineBasis
+
+ENCODINGS = ("paper", "spline")
+_OURS = ("image", "gender", "age")
+_GENDERS = ("female", "male")
+# Beyond so many deviations a value says no more than there.
+_CLIP = 4.0
 
 
 def make_clinical_transformer(
-    *, image="image", gender="gender", age="age", kits=None, missing="impute", censored="error"
+    *,
+    image="image",
+    gender="gender",
+    age="age",
+    kits=None,
+    numbers=(),
+    categories=(),
+    encoding="paper",
+    missing=None,
+    censored="error",
+    unknown_category="error",
+    gender_spellings=None,
 ):
     """Make the transformer that normalizes the clinical columns and lets image paths through.
 
     Its steps, which are also the names of its output columns, are ``gender``, ``age`` and one for
-    each kit; the step ``image`` comes first and leaves its column and the column's name as they
-    are. ``set_params(alp="drop")`` leaves an input out. Columns are found by name: their order is
-    free, and further columns are ignored.
+    each kit, number and category; the step ``image`` comes first and leaves its column and the
+    column's name as they are. ``set_params(alp="drop")`` leaves an input out, with all that was
+    made of it. Columns are found by name: their order is free, and further columns are ignored.
 
     Parameters
     ----------
@@ -38,11 +54,26 @@ def make_clinical_transformer(
         Column of the ages in years, see :class:`AgeScaler`.
     kits : dict or None, default=None
         Laboratory values, see :class:`KitRangeScaler`: name of the step to ``(value, low, high)``,
-        where value is a column and low and high are both columns or both numbers. None takes those
-        of the paper, ``{"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low",
-        "ldh_high")}``; ``{}`` takes none.
-    missing : {"impute", "indicator", "error"}, default="impute"
-        What becomes of missing clinical values. "impute": they are filled in with the most frequent
+        where value is a column and low and high are both columns or both numbers, or one is a
+        number and the other None, as in ``("crp", None, 5)``. None takes those of the paper,
+        ``{"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}``; ``{}``
+        takes none.
+    numbers : list of str or dict, default=()
+        Further columns of numbers, such as a body mass index: columns, or name of the step to
+        column. They become z-scores, by mean and deviation of the rows given to `fit`; the paper
+        has none.
+    categories : list of str or dict, default=()
+        Columns of categories: columns, or name of the step to column. Each category of the rows
+        given to `fit` becomes a column of 0 and 1, see :class:`CategoryEncoder`.
+    encoding : {"paper", "spline"}, default="paper"
+        What the network gets. "paper": the normalized values. "spline": after that, ages, kits and
+        numbers as their inverse hyperbolic sine, which tames large values, beside a basis of
+        cubic splines of it, so that a line over these is a curve over the value; then everything
+        as z-scores, by mean and deviation of the rows given to `fit`, between -4 and 4. The columns
+        of ``alp`` are ``alp``, ``alp_sp_0`` to ``alp_sp_4`` and ``alp_missing``.
+    missing : {"impute", "indicator", "error"} or None, default=None
+        What becomes of missing clinical values; None is "impute" with the encoding "paper", and
+        "indicator" with "spline". "impute": they are filled in with the most frequent
         gender (male where both are as frequent) or the median of the other normalized values, both
         from the rows given to `fit`. "indicator": they are filled in, and each input gets a second
         column such as ``alp_missing``, 1.0 where the value was missing, else 0.0. "error": a
@@ -50,6 +81,11 @@ def make_clinical_transformer(
     censored : {"error", "limit"}, default="error"
         What becomes of laboratory values beyond the limits of their assay, see
         :class:`KitRangeScaler`.
+    unknown_category : {"error", "ignore"}, default="error"
+        What becomes of a category that was not in the rows given to `fit`: a ValueError, or 0 in
+        all its columns.
+    gender_spellings : dict or None, default=None
+        Further spellings of "female" and "male", such as ``{"w": "female", "2": "female"}``.
 
     Returns
     -------
@@ -75,6 +111,13 @@ def make_clinical_transformer(
     Notes
     -----
     The normalizations are those of the paper, Eq. 2 and section "Integration of basic information".
+    The spline basis is that of Eilers and Marx [1]_. Its parts are steps of scikit-learn's that one
+    can see and change: ``transformer.set_params(alp__basis__spline__n_knots=6)``.
+
+    References
+    ----------
+    .. [1] P. Eilers, B. Marx, "Flexible smoothing with B-splines and penalties", Statistical
+       Science 11 (1996).
 
     Examples
     --------
@@ -90,244 +133,117 @@ def make_clinical_transformer(
     0  a.png     0.5  0.14  1.0
     1  b.png    -0.5  0.14  2.0
     """
+    check_choice("encoding", encoding, ENCODINGS)
+    if missing is None:
+        missing = "impute" if encoding == "paper" else "indicator"
     check_choice("missing", missing, POLICIES)
     check_choice("censored", censored, ("error", "limit"))
+    check_choice("unknown_category", unknown_category, ("error", "ignore"))
     for name, column in (("image", image), ("gender", gender), ("age", age)):
         valid = column is None or isinstance(column, str)
         check_parameter(name, column, valid, "the name of a column, or None")
+    kits = check_kits(PAPER_KITS if kits is None else kits)
+    numbers, categories = _named("numbers", numbers), _named("categories", categories)
+    _refuse_repeated({"kits": kits, "numbers": numbers, "categories": categories})
 
+    def fill_in(name, strategy="median"):
+        return "missing", MissingValues(name=name, strategy=strategy, missing=missing)
+
+    is_spline = encoding == "spline"
+    curve, scores = (_curve, _scores) if is_spline else (list, list)
     steps = []
     if image is not None:
         steps.append(("image", "passthrough", [image]))
     if gender is not None:
-        finish = MissingValues(name="gender", strategy="most_frequent", missing=missing)
-        steps.append(("gender", _chain(GenderEncoder(), finish), [gender]))
+        parts = [("scale", _gender_encoder(gender_spellings)), fill_in("gender", "most_frequent")]
+        steps.append(("gender", Pipeline([*parts, *scores()]), [gender]))
     if age is not None:
-        finish = MissingValues(name="age", missing=missing)
-        steps.append(("age", _chain(AgeScaler(), finish), [age]))
-    for name, kit in check_kits(PAPER_KITS if kits is None else kits).items():
-        finish = MissingValues(name=name, missing=missing)
-        steps.append((name, _chain(_kit_scaler(kit, censored), finish), _kit_columns(kit)))
+        parts = [("scale", AgeScaler()), fill_in("age")]
+        steps.append(("age", Pipeline([*parts, *curve()]), [age]))
+    for name, kit in kits.items():
+        limits = kit[1:] if has_fixed_limits(kit) else ()
+        parts = [("scale", KitRangeScaler(*limits, censored=censored)), fill_in(name)]
+        columns = [kit[0]] if has_fixed_limits(kit) else list(kit)
+        steps.append((name, Pipeline([*parts, *curve()]), columns))
+    for name, column in numbers.items():
+        parts = [("read", NumberReader()), ("scale", StandardScaler()), fill_in(name)]
+        steps.append((name, Pipeline([*parts, *curve()]), [column]))
+    for name, column in categories.items():
+        encoder = CategoryEncoder(name=name, unknown=unknown_category, missing=missing)
+        steps.append((name, Pipeline([("categories", encoder), *scores()]), [column]))
     if not steps:
-        raise ValueError("image, gender, age and kits are all left out; give at least one of them")
+        raise ValueError(
+            "image, gender, age, kits, numbers and categories are all left out; give at least one "
+            "of them"
+        )
 
     transformer = ClinicalTransformer(steps)
     return transformer.set_output(transform="pandas")
 
 
-class ClinicalTransformer(ColumnTransformer):
-    """A ColumnTransformer that says what is wrong with a table, and the remedy.
-
-    It is what :func:`make_clinical_transformer` makes, and differs from scikit-learn's in three
-    things: a table is checked before any step sees it; where a table is refused, an earlier fit is
-    kept; and output columns carry the names that the steps give them, without a prefix.
-
-    Parameters
-    ----------
-    transformers : list of tuple
-        Steps as ``(name, transformer, columns)``; a transformer may be "passthrough" or "drop".
-    remainder : {"drop", "passthrough"} or estimator, default="drop"
-        What becomes of columns that no step names.
-    sparse_threshold : float, default=0.3
-        As in ColumnTransformer; clinical tables are dense.
-    n_jobs : int or None, default=None
-        Number of jobs that fit and apply the steps, as in joblib.
-    transformer_weights : dict or None, default=None
-        Factors for the output of steps, by name.
-    verbose : bool, default=False
-        Whether the time of each step is printed.
-    verbose_feature_names_out : bool, default=False
-        Whether the names of output columns start with the name of their step.
-
-    Attributes
-    ----------
-    transformers_ : list of tuple
-        The fitted steps as ``(name, fitted transformer, columns)``.
-    named_transformers_ : Bunch
-        The fitted steps by name.
-    n_features_in_ : int
-        Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns seen in `fit`.
-
-    See Also
-    --------
-    make_clinical_transformer : Make one for gender, age and laboratory values.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from skosfusion.preprocessing import AgeScaler, ClinicalTransformer
-    >>> steps = [("image", "passthrough", ["image"]), ("age", AgeScaler(), ["years"])]
-    >>> transformer = ClinicalTransformer(steps).set_output(transform="pandas")
-    >>> transformer.fit_transform(pd.DataFrame({"years": [4, 81], "image": ["a.png", "b.png"]}))
-       image  years
-    0  a.png   0.04
-    1  b.png   0.81
-    >>> transformer.transform(pd.DataFrame({"year": [4], "image": ["a.png"]}))
-    Traceback (most recent call last):
-        ...
-    ValueError: X has no column 'years', which 'age' is made of; ...
-    """
-
-    def __init__(
-        self,
-        transformers,
-        *,
-        remainder="drop",
-        sparse_threshold=0.3,
-        n_jobs=None,
-        transformer_weights=None,
-        verbose=False,
+def _curve():
+    """Make the steps that put a spline basis beside the first column, and leave an indicator."""
+    asinh = FunctionTransformer(np.arcsinh, feature_names_out="one-to-one")
+    basis = ColumnTransformer(
+        [("linear", "passthrough", [0]), ("spline", SplineBasis(), [0])],
+        remainder="passthrough",
         verbose_feature_names_out=False,
-    ):
-        super().__init__(
-            transformers,
-            remainder=remainder,
-            sparse_threshold=sparse_threshold,
-            n_jobs=n_jobs,
-            transformer_weights=transformer_weights,
-            verbose=verbose,
-            verbose_feature_names_out=verbose_feature_names_out,
+    )
+    return [("asinh", asinh), ("basis", basis), *_scores()]
+
+
+def _scores():
+    """Make the steps that turn columns into z-scores, none far from 0."""
+    limits = {"a_min": -_CLIP, "a_max": _CLIP}
+    clip = FunctionTransformer(np.clip, kw_args=limits, feature_names_out="one-to-one")
+    return [("zscore", StandardScaler()), ("clip", clip)]
+
+
+def _gender_encoder(spellings):
+    """Make an encoder that knows further spellings."""
+    spellings = {} if spellings is None else spellings
+    allowed = f"a dict of spelling to one of {_GENDERS}, or None"
+    valid = isinstance(spellings, dict) and all(
+        isinstance(value, str) and value in _GENDERS for value in spellings.values()
+    )
+    check_parameter("gender_spellings", spellings, valid, allowed)
+    own = {
+        gender: tuple(spelling for spelling, value in spellings.items() if value == gender)
+        for gender in _GENDERS
+    }
+    known = GenderEncoder()
+    return GenderEncoder(female=known.female + own["female"], male=known.male + own["male"])
+
+
+def _named(parameter, columns):
+    """Return columns by the name of their step, or raise ValueError."""
+    is_list = isinstance(columns, list | tuple) and all(isinstance(c, str) for c in columns)
+    if is_list and len(set(columns)) == len(columns):
+        columns = {column: column for column in columns}
+    valid = isinstance(columns, dict) and all(
+        isinstance(name, str) and isinstance(column, str) for name, column in columns.items()
+    )
+    check_parameter(
+        parameter, columns, valid, "a list of different columns, or a dict of name: column"
+    )
+    for name in columns:
+        valid = name not in ("", *_OURS) and "__" not in name
+        allowed = (
+            f"names other than {', '.join(_OURS)}, without '__'; rename it with a dict of name: "
+            "column"
         )
+        check_parameter(f"name in {parameter}", name, valid, allowed)
+    return columns
 
-    def fit_transform(self, X, y=None, **params):
-        """Check a table, fit all steps and return their output.
 
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_columns)
-            The table; its columns are found by name.
-        y : array-like of shape (n_samples,) or None, default=None
-            Passed on to the steps; those of this package ignore it.
-        **params
-            Routed to the steps, as in ColumnTransformer.
-
-        Returns
-        -------
-        output : DataFrame of shape (n_samples, n_outputs)
-            The columns of the steps, side by side.
-
-        Raises
-        ------
-        TypeError
-            For what is not a DataFrame, and for column names that are not str.
-        ValueError
-            For a table without rows, a missing or repeated column, and whatever the steps refuse.
-        """
-        self._check_table(X, self.transformers)
-        with _earlier_fit_kept(self):
-            try:
-                return super().fit_transform(X, y, **params)
-            except (ValueError, TypeError):
-                _raise_all(X, self.transformers, lambda step, cells: clone(step).fit(cells))
-                raise
-
-    def transform(self, X, **params):
-        """Check a table and return the output of the fitted steps.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n_samples, n_columns)
-            A table with the columns that the steps take; their order is free.
-        **params
-            As in `fit_transform`.
-
-        Returns
-        -------
-        output : DataFrame of shape (n_samples, n_outputs)
-            As in `fit_transform`.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As in `fit_transform`.
-        """
-        check_is_fitted(self)
-        steps = [step for step in self.transformers_ if isinstance(step[1], BaseEstimator)]
-        self._check_table(X, steps)
-        try:
-            return super().transform(X, **params)
-        except (ValueError, TypeError):
-            _raise_all(X, steps, lambda step, cells: step.transform(cells))
-            raise
-
-    def _check_table(self, X, steps):
-        if not isinstance(X, pd.DataFrame):
-            raise TypeError(
-                f"X must be a pandas DataFrame, whose columns are found by name; got a "
-                f"{type(X).__name__}"
-            )
-        if len(X) == 0:
-            raise ValueError(
-                f"Found a table with 0 samples (shape={X.shape}); X needs at least one row"
-            )
-        columns = X.columns.tolist()
-        for column in columns:
-            if type(column) is not str:
-                raise TypeError(
-                    f"X has a column named {column!r} ({type(column).__name__}); names must be "
-                    "str: X.columns = X.columns.map(str)"
+def _refuse_repeated(inputs):
+    """Raise ValueError where two inputs have one name."""
+    seen = {}
+    for parameter, names in inputs.items():
+        for name in names:
+            if name in seen:
+                raise ValueError(
+                    f"{name!r} is in both {seen[name]} and {parameter}; give one of them another "
+                    f"name, as in {parameter}={{'{name}_2': {name!r}}}, or leave it out"
                 )
-        problems = Problems()
-        for name, _, wanted in steps:
-            wanted = [wanted] if isinstance(wanted, str) else wanted
-            # Slices, positions and functions are scikit-learn's to look up.
-            for column in wanted if isinstance(wanted, list) else ():
-                if isinstance(column, str):
-                    with problems.collected():
-                        _check_column(column, columns, name)
-        problems.raise_any()
-
-
-def _raise_all(X, steps, attempt):
-    """Raise what several steps refuse in one error; return where it is one step alone."""
-    problems = Problems()
-    for _, step, wanted in steps:
-        if not isinstance(step, BaseEstimator) or not isinstance(wanted, list):
-            continue
-        with problems.collected(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            attempt(step, X[wanted])
-    if len(problems.errors) > 1:
-        problems.raise_any()
-
-
-@contextmanager
-def _earlier_fit_kept(estimator):
-    """Give an estimator its earlier state back if the block fails."""
-    earlier = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(earlier)
-        raise
-
-
-def _check_column(column, columns, step):
-    """Raise ValueError unless a table has exactly one column of this name."""
-    count = columns.count(column)
-    if count > 1:
-        raise ValueError(f"X has {count} columns named {column!r}; rename or drop all but one")
-    if count == 0:
-        name = step if step in ("image", "gender", "age") else "kits"
-        hint = did_you_mean(column, columns)
-        raise ValueError(
-            f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}; "
-            f"{f'{hint} Name' if hint else 'name'} the columns of your table with "
-            f"make_clinical_transformer({name}=...)"
-        )
-
-
-def _kit_scaler(kit, censored):
-    limits = kit[1:] if has_fixed_limits(kit) else ()
-    return KitRangeScaler(*limits, censored=censored)
-
-
-def _kit_columns(kit):
-    return [kit[0]] if has_fixed_limits(kit) else list(kit)
-
-
-def _chain(scaler, finish):
-    return Pipeline([("scale", scaler), ("missing", finish)])
+            seen[name] = parameter

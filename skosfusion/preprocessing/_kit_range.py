@@ -4,11 +4,12 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_number, shown_number
+from .._utils.cells import shown_number
 from .._utils.notation import Notation
 from .._utils.number_columns import read_numbers
 from .._utils.validation import check_choice, check_parameter, shown
 from ._cells import column_names, count_missing, read_table, to_float32, warn_of_codes
+from ._kits import is_range
 from ._warn_once import WarnsOnce
 
 # Disease raises a cohort's median several-fold; a wrong unit changes it by a power of ten.
@@ -24,16 +25,19 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
     range: 0 at L, 1 at H, above 1 for a raised and below 0 for a lowered value. Kits differ in
     method and unit; the normalized values of all kits can be compared. Missing values stay NaN.
 
+    A range with one end, such as CRP up to 5 mg/l, makes a ratio: ``y / H``, or ``y / L``.
+
     Parameters
     ----------
     low : float or None, default=None
-        Lower limit L where all rows share one range. With None for both limits, X has exactly three
-        columns: value, lower limit, upper limit.
+        Lower limit L where all rows share one range; None with `high` given: the range has no lower
+        end. With None for both limits, X has exactly three columns: value, lower limit, upper
+        limit.
     high : float or None, default=None
-        Upper limit H where all rows share one range. X then has any number of columns, which are
-        all normalized by this range.
+        Upper limit H where all rows share one range; None with `low` given: the range has no upper
+        end. X then has any number of columns, which are all normalized by this range.
     allow_negative : bool, default=False
-        Whether values below 0 are taken, as for a base excess.
+        Whether values below 0 are taken, as for a base excess; a ratio has none.
     censored : {"error", "limit"}, default="error"
         What becomes of values beyond the limits of the assay: "<5", ">1200", -inf and inf. With
         "limit" the limit takes their place, 5 and 1200; for -inf and inf the smallest and the
@@ -146,7 +150,7 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         Returns
         -------
         normalized : ndarray of shape (n_samples, 1) or (n_samples, n_features), float32
-            ``(y - L) / (H - L)``; NaN where the value is missing.
+            ``(y - L) / (H - L)``, or the ratio; NaN where the value is missing.
 
         Raises
         ------
@@ -205,16 +209,26 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
             The first input name; with `low` and `high` given, all of them.
         """
         names = super().get_feature_names_out(input_features)
-        return names[:1] if self.low is None else names
+        return names[:1] if self._limits_are_columns else names
+
+    @property
+    def _limits_are_columns(self):
+        return self.low is None and self.high is None
+
+    @property
+    def _has_one_end(self):
+        return (self.low is None) != (self.high is None)
 
     def _value_columns(self):
-        return column_names(self)[:1] if self.low is None else column_names(self)
+        return column_names(self)[:1] if self._limits_are_columns else column_names(self)
 
     def _read(self, X, *, reset):
         """Return values, lower limits and upper limits, which broadcast to one shape."""
         self._check_parameters()
         table = read_table(self, X, self._read_column, reset=reset)
-        if self.low is not None:
+        if self._has_one_end:
+            return table, 0.0, float(self.high if self.low is None else self.low)
+        if not self._limits_are_columns:
             return table, float(self.low), float(self.high)
         if table.shape[1] != 3:
             raise ValueError(
@@ -226,7 +240,7 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
         return table[:, :1], table[:, 1:2], table[:, 2:]
 
     def _read_column(self, cells, column):
-        is_limit = self.low is None and column in column_names(self)[1:]
+        is_limit = self._limits_are_columns and column in column_names(self)[1:]
         censored = "error" if is_limit else self.censored
         return read_numbers(cells, column, notation=Notation(censored=censored, is_limit=is_limit))
 
@@ -244,26 +258,33 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
 
     def _check_parameters(self):
         limits = (self.low, self.high)
-        allowed = "two finite numbers with low < high, or None for both"
-        none = self.low is None and self.high is None
-        valid = none or (all(is_number(limit) for limit in limits) and self.low < self.high)
+        allowed = (
+            "two finite numbers with low < high, one above 0 and None for the end that the range "
+            "does not have, or None for both"
+        )
+        valid = self._limits_are_columns or is_range(*limits)
         check_parameter("(low, high)", limits, valid, allowed)
         valid = isinstance(self.allow_negative, bool | np.bool_)
         check_parameter("allow_negative", self.allow_negative, valid, "True or False")
         check_choice("censored", self.censored, ("error", "limit"))
 
     def _refuse_negative(self, values):
-        if self.allow_negative:
+        if self.allow_negative and not self._has_one_end:
             return
         negative = np.argwhere(values < 0)
         if len(negative):
             row, column = negative[0]
             rows = np.flatnonzero(values[:, column] < 0)
             more = f"; so are {shown(rows[1:], 'more row')}" if len(rows) > 1 else ""
+            remedy = (
+                "or give both ends of the range, since with one it is a ratio"
+                if self._has_one_end
+                else "or use allow_negative=True"
+            )
             raise ValueError(
                 f"Negative values in data: {shown_number(values[row, column])} in column "
                 f"{self._value_columns()[column]!r}, row {row}; correct it, leave it empty if "
-                f"unknown, or use allow_negative=True{more}"
+                f"unknown, {remedy}{more}"
             )
 
     def _warn_of_units(self, values, low, high):

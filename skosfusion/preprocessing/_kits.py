@@ -4,7 +4,10 @@ from .._utils.cells import is_number
 from .._utils.validation import check_parameter
 
 PAPER_KITS = {"alp": ("alp", "alp_low", "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}
-_ALLOWED = "(value, low, high): a column, and two other columns or two numbers, low < high"
+_ALLOWED = (
+    "(value, low, high): a column, and two other columns or two numbers, low < high, or one number "
+    "above 0 and None for the end that the range does not have"
+)
 
 
 def check_kits(kits):
@@ -29,14 +32,22 @@ def check_kit(shown, kit):
         isinstance(kit, tuple | list)
         and len(kit) == 3
         and isinstance(kit[0], str)
-        and (_has_limit_columns(kit) or (has_fixed_limits(kit) and kit[1] < kit[2]))
+        and (_has_limit_columns(kit) or is_range(*kit[1:]))
     )
     check_parameter(shown, kit, valid, _ALLOWED)
 
 
 def has_fixed_limits(kit):
-    """Return whether the limits of a kit are numbers, not columns."""
-    return all(is_number(limit) for limit in kit[1:])
+    """Return whether the limits of a kit are numbers, or one number, not columns."""
+    return is_range(*kit[1:])
+
+
+def is_range(low, high):
+    """Return whether two numbers are a range, or one is and None stands for the other end."""
+    if low is None or high is None:
+        limit = high if low is None else low
+        return is_number(limit) and limit > 0
+    return is_number(low) and is_number(high) and low < high
 
 
 def _has_limit_columns(kit):

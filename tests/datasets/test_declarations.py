@@ -1,9 +1,11 @@
 import copy
 import pickle
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from skosfusion import make_clinical_transformer
 from skosfusion.datasets import (
     AgeColumn,
     GenderColumn,
@@ -169,3 +171,20 @@ class TestObjects:
         remedy = r"columns={'image': ImageColumn\(missing='keep', outside_links='allow'\)}$"
         with pytest.raises(ValueError, match=remedy):
             load_cohort(images, records, image_folder=folder, columns=columns)
+
+
+class TestRangesWithOneEnd:
+    def test_they_are_no_columns_and_reach_the_transformer(self, folder, images, records):
+        records["CRP"] = ["<3", "10"]
+        column = KitColumn("CRP", None, 5, censored="limit")
+        cohort = load_cohort(images, records, image_folder=folder, columns={"crp": column})
+        assert cohort.kits["crp"] == ("crp", None, 5)
+        assert [name for name in cohort.data if name.startswith("crp")] == ["crp"]
+        assert cohort.data["crp"].tolist() == [10, 10, 3]
+        made = make_clinical_transformer(kits={"crp": cohort.kits["crp"]})
+        np.testing.assert_allclose(made.fit_transform(cohort.data)["crp"], [2, 2, 0.6], rtol=1e-6)
+
+    @pytest.mark.parametrize("limits", [(None, None), (None, 0), (None, "crp_high"), (-1, None)])
+    def test_an_end_is_a_number_above_0(self, limits):
+        with pytest.raises(ValueError, match="one number above 0 and None for the end"):
+            KitColumn("CRP", *limits)

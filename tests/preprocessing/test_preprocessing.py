@@ -242,8 +242,8 @@ class TestKitRangeScaler:
     @pytest.mark.parametrize(
         "params",
         [
-            {"low": 1},
-            {"high": 1},
+            {"low": 0},
+            {"high": -1},
             {"low": 2, "high": 1},
             {"low": 1, "high": 1},
             {"low": "1", "high": 2},
