@@ -29,8 +29,8 @@ table = pd.DataFrame(
 table.loc[[2, 7], "hb"] = np.nan
 labels = np.where(table["bmi"] + rng.normal(0, 2, 24) > 24, "tumor", "none")
 
-# %% All numbers and all texts, by their type. Two things make it fit: the image passes through under
-# %% its own name, and the output is a DataFrame.
+# %% All numbers and all texts, by their type. Two things make it fit: the image passes through
+# %% under its own name, and the output is a DataFrame.
 numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
 texts = OneHotEncoder(sparse_output=False, handle_unknown="ignore")
 columns = ColumnTransformer(
@@ -57,8 +57,8 @@ pipeline = Pipeline([("columns", columns), ("classifier", classifier)]).fit(tabl
 print(pd.Series(pipeline.predict(table)).value_counts().to_string())
 print(clinical_gradients(pipeline, table).feature_names)
 
-# %% Named columns are better off with ours: errors tell column and row, an input can be dropped with all
-# %% that was made of it, and the model can be saved.
+# %% Named columns are better off with ours: errors tell column and row, an input can be dropped
+# %% with all that was made of it, and the model can be saved.
 clinical = make_clinical_transformer(
     gender=None, age=None, kits={}, numbers=["bmi", "hb"], categories=["site"], encoding="spline"
 )
