@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader
 
 from .. import __version__
 from .._utils.cells import is_number
-from ..classifier import FusionClassifier, check_parameters, copied_params, resolve_device
+from ..classifier import (
+    FusionClassifier,
+    check_combination,
+    check_parameters,
+    copied_params,
+    resolve_device,
+)
 from ..images import read_options
 from ..network import FusionNetwork, encoder_part, feature_length, make_head
 from ._components import encode
@@ -148,6 +154,7 @@ def _restore_parameters(kind, described, decoder):
 
 def _check_restored_parameters(classifier):
     check_parameters(classifier)
+    check_combination(classifier)
     own = classifier.predict_nonlinearity
     # A class that is listed is one of another use; what is left was trusted by the user.
     if own not in ("auto", None) and (not isinstance(own, type) or own in CLASSES.values()):
@@ -323,7 +330,7 @@ def _refuse_unusable_values(name, tensor):
     """Refuse values that would turn every prediction into NaN."""
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
         raise ValueError(f"its entry {name!r:.100} is not finite")
-    is_deviation = name == "pixel_std"
+    is_deviation = name == "pixel_std" or name.endswith("feature_scale")
     if (is_deviation and (tensor <= 0).any()) or (
         name.endswith("running_var") and (tensor < 0).any()
     ):
