@@ -12,7 +12,12 @@ from torchvision import models
 from .._utils.locks import DRAWING
 from .._utils.validation import did_you_mean
 from ._encoder_input import encoder_input
-from ._timm_models import build_timm_encoder, is_timm_name, timm_names
+from ._timm_models import (
+    build_timm_encoder,
+    is_timm_name,
+    timm_encoder_without_values,
+    timm_names,
+)
 
 # Where torchvision's classification models keep the layers behind the flattened feature.
 _HEAD_NAMES = ("fc", "classifier", "head", "heads")
@@ -116,6 +121,8 @@ def _torchvision_encoder(backbone):
 
 def encoder_without_values(backbone):
     """Build an encoder to compare shapes with, if possible without storage ("meta")."""
+    if is_timm_name(backbone):
+        return timm_encoder_without_values(backbone)
     if isinstance(backbone, str):
         # Some constructors compute with tensors, which "meta" tensors cannot.
         with suppress(NotImplementedError, RuntimeError), torch.device("meta"):
@@ -231,14 +238,8 @@ def initialized_encoder(backbone, state):
     """Build the encoder with the weights given, or its own initial ones."""
     if state is None:
         return build_encoder(backbone).to(memory_format=torch.channels_last)
-    if is_timm_name(backbone):
-        # Some models of timm hold tensors that are in no state, so it needs all its values.
-        with DRAWING:
-            encoder = build_encoder(backbone)
-        encoder.load_state_dict(state)
-    else:
-        encoder = encoder_without_values(backbone)
-        # Cloned: training this network must not change the caller's weights.
-        state = {name: value.clone() for name, value in state.items()}
-        encoder.load_state_dict(state, assign=True)
+    encoder = encoder_without_values(backbone)
+    # Cloned: training this network must not change the caller's weights.
+    state = {name: value.clone() for name, value in state.items()}
+    encoder.load_state_dict(state, assign=True)
     return encoder.to(memory_format=torch.channels_last)

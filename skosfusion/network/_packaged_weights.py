@@ -34,14 +34,15 @@ def has_package():
     return True
 
 
-def packaged_state(model):
-    """Read the package's weights under the names of timm's whole model; nothing is imported."""
+def packaged_state(expected):
+    """Read the package's weights under the names of timm's whole model, which come with shapes.
+
+    Nothing is imported.
+    """
     content = _content()
     # The content is known, so that what torch reads is, too.
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    expected = model.state_dict()
-    shapes = [tuple(tensor.shape) for tensor in state.values()]
-    if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
+    if [tuple(tensor.shape) for tensor in state.values()] != list(expected.values()):
         raise WeightsError(
             f"the weights of {PACKAGE} do not have the shapes of this version of timm's "
             f"{PACKAGED_BACKBONE!r}; install timm 1.0, or pass other weights"

