@@ -1,0 +1,1 @@
+"""Parts of the comparison of methods: data sets, methods, folds, statistics and report."""
