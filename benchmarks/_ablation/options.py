@@ -51,7 +51,8 @@ def make_parser(description, *, out):
         action="append",
         default=[],
         metavar="NAME=VALUE,LOW,HIGH",
-        help="a laboratory value and its normal range, as columns or numbers; repeatable",
+        help="a laboratory value and its normal range, as columns or numbers; an end that it "
+        "does not have stays empty (crp=CRP,,5); repeatable",
     )
     data.add_argument("--target", default="diagnosis", metavar="COLUMN", help="label column")
     data.add_argument(
