@@ -123,15 +123,15 @@ class Content:
     `libraries` names the others of which installed code was met: it counts by name, so that their
     versions belong to what tells an object.
 
-    Without `with_values`, tensors count by type and shape. The objects `idle`, and attributes of
-    modules so named, do not count.
+    Without `with_values`, tensors count by type and shape. The objects `idle` do not count, nor do
+    the attributes and buffers `idle_names` of the module `owner`.
     """
 
-    def __init__(self, *, with_values=True, idle=(), idle_attributes=()):
+    def __init__(self, *, with_values=True, idle=(), owner=None, idle_names=()):
         self.is_known, self.libraries = True, set()
         self._with_values = with_values
         self._idle = {id(thing) for thing in idle}
-        self._idle_attributes = _IDLE_ATTRIBUTES | set(idle_attributes)
+        self._owner, self._idle_names = owner, frozenset(idle_names)
         self._digests, self._under_way, self._alive = {}, {}, []
 
     def digest(self, thing):
@@ -187,8 +187,11 @@ class Content:
 
     def _module_parts(self, module):
         """Give a module's class, attributes, tensors and children."""
+        idle = self._idle_names if module is self._owner else frozenset()
         for kind, tensors in (("p", module._parameters), ("b", module._buffers)):
             for name, tensor in tensors.items():
+                if name in idle:
+                    continue
                 yield f"{kind} {name}"
                 yield self.digest(tensor)
         for name, child in module._modules.items():
@@ -198,7 +201,7 @@ class Content:
             yield self.digest(child)
         yield self._kind(module)
         for name, value in sorted(vars(module).items()):
-            if name in self._idle_attributes or (_is_hooks(name) and not value):
+            if name in _IDLE_ATTRIBUTES | idle or (_is_hooks(name) and not value):
                 continue
             yield f"a {name}"
             # The numbers of hooks count all those of the process.

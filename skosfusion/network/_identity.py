@@ -12,14 +12,16 @@ from .._utils.content import NOT_TOLD, Content
 from ._encoders import is_torchvision_model
 from ._fusion import FusionNetwork
 
-# What has been done with a network, not what it makes of pixels.
-_IDLE_ATTRIBUTES = {
+# What has been done with a network, and what its head makes of features: not what it makes of
+# pixels, unless a class of the user's says so.
+_OF_HISTORY = {
     "below_has_trained",
     "encoder_frozen",
     "encoder_has_trained",
     "n_features",
     "split",
 }
+_OF_HEAD = {"feature_mean", "feature_scale", "feature_scaling", "fusion"}
 _NOT_ENCODING = {"__init__", "forward", "freeze_encoder", "split_at", "train"}
 
 
@@ -42,7 +44,8 @@ def network_identity(network, *, with_values=True, beside=()):
     The parts `beside` do not count: those that run after what is computed.
     """
     idle = [*_idle_parts(network), *beside]
-    content = Content(with_values=with_values, idle=idle, idle_attributes=_IDLE_ATTRIBUTES)
+    names = _OF_HISTORY | (_OF_HEAD if _encodes_as_usual(network) else set())
+    content = Content(with_values=with_values, idle=idle, owner=network, idle_names=names)
     try:
         # Hooks on all modules of the process are hooks on this one's.
         hooks = nn.modules.module._global_forward_hooks, nn.modules.module._global_forward_pre_hooks
@@ -77,10 +80,14 @@ def has_known_code(network):
 def _idle_parts(network):
     """List the parts of a network that take no part in encoding."""
     kind, parts = type(network), network._modules
-    if kind.encode is FusionNetwork.encode and "encode" not in vars(network):
+    if _encodes_as_usual(network):
         return [part for name, part in parts.items() if name != "encoder"]
     reads_head = any("head" in names_in(f.__code__)[1] for f in _own_functions(kind))
     return [] if reads_head else [parts.get("head")]
+
+
+def _encodes_as_usual(network):
+    return type(network).encode is FusionNetwork.encode and "encode" not in vars(network)
 
 
 def _own_functions(kind):
