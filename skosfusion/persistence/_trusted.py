@@ -141,7 +141,6 @@ FUNCTIONS = _named(
         np.absolute,
         np.arcsinh,
         np.cbrt,
-        np.clip,
         np.exp,
         np.expm1,
         np.log,

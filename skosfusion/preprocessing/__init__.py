@@ -8,6 +8,7 @@ from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kit, check_kit_name
+from ._limits import Clipper
 from ._missing_values import MissingValues
 from ._numbers import NumberReader
 from ._spline import SplineBasis
@@ -16,6 +17,7 @@ __all__ = [
     "AgeScaler",
     "CategoryEncoder",
     "ClinicalTransformer",
+    "Clipper",
     "GenderEncoder",
     "KitRangeScaler",
     "MissingValues",

@@ -4,15 +4,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import is_missing, shown_cell, whole_text
+from .._utils.cells import is_missing, shown_cell, spelling, whole_text
 from .._utils.validation import check_choice, did_you_mean
 from ._cells import column_names, read_table
 from ._missing_values import POLICIES
+from ._warn_once import WarnsOnce
 
 _SHOWN = 10
 
 
-class CategoryEncoder(TransformerMixin, BaseEstimator):
+class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
     """Encode the categories of one column as columns of 0 and 1, one for each category.
 
     Categories are compared as text, without surrounding white space: 2, 2.0 and "2" are the same.
@@ -42,6 +43,12 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
         Number of columns seen in `fit`, 1.
     feature_names_in_ : ndarray of shape (1,)
         Name of the column, where X in `fit` was a DataFrame with names of type str.
+
+    Warns
+    -----
+    UserWarning
+        In `fit`, for cells that say "none", which is read as missing. It comes once for an
+        estimator and its clones, not once a fold.
 
     See Also
     --------
@@ -83,7 +90,8 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
         ------
         ValueError
             For a parameter out of its set, another number of columns than one, a column without any
-            value, and a missing value where that is an error.
+            value, categories that differ in spelling only, and a missing value where that is an
+            error.
         TypeError
             For a cell that is not one value.
         """
@@ -96,7 +104,9 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
                 f"column {column_names(self)[0]!r} has no value in any of the {len(texts)} rows to "
                 "fit; leave this input out, or give rows that have it"
             )
+        self._warn_of_none(X)
         self.categories_, counts = np.unique(there.astype(str), return_counts=True)
+        self._refuse_twins(self.categories_.tolist())
         self.most_frequent_ = str(self.categories_[counts.argmax()])
         self.n_missing_ = len(texts) - len(there)
         return self
@@ -172,6 +182,30 @@ class CategoryEncoder(TransformerMixin, BaseEstimator):
                     "missing='impute' or 'indicator'"
                 )
         return texts
+
+    def _warn_of_none(self, X):
+        cells = read_table(self, X, _as_they_are, reset=False, dtype=object)[:, 0]
+        is_none = [isinstance(cell, str) and spelling(cell) == "none" for cell in cells]
+        column = column_names(self)[0]
+        if any(is_none):
+            self._warn_once(
+                column,
+                f"column {column!r} says 'none' in {sum(is_none)} of {len(cells)} rows, the first "
+                f"is row {is_none.index(True)}, which is read as missing; if it is a category, "
+                f"call it otherwise: table[{column!r}] = table[{column!r}].replace('none', 'no')",
+            )
+
+    def _refuse_twins(self, categories):
+        seen = {}
+        for category in categories:
+            twin = seen.setdefault(" ".join(category.split()).casefold(), category)
+            if twin != category:
+                column = column_names(self)[0]
+                raise ValueError(
+                    f"column {column!r} has the categories {twin!r} and {category!r}, which differ "
+                    "in spelling only; make them one: "
+                    f"table[{column!r}] = table[{column!r}].replace({category!r}, {twin!r})"
+                )
 
     def _refuse_unknown(self, texts, encoded):
         known = [text is None for text in texts] | encoded.any(axis=1)

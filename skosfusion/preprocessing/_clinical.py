@@ -12,6 +12,7 @@ from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kits, has_fixed_limits
+from ._limits import Clipper
 from ._missing_values import POLICIES, MissingValues
 from ._numbers import NumberReader
 from ._spline import SplineBasis
@@ -19,8 +20,6 @@ from ._spline import SplineBasis
 ENCODINGS = ("paper", "spline")
 _OURS = ("image", "gender", "age")
 _GENDERS = ("female", "male")
-# Beyond so many deviations a value says no more than there.
-_CLIP = 4.0
 
 
 def make_clinical_transformer(
@@ -194,9 +193,7 @@ def _curve():
 
 def _scores():
     """Make the steps that turn columns into z-scores, none far from 0."""
-    limits = {"a_min": -_CLIP, "a_max": _CLIP}
-    clip = FunctionTransformer(np.clip, kw_args=limits, feature_names_out="one-to-one")
-    return [("zscore", StandardScaler()), ("clip", clip)]
+    return [("zscore", StandardScaler()), ("clip", Clipper())]
 
 
 def _gender_encoder(spellings):

@@ -93,6 +93,21 @@ class TestCategories:
         )
         assert encoder.categories_.tolist() == ["2", "3", "True"]
 
+    def test_categories_that_differ_in_spelling_only_are_refused(self):
+        frame = pd.DataFrame({"ward": ["Knee", "hip", "knee ", "knee"]})
+        with pytest.raises(
+            ValueError, match=r"'Knee' and 'knee'.*spelling only.*replace\('knee', 'Knee'\)"
+        ):
+            CategoryEncoder(name="ward").fit(frame)
+
+    def test_a_cell_that_says_none_is_missing_and_said_so_once(self):
+        frame = pd.DataFrame({"ward": ["a", "None", "b", "none"]})
+        encoder = CategoryEncoder(name="ward", missing="indicator")
+        with pytest.warns(UserWarning, match=r"says 'none' in 2 of 4 rows, the first is row 1"):
+            encoder.fit(frame)
+        assert encoder.n_missing_ == 2
+        clone(encoder).fit(frame)
+
     def test_cells_must_be_one_value(self):
         frame = pd.DataFrame({"ward": ["a", ["b"]]})
         with pytest.raises(TypeError, match=r"column 'ward', row 1 holds \['b'\]"):
