@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skosfusion import AgeScaler, FusionClassifier, GenderEncoder, KitRangeScaler
+from skosfusion.preprocessing import Clipper, NumberReader, SplineBasis
 
 from ._helpers.rows_as_images import EveryColumn, FittingGradCAM, rows_as_images
 
@@ -136,6 +137,31 @@ def test_kit_range_scaler_without_negative_values(estimator, check):
 )
 def test_kit_range_scaler_with_a_range_in_each_row(estimator, check):
     """`KitRangeScaler()`, which takes exactly three columns."""
+    check(estimator)
+
+
+@parametrize_with_checks([KitRangeScaler(high=1)])
+@pytest.mark.filterwarnings("ignore:the median of column")
+def test_kit_range_scaler_with_one_end(estimator, check):
+    """`KitRangeScaler(high)`, a ratio."""
+    check(estimator)
+
+
+@parametrize_with_checks([NumberReader()])
+def test_number_reader(estimator, check):
+    """`NumberReader()`."""
+    check(estimator)
+
+
+@parametrize_with_checks([SplineBasis()])
+def test_spline_basis(estimator, check):
+    """`SplineBasis()`."""
+    check(estimator)
+
+
+@parametrize_with_checks([Clipper()])
+def test_clipper(estimator, check):
+    """`Clipper()`."""
     check(estimator)
 
 
