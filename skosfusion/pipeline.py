@@ -11,7 +11,7 @@ from .preprocessing import make_clinical_transformer
 _RECIPES = {
     "paper": ({}, {}),
     "robust": (
-        {"head": "linear", "feature_scaling": "global", "frozen_epochs": "all", "C": 0.003},
+        {"head": "linear", "feature_scaling": "global", "frozen_epochs": "all", "C": 0.01},
         {"encoding": "spline"},
     ),
 }
