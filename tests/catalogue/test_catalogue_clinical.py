@@ -426,7 +426,7 @@ def test_case_37_in_the_loader(tmp_path, cell):
         load(tmp_path, age=[12, cell, 3])
 
 
-@pytest.mark.parametrize("limits", [("40", "150"), ("40", 150), (None, 150), (True, 150)])
+@pytest.mark.parametrize("limits", [("40", "150"), ("40", 150), (None, "150"), (True, 150)])
 def test_case_37_fixed_limits_as_text(limits):
     """Fixed limits that are no numbers: ValueError, for as text they would name columns."""
     with pytest.raises(ValueError, match=r"\(low, high\)=.* is not allowed; allowed: two finite"):
