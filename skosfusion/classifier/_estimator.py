@@ -152,7 +152,7 @@ class FusionClassifier(ConventionalNet):
     steps_per_epoch : int or None, default=None
         Batches in an epoch: samples come round as often as that takes, so that training is as long
         with few samples as with many. None: each sample comes once an epoch, and 50 epochs of 200
-        samples in batches of 256 are 50 steps, where the paper took about 400.
+        samples in batches of 256 are 50 steps, where the paper took about 450.
     train_split : callable or None, default=None
         Inner validation split, such as ``skorch.dataset.ValidSplit(5)``; with
         `groups` in `fit` it keeps patients together. Unlike skorch's default,
