@@ -31,10 +31,10 @@ def main(arguments=None):
             print(f"{name} is left out: {error}")
             continue
         table = absent.compare(data_set, encoder, options)
-        print(f"\n{data_set.name}: {data_set.title}; {data_set.caveat}\n{data_set.encoder}\n")
-        print(table.to_string())
         options.out.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out / f"{name}.csv")
+        print(f"\n{data_set.name}: {data_set.title}; {data_set.caveat}")
+        print(f"{encoder.description}, fixed, {options.image_size} pixels\n\n{table.to_string()}")
 
 
 if __name__ == "__main__":
