@@ -80,6 +80,9 @@ def test_where_nothing_is_there_it_is_finite(head, rows):
     values = torch.tensor([[0.0, 0, 0, 5, 1, 0]])
     assert torch.isfinite(head(values)).all()
     assert head.modality_weights(values).tolist() == [[0.5, 0.5]]
+    # What stands in the place of a missing image or value has no say.
+    others = torch.tensor([[7.0, 8, 9, 3, 2, 0]])
+    torch.testing.assert_close(head(others), head(values), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(("n_features", "names"), [(3, []), (0, NAMES)])
