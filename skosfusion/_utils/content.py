@@ -42,8 +42,14 @@ _SIMPLE = {bool, float, int, str, type(None)}
 # They have a state, and none of it changes an output.
 _IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
 # Code that names these reads what cannot be seen from here.
-_OUTSIDE = {"__import__", "environ", "eval", "exec", "getenv", "globals", "locals", "open"}
-_OUTSIDE_ATTRIBUTES = {"environ", "getenv", "import_module", "urlopen"}
+_OUTSIDE = {"__import__", "environ", "eval", "exec", "getenv", "globals", "locals", "open", "vars"}
+_OUTSIDE_ATTRIBUTES = {
+    *("environ", "getenv", "import_module", "popen", "urlopen"),
+    # Ways to read a file.
+    *("fromfile", "genfromtxt", "imread", "load", "load_file", "loadtxt", "memmap", "open"),
+    *("read_bytes", "read_csv", "read_excel", "read_image", "read_json", "read_parquet"),
+    *("read_pickle", "read_text", "safe_open"),
+}
 _BUILT_IN = (
     types.BuiltinFunctionType,
     types.ClassMethodDescriptorType,

@@ -97,8 +97,9 @@ def build_encoder(backbone):
             f"backbone={backbone!r:.200} made a {type(encoder).__name__}; it must make a "
             "torch.nn.Module"
         )
-    # A callable may hand out one module again and again, which no fit may train for the next.
-    return encoder if isinstance(backbone, type) else copy.deepcopy(encoder)
+    # A callable may hand out one module again and again, and a class may build on one that it does
+    # not make; no fit may train it for the next.
+    return copy.deepcopy(encoder)
 
 
 def _torchvision_encoder(backbone):
@@ -128,7 +129,7 @@ def encoder_without_values(backbone):
         with suppress(NotImplementedError, RuntimeError), torch.device("meta"):
             return build_encoder(backbone)
     # A callable of the user's may hold tensors that no state dict restores.
-    with DRAWING:
+    with DRAWING, torch.random.fork_rng(devices=[]):
         return build_encoder(backbone)
 
 

@@ -1,16 +1,19 @@
 """An encoder for inference: normalization folded into convolutions, and batches of a fixed size."""
 
 import copy
+import logging
 from contextlib import suppress
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from .._utils.content import all_code_is_known
 from ._encoders import is_torchvision_model
 from ._split import StageReached
 
+_LOGGER = logging.getLogger(__name__)
 # A height and width that all torchvision models accept.
 _ANY_SIDE = 224
 # Convolutions and the batch normalizations that follow them, by the printed form of the encoder.
@@ -76,14 +79,23 @@ def folded_encoder(encoder, dtype=None):
     >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
     False
     """
-    if not is_torchvision_model(encoder) or not all_code_is_known(encoder):
+    if (
+        not is_torchvision_model(encoder)
+        or not all_code_is_known(encoder)
+        or not _is_plain(encoder)
+    ):
         return encoder
     folded = copy.deepcopy(encoder).eval().requires_grad_(False)
     # Folding stands at the start of each prediction and heatmap; what a torchvision model's printed
     # form says decides which layers follow each other.
     pairs = _PAIRS.get(str(encoder))
     if pairs is None:
-        pairs = _PAIRS[str(encoder)] = _convolutions_before_norms(folded)
+        try:
+            pairs = _convolutions_before_norms(folded)
+        except Exception as error:  # noqa: BLE001  of any layer that a user has exchanged
+            _LOGGER.info("%s is not folded: %s", type(encoder).__name__, error)
+            pairs = []
+        _PAIRS[str(encoder)] = pairs
     for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(folded.get_submodule(convolution), folded.get_submodule(norm))
         folded.set_submodule(convolution, fused)
@@ -93,6 +105,21 @@ def folded_encoder(encoder, dtype=None):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 layer.to(dtype)
     return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _is_plain(encoder):
+    """Return whether no layer or tensor is used twice, and none is made of others."""
+    layers = [layer for _, layer in encoder.named_modules(remove_duplicate=False)]
+    tensors = encoder.state_dict(keep_vars=True).values()
+    return (
+        len({id(layer) for layer in layers}) == len(layers)
+        and len({id(tensor) for tensor in tensors}) == len(tensors)
+        and not any(is_parametrized(layer) for layer in layers)
+        and all(
+            layer.running_mean is not None for layer in layers if isinstance(layer, nn.BatchNorm2d)
+        )
+        and all(tensor.dtype == torch.float32 for tensor in tensors if tensor.is_floating_point())
+    )
 
 
 def _convolutions_before_norms(encoder):

@@ -1,6 +1,6 @@
 """The part of a file that is an encoder's state: which dict, below which prefix of its names."""
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from typing import NamedTuple
 
 import torch
@@ -57,17 +57,22 @@ class WeightsReport(NamedTuple):
 
 def tensor_dicts(content):
     """List the dicts with tensors in what a file holds, as pairs of a dotted key and a dict."""
-    found, pending, seen = [], [("", content)], set()
-    while pending:
-        key, value = pending.pop(0)
-        if not isinstance(value, dict) or id(value) in seen or len(seen) > _MAX_DICTS:
+    found, pending, seen = [], deque([("", content)]), set()
+    while pending and len(seen) <= _MAX_DICTS:
+        key, value = pending.popleft()
+        if id(value) in seen:
             continue
         seen.add(id(value))
         named = {name: inner for name, inner in value.items() if isinstance(name, str)}
         tensors = {name: inner for name, inner in named.items() if isinstance(inner, torch.Tensor)}
         if tensors or not key:
             found.append((key, tensors))
-        pending += ((f"{key}.{name}".lstrip("."), inner) for name, inner in named.items())
+        # Keys grow with each dict within a dict, and nobody nests encoders below long names.
+        pending.extend(
+            (f"{key}.{name}".lstrip("."), inner)
+            for name, inner in named.items()
+            if isinstance(inner, dict) and len(key) + len(name) < _MAX_NAME
+        )
     return found
 
 
