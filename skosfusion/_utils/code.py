@@ -8,6 +8,7 @@ import sys
 import types
 from pathlib import Path
 
+_IDLE_STEPS = {"CACHE", "EXTENDED_ARG", "NOP", "PUSH_NULL"}
 KNOWN_ROOTS = {"skosfusion", "torch", "torchvision"}
 
 
@@ -29,20 +30,48 @@ def code_parts(code):
 
 @functools.lru_cache(2**12)
 def names_in(code):
-    """Return the globals, attributes and modules that a code object names."""
+    """Return the globals, attributes and modules that a code object names.
+
+    Modules come with the level of their import, 0 for absolute ones. `getattr` counts as a name
+    but where it reads the first argument, such as `self`.
+    """
     names, attributes, imports = set(), set(), set()
-    for step in dis.get_instructions(code):
+    steps = [step for step in dis.get_instructions(code) if step.opname not in _IDLE_STEPS]
+    for i, step in enumerate(steps):
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            names.add(step.argval)
+            if step.argval != "getattr" or not _reads_first_argument(code, steps[i + 1 : i + 2]):
+                names.add(step.argval)
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD", "IMPORT_FROM", "LOAD_SUPER_ATTR"):
             attributes.add(step.argval)
         elif step.opname == "IMPORT_NAME":
-            imports.add(step.argval)
+            imports.add((steps[i - 2].argval, step.argval))
     for constant in code.co_consts:
         if inspect.iscode(constant):
             for found, more in zip((names, attributes, imports), names_in(constant), strict=True):
                 found |= more
     return names, attributes, imports
+
+
+def _reads_first_argument(code, steps):
+    """Return whether the next step reads the first argument; one step may read two."""
+    if not code.co_argcount:
+        return False
+    first = code.co_varnames[0]
+    return any(
+        step.opname.startswith("LOAD_FAST") and first in (step.argval, step.argval[0])
+        for step in steps
+    )
+
+
+def imported_modules(level, name, package):
+    """Return the absolute name of a module that is imported, and of the packages that it is in."""
+    if level:
+        # A package that is not named has no module, and so is found nowhere.
+        parents = str(package).split(".")
+        parents = parents[: len(parents) - level + 1]
+        name = ".".join([*parents, name] if name else parents)
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 @functools.lru_cache(2**12)

@@ -15,7 +15,7 @@ from pathlib import PurePath
 import numpy as np
 import torch
 
-from .code import KNOWN_ROOTS, code_parts, is_library, is_patched, names_in
+from .code import KNOWN_ROOTS, code_parts, imported_modules, is_library, is_patched, names_in
 from .slots import IS_HEAP_TYPE, is_python_alone, slots
 
 # Their text tells them.
@@ -42,7 +42,10 @@ _SIMPLE = {bool, float, int, str, type(None)}
 # They have a state, and none of it changes an output.
 _IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
 # Code that names these reads what cannot be seen from here.
-_OUTSIDE = {"__import__", "environ", "eval", "exec", "getenv", "globals", "locals", "open", "vars"}
+_OUTSIDE = {
+    *("__import__", "environ", "eval", "exec", "getattr", "getenv", "globals", "locals", "open"),
+    "vars",
+}
 _OUTSIDE_ATTRIBUTES = {
     *("environ", "getenv", "import_module", "popen", "urlopen"),
     # Ways to read a file.
@@ -265,7 +268,10 @@ class Content:
         return [name, module and self._library_or_raise(module)]
 
     def _function_parts(self, function):
-        of_library = self._note(function.__module__)
+        # A wrapper bears the name of what it wraps; its globals tell where it was written.
+        of_library = self._note(function.__globals__.get("__name__")) & self._note(
+            function.__module__
+        )
         yield from (function.__module__, function.__qualname__)
         yield from code_parts(function.__code__)
         for part in (function.__defaults__, function.__kwdefaults__, vars(function)):
@@ -290,10 +296,13 @@ class Content:
             raise UntellableError(f"{function.__qualname__} names {name!r}")
         there = function.__globals__
         named = {name: there[name] for name in names if name in there}
-        for name in imports:
-            if not is_library(name) and name not in sys.modules:
-                raise UntellableError(f"{function.__qualname__} imports {name!r}")
-            named[f"import {name}"] = sys.modules.get(name)
+        if any(value is sys for value in named.values()) and "modules" in attributes:
+            raise UntellableError(f"{function.__qualname__} names 'sys.modules'")
+        for level, name in imports:
+            for whole in imported_modules(level, name, there.get("__package__")):
+                if whole not in sys.modules and not is_library(whole):
+                    raise UntellableError(f"{function.__qualname__} imports {whole!r}")
+                named[f"import {whole}"] = sys.modules.get(whole)
         for name, value in sorted(named.items()):
             yield name
             is_module = isinstance(value, types.ModuleType)

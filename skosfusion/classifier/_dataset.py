@@ -1,5 +1,6 @@
 """Samples for the fusion network: gathered in batches, and split for validation."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -157,6 +158,20 @@ class ShuffledBatches:
                 order = np.arange(self.n_samples)
                 order = random.permutation(order) if self.shuffle else order
             yield order[slice(*bounds[number % len(bounds)])]
+
+
+@contextlib.contextmanager
+def explained_lone_row(batch_size):
+    """Say what torch's error of batch normalization on a single row means here."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"batch normalization cannot train on one row ({error}); batch_size={batch_size}: take "
+            "at least 2, and more rows than one"
+        ) from error
 
 
 def split_dataset(dataset, train_split):

@@ -21,7 +21,6 @@ from ._checks import (
     check_groups,
     check_inputs,
     check_labels,
-    check_parameters,
     check_sample_weight,
     classes_in_use,
     refuse_unknown_arguments,
@@ -29,12 +28,13 @@ from ._checks import (
 )
 from ._combinations import check_combination, refuse_going_on
 from ._components import check_components, check_parameter_groups
-from ._dataset import FusionDataset, split_dataset
+from ._dataset import FusionDataset, explained_lone_row, split_dataset
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
 from ._feature_scale import scale_features
 from ._image_inputs import ImageInputs, divide_encoder
 from ._linear_head import fit_linear_head
 from ._net import ConventionalNet, padded
+from ._parameters import check_parameters
 
 # They update all parameters in one pass, which saves a tenth of an epoch with a fixed encoder. SGD
 # gains nothing, and its fused form fails when an encoder that was fixed begins to train.
@@ -326,8 +326,8 @@ class FusionClassifier(ConventionalNet):
         self.class_weight = class_weight
 
     def __setattr__(self, name, value):
-        if name == "augmentation":
-            # Most are torch modules, which skorch would take for a part of the network.
+        if name in ("augmentation", "backbone"):
+            # skorch would take a torch module for a part of the network.
             vars(self)[name] = value
         else:
             super().__setattr__(name, value)
@@ -527,7 +527,8 @@ class FusionClassifier(ConventionalNet):
         if augmentation is not None and "image" in inputs:
             images = augmentation(inputs, epoch=len(self.history_))
             batch = {**inputs, "image": images}, codes
-        return super().train_step(batch, **fit_params)
+        with explained_lone_row(self.batch_size):
+            return super().train_step(batch, **fit_params)
 
     def _check_inputs(self, X, *, reset):
         params = vars(self) if reset else self.fitted_params_

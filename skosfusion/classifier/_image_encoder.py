@@ -10,9 +10,10 @@ from .._utils.locks import DRAWING
 from .._utils.memory import kept_memory
 from .._utils.working_folder import SendersFolder
 from ..network import FusionNetwork, input_of_encoder, load_encoder_state
-from ._checks import check_paths, check_some_parameters
+from ._checks import check_paths
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
 from ._image_inputs import ImageInputs
+from ._parameters import check_some_parameters
 from ._random import seeded
 
 

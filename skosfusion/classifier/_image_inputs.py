@@ -4,6 +4,7 @@ Where a stage of the encoder trains, inputs of that stage take the place of pixe
 """
 
 import math
+import warnings
 from functools import partial
 
 import numpy as np
@@ -59,6 +60,14 @@ class ImageInputs:
         dataset.load_images = load(dataset.paths)
         dataset.encoder_is_fixed = fixed
         self.network.freeze_encoder(fixed)
+        encoder = getattr(self.network, "encoder", None)
+        if not fixed and encoder is not None and not any(True for _ in encoder.parameters()):
+            warnings.warn(
+                f"the encoder {type(encoder).__name__} has no parameters to train; with "
+                "frozen_epochs='all' its features are computed once",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def features(self, paths):
         """Return the features of all images: float32, (n_rows, n_features)."""

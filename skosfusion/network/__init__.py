@@ -6,6 +6,7 @@ from ._encoder_input import IMAGENET_MEAN, IMAGENET_STD, check_pixel_scale
 from ._encoders import (
     backbone_names,
     build_encoder,
+    encoder_without_values,
     feature_length,
     flatten,
     is_torchvision_model,
@@ -17,6 +18,7 @@ from ._gated_head import GatedHead
 from ._heads import FUSIONS, HEADS, make_head
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder
+from ._own_encoders import check_backbone
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package
 from ._state_parts import WeightsReport
 from ._weights import (

@@ -12,6 +12,7 @@ from torchvision import models
 from .._utils.locks import DRAWING
 from .._utils.validation import did_you_mean
 from ._encoder_input import encoder_input
+from ._own_encoders import check_backbone, own_encoder
 from ._timm_models import (
     build_timm_encoder,
     is_timm_name,
@@ -85,27 +86,15 @@ def build_encoder(backbone):
     """
     if isinstance(backbone, str):
         return (build_timm_encoder if is_timm_name(backbone) else _torchvision_encoder)(backbone)
-    if isinstance(backbone, nn.Module) or not callable(backbone):
-        raise TypeError(
-            f"backbone={backbone!r:.200} is neither a name nor a class or callable that makes a "
-            "torch.nn.Module; pass the class itself or a functools.partial of it, not an instance, "
-            "so that no fold starts from another fold's weights"
-        )
-    encoder = backbone()
-    if not isinstance(encoder, nn.Module):
-        raise TypeError(
-            f"backbone={backbone!r:.200} made a {type(encoder).__name__}; it must make a "
-            "torch.nn.Module"
-        )
-    # A callable may hand out one module again and again, and a class may build on one that it does
-    # not make; no fit may train it for the next.
-    return copy.deepcopy(encoder)
+    check_backbone(backbone)
+    return own_encoder(backbone)
 
 
 def _torchvision_encoder(backbone):
     names = backbone_names()
     if backbone not in names:
-        hint = did_you_mean(backbone, [*names, *timm_names()], n=3) or f"known: {', '.join(names)}"
+        hint = did_you_mean(backbone.lower(), [*names, *timm_names()], n=3)
+        hint = hint or f"known: {', '.join(names)}"
         raise ValueError(
             f"backbone={backbone!r} is not a torchvision classification model, and does not begin "
             f"with 'timm:'; {hint}"
@@ -222,17 +211,26 @@ def _try(backbone, encoder, images):
     except Exception as error:
         _, n_channels, side, _ = images.shape
         # A class of the user's says nothing of its size.
-        own = encoder_input(backbone).image_size if isinstance(backbone, str) else side
+        own = _usual_size(backbone) if isinstance(backbone, str) else side
         hints = [] if side == own else [f"its own size is {own}: image_size={own}"]
-        hints.append(
-            "encoders that read one channel need one number in pixel_mean=, and in pixel_std=; "
-            "for those that read three, give both three numbers, or neither"
-        )
+        if "channels" in str(error):
+            hints.append(
+                "encoders that read one channel need one number in pixel_mean=, and in pixel_std=; "
+                "for those that read three, give both three numbers, or neither"
+            )
+        hint = f" ({'; '.join(hints)})" if hints else ""
         raise ValueError(
             f"backbone={backbone!r:.200} cannot take images of {side} x {side} pixels with "
-            f"pixel_mean= of {n_channels} channel(s): {type(error).__name__}: {error} "
-            f"({'; '.join(hints)})"
+            f"pixel_mean= of {n_channels} channel(s): {type(error).__name__}: {error}{hint}"
         ) from error
+
+
+def _usual_size(backbone):
+    """Return the side of the images that weights of a named model are trained with."""
+    is_timm = is_timm_name(backbone)
+    return encoder_input(
+        backbone, None if is_timm else models.get_model_weights(backbone).DEFAULT
+    ).image_size
 
 
 def initialized_encoder(backbone, state):
@@ -242,5 +240,22 @@ def initialized_encoder(backbone, state):
     encoder = encoder_without_values(backbone)
     # Cloned: training this network must not change the caller's weights.
     state = {name: value.clone() for name, value in state.items()}
+    tied = _tied_parameters(encoder)
     encoder.load_state_dict(state, assign=True)
+    for first, *others in tied:
+        for name in others:
+            _set_parameter(encoder, name, encoder.get_parameter(first))
     return encoder.to(memory_format=torch.channels_last)
+
+
+def _tied_parameters(encoder):
+    """List the names of each parameter that has several."""
+    names = {}
+    for name, parameter in encoder.named_parameters(remove_duplicate=False):
+        names.setdefault(parameter, []).append(name)
+    return [of_one for of_one in names.values() if len(of_one) > 1]
+
+
+def _set_parameter(encoder, name, parameter):
+    module, _, own = name.rpartition(".")
+    setattr(encoder.get_submodule(module), own, parameter)

@@ -14,10 +14,13 @@ from ._encoder_key import encoder_key
 from ._feature_cache import shared_feature_cache
 from ._identity import library_versions, network_identity
 from ._inference import encode_batch, encoding_batch_size
+from ._steadiness import unsteady
 
 # Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
 # that encode side by side find what the others have done.
 _IMAGES_PER_FILE = 128
+# As `skosfusion.images.read_image` has it.
+_USUAL_SIZE = 224
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -79,6 +82,9 @@ class EncoderFeatures:
                 type(network.encoder).__name__,
                 identity.reason,
             )
+        if not self._is_known and network.encoder is not None:
+            size = image_options.get("image_size", _USUAL_SIZE)
+            self._is_told &= unsteady(network, size, identity.digest) is None
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
         self._files = None
@@ -234,10 +240,22 @@ class EncoderFeatures:
         for batch in filter(None, batches):
             started = batch, self._start(self._pixels(batch))
             if waiting is not None:
-                yield _finished(*waiting)
+                yield self._finished(*waiting)
             waiting = started
         if waiting is not None:
-            yield _finished(*waiting)
+            yield self._finished(*waiting)
+
+    def _finished(self, batch, features):
+        """Fetch computed features, row by row, as a view would keep the whole batch alive."""
+        vectors = [row.copy() for row in features.cpu().numpy()]
+        for image, vector in zip(batch, vectors, strict=True):
+            if not np.isfinite(vector).all():
+                raise ValueError(
+                    f"the encoder {type(self.network.encoder).__name__} gives NaN or infinity for "
+                    f"the image of row {image.row} ({image.path!r}); look at its weights, its "
+                    "forward (logarithms, divisions by 0) and, with precision='bf16', at 'fp32'"
+                )
+        return batch, dict(zip((image.fingerprint for image in batch), vectors, strict=True))
 
     def _start(self, pixels):
         known = self._is_known
@@ -260,12 +278,6 @@ class EncoderFeatures:
         """Write features to the folder, if there is one."""
         if self._files is not None and fingerprints:
             self._files.put_many({f: features[f] for f in fingerprints})
-
-
-def _finished(batch, features):
-    """Fetch computed features; copied row by row, as a view would keep the whole batch alive."""
-    vectors = [row.copy() for row in features.cpu().numpy()]
-    return batch, dict(zip((image.fingerprint for image in batch), vectors, strict=True))
 
 
 def _is_worker():

@@ -399,8 +399,18 @@ class FusionNetwork(nn.Module):
             features = clinical.new_zeros(len(clinical), self.n_features)
             if has_image.any():
                 # Only images that are there count in batch normalization.
-                features[has_image] = encode(seen[has_image])
+                features[has_image] = self._encoded_apart(encode, seen[has_image])
         return self.head(torch.cat(self.head_inputs(features, clinical, has_image), dim=1))
+
+    def _encoded_apart(self, encode, seen):
+        """Encode the images of a batch; one alone is no batch to take statistics of."""
+        if len(seen) > 1 or not self.training:
+            return encode(seen)
+        self.encoder.eval()
+        try:
+            return encode(seen)
+        finally:
+            self.train()
 
     def head_inputs(self, features, clinical, has_image=None):
         """Return what the head sees, part by part; a row without an image has features of 0."""

@@ -37,6 +37,8 @@ def read_state_file(path):
     except (FileNotFoundError, NotADirectoryError, NotRegularError) as error:
         is_there = isinstance(error, NotRegularError)
         wrong = "is not a file but a folder, pipe or device" if is_there else "does not exist"
+        if str(path).startswith("~"):
+            wrong += " ('~' is not read as a folder here; pass os.path.expanduser(path))"
         raise WeightsError(
             f"weights file {str(path)!r} {wrong}; place a state dict there "
             f"({', '.join(FILE_SUFFIXES)}), or pass a weights name, or None for random weights"

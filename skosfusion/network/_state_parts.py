@@ -1,5 +1,6 @@
 """The part of a file that is an encoder's state: which dict, below which prefix of its names."""
 
+import warnings
 from collections import Counter, defaultdict, deque
 from typing import NamedTuple
 
@@ -102,8 +103,7 @@ def fitting_state(dicts, expected, source, backbone):
     state = {name: chosen.get(name) for name in expected if _has(chosen, name, expected)}
     used = {chosen.prefix + name for name in state}
     left_over = tuple(name for name in chosen.tensors if name not in used)
-    if isinstance(backbone, str):
-        _refuse_deeper(chosen, left_over, expected, source, backbone)
+    _refuse_deeper(chosen, left_over, expected, source, backbone)
     missing = tuple(name for name in expected if name not in state)
     report = WeightsReport(source, chosen.key, chosen.prefix, len(state), left_over, missing)
     zeros = {name: torch.zeros(expected[name].shape, dtype=torch.int64) for name in missing}
@@ -207,13 +207,17 @@ def _refuse_deeper(chosen, left_over, expected, source, backbone):
         words = name.removeprefix(chosen.prefix).split(".")
         at = next((i for i, word in enumerate(words) if word not in children[(*words[:i],)]), None)
         if at is not None and _is_next(words[at], children[(*words[:at],)]):
-            deeper.append(name)
-    if deeper:
-        raise WeightsError(
-            f"weights from {source} are those of a deeper network than backbone {backbone!r}: "
-            f"{len(deeper)} entries have no place in it, such as {shown(deeper)}; pass the "
-            "backbone that they are of"
-        )
+            deeper.append((name, at))
+    text = (
+        f"weights from {source} are those of a deeper network than backbone {backbone!r:.100}: "
+        f"{len(deeper)} entries have no place in it, such as {shown(name for name, _ in deeper)}; "
+        "pass the backbone that they are of"
+    )
+    if deeper and isinstance(backbone, str):
+        raise WeightsError(text)
+    # An encoder of the user's may be the first stages of a network, cut off on purpose.
+    if any(at > 0 for _, at in deeper):
+        warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def _is_next(name, others):

@@ -267,7 +267,13 @@ def _expected(state, backbone, source):
     misfit = _far_too_few(state, backbone)
     if misfit is not None:
         raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
-    return encoder_without_values(backbone).state_dict()
+    expected = encoder_without_values(backbone).state_dict()
+    if not expected:
+        raise WeightsError(
+            f"weights from {source} have no place in backbone {backbone!r:.100}, which has no "
+            "parameters; pass weights=None"
+        )
+    return expected
 
 
 def _checked(state, expected, source):

@@ -22,6 +22,7 @@ from ..classifier import (
 )
 from ..images import read_options
 from ..network import FusionNetwork, encoder_part, feature_length, make_head
+from ._changed_attributes import warn_of_changed_attributes
 from ._components import encode
 from ._trusted import CLASSES, name_of
 
@@ -67,6 +68,7 @@ def describe(classifier):
     tensors |= {name: getattr(module, name) for name in _CONSTANTS if hasattr(module, name)}
     for name, value in tensors.items():
         _refuse_unusable_values(name, value)
+    warn_of_changed_attributes(classifier)
     description = {
         "class": name_of(type(classifier)),
         "parameters": _describe_parameters(classifier.fitted_params_),

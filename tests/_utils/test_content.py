@@ -323,3 +323,75 @@ def test_known_code_is_that_of_torch_without_hooks(monkeypatch):
     assert not all_code_is_known(layer)
     handle.remove()
     assert all_code_is_known(layer)
+
+
+CONFIG = types.SimpleNamespace(scale=1)
+
+
+def test_a_value_that_is_found_by_name_is_not_told():
+    module = defined("def read():\n    return getattr(config, 'scale')\n", config=CONFIG)
+    with pytest.raises(UntellableError, match="names 'getattr'"):
+        digest(module.read)
+
+
+def test_attributes_of_an_object_of_its_own_are_told():
+    source = "class A:\n    def __init__(self, scale):\n        self.scale = scale\n"
+    source += "    def read(self, name):\n        return getattr(self, name)\n"
+    kind = defined(source).A
+    assert digest(kind(1).read) == digest(kind(1).read)
+    assert digest(kind(1).read) != digest(kind(2).read)
+
+
+def test_modules_by_name_are_not_told():
+    module = defined("import sys\ndef read():\n    return sys.modules['x'].scale\n")
+    with pytest.raises(UntellableError, match=r"sys\.modules"):
+        digest(module.read)
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """A package of the user's with a module whose name is one of Python's."""
+    whole = types.ModuleType("planted_package")
+    part = types.ModuleType("planted_package.code")
+    whole.code, part.scale, whole.scale = part, 1, 1
+    monkeypatch.setitem(sys.modules, "planted_package", whole)
+    monkeypatch.setitem(sys.modules, "planted_package.code", part)
+    return whole
+
+
+@pytest.mark.parametrize(
+    "line", ["from .code import scale", "from planted_package.code import scale"]
+)
+def test_what_a_function_imports_is_told(package, line):
+    source = f"def read():\n    {line}\n    return scale\n"
+    read = defined(source, __package__="planted_package").read
+    before = digest(read)
+    package.code.scale = 2
+    assert digest(read) != before
+
+
+def test_what_lies_in_a_package_is_not_taken_for_its_module(package):
+    source = "def read():\n    import planted_package.code\n    return planted_package.scale\n"
+    read = defined(source).read
+    before = digest(read)
+    package.scale = 2
+    assert digest(read) != before
+
+
+def test_an_import_of_nowhere_is_not_told():
+    read = defined("def read():\n    from .nowhere import scale\n    return scale\n").read
+    with pytest.raises(UntellableError, match="imports"):
+        digest(read)
+
+
+def test_a_wrapper_of_a_library_is_the_users_code():
+    source = """
+        import functools, torch
+        def wrap(scale):
+            @functools.wraps(torch.nn.functional.relu)
+            def wrapper(x):
+                return factor * x
+            return wrapper
+    """
+    digests = [digest(defined(source, factor=factor).wrap(1)) for factor in (1, 2, 1)]
+    assert digests[0] == digests[2] != digests[1]

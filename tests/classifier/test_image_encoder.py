@@ -33,7 +33,7 @@ def test_features_are_those_of_the_classifier_and_of_a_loop_by_hand(images, labe
     torch.manual_seed(0)
     weights = tmp_path / "tiny.pth"
     torch.save(tiny.TinyEncoder().state_dict(), weights)
-    options = OPTIONS | {"weights": weights}
+    options = OPTIONS | {"weights": weights, "precision": "fp32"}
     features = ImageEncoder(**options).fit_transform(images)
     classifier = FusionClassifier(
         image_column="image", frozen_epochs="all", max_epochs=1, verbose=0, **options

@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from skorch.dataset import ValidSplit
+from torch import nn
 
 from skosfusion import GradCAM, clinical_gradients
 from skosfusion.images import shared_image_store
@@ -144,3 +145,33 @@ def test_the_pipeline_lets_missing_images_through(pipeline, cohort, table, targe
     pipeline.set_params(classifier__missing_images="zero")
     frame = cohort.assign(image=table["image"])
     assert np.isfinite(pipeline.fit(frame, target).predict_proba(frame)).all()
+
+
+class NormEncoder(tiny.TinyEncoder):
+    """Normalizes over the batch alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.last = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.last(super().forward(images))
+
+
+def test_one_image_in_a_batch_trains_by_running_statistics(classifier, frame, target):
+    lone = frame.astype({"image": object})
+    lone.loc[1:, "image"] = None
+    params = {"backbone": NormEncoder, "missing_images": "zero", "frozen_epochs": 0}
+    fitted = classifier.set_params(**params).fit(lone, target)
+    assert np.isfinite(fitted.predict_proba(frame)).all()
+    # It counts in no statistics, and trains all the same.
+    assert torch.equal(fitted.module_.encoder.last.running_mean, torch.zeros(8))
+    torch.manual_seed(0)
+    fresh = NormEncoder()
+    assert not torch.equal(fitted.module_.encoder.last.weight, fresh.last.weight)
+
+
+def test_batches_of_one_row_are_explained(classifier, frame, target):
+    params = {"backbone": NormEncoder, "batch_size": 1, "frozen_epochs": 0}
+    with pytest.raises(ValueError, match=r"cannot train on one row.*batch_size=1: take at least 2"):
+        classifier.set_params(**params).fit(frame, target)

@@ -8,6 +8,12 @@ from skorch.callbacks import Callback, EarlyStopping
 from skosfusion.exceptions import ImageError, WeightsError
 
 from .._helpers.clinical import clinical_only
+from .._helpers.tiny import TinyEncoder
+
+
+class Pooling(torch.nn.Module):
+    def forward(self, images):
+        return images.mean((2, 3))
 
 
 class TestRefusedInput:
@@ -48,6 +54,37 @@ class TestRefusedInput:
     def test_a_missing_image_column_is_named(self, classifier, frame, target):
         with pytest.raises(ValueError, match=r"no column 'image'.*its columns are 'age', 'alp'"):
             classifier.fit(frame[["age", "alp"]], target)
+
+    def test_a_table_with_paths_and_no_image_column_gets_the_remedy(
+        self, classifier, frame, target
+    ):
+        with pytest.raises(ValueError, match=r"column 'image' of X holds.*as image_column"):
+            classifier.set_params(image_column=None).fit(frame, target)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "words"),
+        [
+            ("weights", {"conv.weight": 1}, r"path of a file.*torch\.save"),
+            ("weights", [1], "path of a file"),
+            ("memory", "~/cache", "expanduser"),
+            ("memory", "a\0b", "a folder"),
+        ],
+    )
+    def test_what_is_no_file_or_folder(self, name, value, words, classifier, frame, target):
+        with pytest.raises(ValueError, match=words):
+            classifier.set_params(**{name: value}).fit(frame, target)
+
+    def test_a_home_folder_in_a_weights_file_is_explained(self, classifier, frame, target):
+        with pytest.raises(WeightsError, match=r"does not exist .*expanduser"):
+            classifier.set_params(weights="~/tiny.pth").fit(frame, target)
+
+    def test_an_instance_as_backbone_is_refused_when_it_is_fitted(self, classifier, frame, target):
+        with pytest.raises(TypeError, match="not an instance"):
+            classifier.set_params(backbone=TinyEncoder()).fit(frame, target)
+
+    def test_an_encoder_without_parameters_has_nothing_to_train(self, classifier, frame, target):
+        with pytest.warns(UserWarning, match="Pooling has no parameters to train.*'all'"):
+            classifier.set_params(backbone=Pooling, frozen_epochs=0).fit(frame, target)
 
     def test_an_array_with_an_image_column_is_refused(self, classifier, frame, target):
         with pytest.raises(TypeError, match="must be a pandas DataFrame"):

@@ -163,6 +163,7 @@ class DrawsAlways(tiny.TinyEncoder):
         return nn.functional.dropout(super().forward(images), 0.5, True)
 
 
+@pytest.mark.filterwarnings("ignore:the encoder DrawsAlways gives:UserWarning")
 def test_an_encoder_that_draws_random_numbers_leaves_the_callers_alone(image_options, cohort):
     table = cohort[["image"]]
     options = image_options | {"backbone": DrawsAlways}

@@ -426,3 +426,22 @@ def test_a_description_that_is_no_object_is_refused(tmp_path):
     write_model_file(path, ["a"], {})
     with pytest.raises(ModelFileError, match="its description is not an object"):
         read_model_file(path)
+
+
+class Growing(tiny.TinyEncoder):
+    """Training changes an attribute that is no tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = 1.0
+
+    def forward(self, images):
+        if self.training:
+            self.scale *= 1.5
+        return super().forward(images) * self.scale
+
+
+def test_an_attribute_that_training_changes_is_named(classifier, images, target, path):
+    classifier.set_params(backbone=Growing, frozen_epochs=0).fit(images, target)
+    with pytest.warns(UserWarning, match=r"changed 'scale' since it was built.*register_buffer"):
+        save_model(classifier, path)
