@@ -161,6 +161,8 @@ def _problem(changed, kind, dtype, shape):
         if kind is np.ndarray:
             return "leave out what makes something else of arrays, such as ToTensorV2"
         return "return a tensor; of a PIL image, torchvision.transforms.v2.PILToTensor() makes one"
+    if kind is not np.ndarray and changed.layout is not torch.strided:
+        return "return a dense tensor: .to_dense()"
     if changed.dtype != dtype:
         return (
             "leave out what changes the number format, such as ToDtype or Normalize: pixels are "
@@ -189,8 +191,11 @@ def _described(value):
     is_tensor = isinstance(value, torch.Tensor)
     dtype = str(value.dtype).removeprefix("torch.")
     is_float = value.is_floating_point() if is_tensor else value.dtype.kind == "f"
-    has_nan = is_float and bool((value != value).any())
+    is_dense = not is_tensor or value.layout is torch.strided
+    has_nan = is_float and is_dense and bool((value != value).any())
     kind = "tensor" if is_tensor else "array"
+    if not is_dense:
+        kind = f"{value.layout} tensor"
     text = (
         f"{'an' if dtype.startswith('int') else 'a'} {dtype} {kind} of shape {tuple(value.shape)}"
     )

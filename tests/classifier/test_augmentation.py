@@ -321,6 +321,7 @@ class TestRefusals:
             (v2.Grayscale(3), r"shape \(3, 32, 32\)"),
             (v2.ToDtype(torch.float32), r"a float32 tensor .*leave out .* Normalize"),
             (lambda image: image * torch.nan, r"a float32 tensor of shape \(1, 32, 32\) with NaN"),
+            (lambda image: image.to_sparse(), r"returns a uint8 torch.sparse_coo.*to_dense"),
             (lambda: None, r"raises TypeError"),
             (Albumentation(image=3), r"returns 3 \(int\)"),
             (Albumentation(image=torch.zeros(1, 32, 32)), r"ToTensorV2"),
