@@ -1,5 +1,7 @@
 """Command line of the scripts that cross-validate the paper's rows."""
 
+import os
+
 from _common.options import make_parser as make_base
 
 DESCRIPTION = """\
@@ -21,6 +23,10 @@ def parse_with(parser, arguments):
     options = parser.parse_args(arguments)
     if options.folds < 2:
         parser.error(f"--folds {options.folds}: at least 2 folds are needed")
+    if options.jobs is None:
+        # A head computes small products, for which two threads wait for each other; two fits of one
+        # thread each do not.
+        options.jobs = min(2, os.cpu_count()) if options.frozen_epochs == "all" else 1
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least 1 is needed")
     return options
@@ -132,7 +138,11 @@ def make_parser(description, *, out):
     )
 
     run = parser.add_argument_group("run")
-    run.add_argument("--jobs", type=int, default=1, help="fits at a time")
+    run.add_argument(
+        "--jobs",
+        type=int,
+        help="fits at a time (default: 2 where the encoder is fixed and there are two cores, else 1)",
+    )
     run.add_argument(
         "--data-home", metavar="DIR", help="where drawn images, encoders and features are kept"
     )
