@@ -14,7 +14,8 @@ def has_log_odds(classifier):
         return True
     raise AttributeError(
         f"predict_nonlinearity={nonlinearity!r} makes probabilities in its own way, so "
-        "there are no log-odds of the logits; use predict_proba, or fit with predict_nonlinearity='auto'"
+        "there are no log-odds of the logits; use predict_proba, or fit with "
+        "predict_nonlinearity='auto'"
     )
 
 
