@@ -32,6 +32,7 @@ _ROOMS = {
     "modality_importance": "inspection",
     "save_model": "persistence",
     "scale_boxes": "inspection",
+    "validate_by_site": "model_selection",
 }
 
 __all__ = sorted(_ROOMS)

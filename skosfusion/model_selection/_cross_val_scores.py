@@ -140,7 +140,7 @@ def cross_val_scores(
     y = complete_column(y, "label")
     classes = np.unique(y)
     if len(classes) < 2:
-        raise ValueError(f"y holds the one label {classes[0]!r}; two or more are needed")
+        raise ValueError(f"y holds the one label {classes.tolist()[0]!r}; two or more are needed")
     patients = patients_of(X if hasattr(X, "columns") else pd.DataFrame(X), groups)
     codes, _ = codes_of(patients, "patient")
     rows = make_rows(estimator, ablations, step)

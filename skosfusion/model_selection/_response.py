@@ -37,8 +37,8 @@ def log_odds_of(estimator, X, classes):
     name = type(estimator).__name__
     if not np.array_equal(estimator.classes_, classes):
         raise ValueError(
-            f"a fold was trained on the classes {list(estimator.classes_)} of {list(classes)}; use "
-            "fewer folds, or stratified ones"
+            f"a fold was trained on the classes {np.asarray(estimator.classes_).tolist()} of "
+            f"{classes.tolist()}; use fewer folds, or stratified ones"
         )
     n_clipped = 0
     if hasattr(estimator, "decision_function"):
