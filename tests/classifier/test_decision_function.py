@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import EpochScoring
 from torch import nn
 
-from skosfusion import FusionClassifier
+from skosfusion import FusionClassifier, load_model, save_model
 
 
 def clinical_only(**parameters):
@@ -134,3 +134,17 @@ def test_scoring_callbacks_read_them(table):
     scoring = EpochScoring("roc_auc", name="auc", on_train=True, lower_is_better=False)
     classifier = clinical_only(callbacks=[scoring]).fit(*table)
     assert classifier.history_[-1, "auc"] > 0.8
+
+
+def test_a_loaded_model_has_the_same(fitted, table, tmp_path):
+    save_model(fitted, tmp_path / "model.safetensors")
+    loaded = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        loaded.decision_function(table[0]), fitted.decision_function(table[0])
+    )
+
+
+def test_probabilities_keep_their_bits(fitted, table):
+    logits = torch.cat(list(fitted.forward_iter(table[0])))
+    expected = torch.softmax(logits, dim=-1).numpy()
+    np.testing.assert_array_equal(fitted.predict_proba(table[0]), expected)
