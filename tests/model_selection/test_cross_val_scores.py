@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 
@@ -323,6 +324,7 @@ class TestResuming:
             lambda text: "[" * 100_000,
             lambda text: text + " " * 100_000,
             lambda text: text.replace('"accuracy": ', '"accuracy": 1'),
+            lambda text: damaged(text),
             lambda text: planted(text, accuracy=2.0),
             lambda text: planted(text, scores=[1.0]),
             lambda text: planted(text, scores=[float("nan")] * 16),
@@ -371,10 +373,15 @@ def test_settings_are_plain_json(pipeline, cohort, labels, own):
     assert settings["versions"]["scikit-learn"]
 
 
+def damaged(text):
+    """Change one score, and nothing else."""
+    part = json.loads(text)
+    part["part"]["scores"][0] += 0.5
+    return json.dumps(part)
+
+
 def planted(text, **changes):
     """Change a part, and give it the digest that goes with it."""
-    import hashlib
-
     body = json.loads(text)["part"] | changes
     content = json.dumps(body, sort_keys=True).encode()
     digest = hashlib.sha256(len(content).to_bytes(8, "little") + content).hexdigest()

@@ -171,7 +171,9 @@ class TestSites:
     def test_sites_may_be_numbers_or_of_several_kinds(self, made):
         X, y, site, patient = made
         numbers = np.array([10, 9, 2, 1])[np.searchsorted(["A", "B", "C", "D"], site)]
-        assert validated((X, y, numbers, patient)).sites.tolist() == [1, 2, 9, 10]
+        result = validated((X, y, numbers, patient))
+        assert result.sites.tolist() == [1, 2, 9, 10]
+        np.testing.assert_array_equal(result.sites[result.scores.fold[:, 0]], numbers)
         mixed = np.array(["x", 1, 2.5, "y"], dtype=object)[np.arange(80).repeat(2) % 4]
         assert validated((X, y, mixed, patient)).sites.tolist() == [1, 2.5, "x", "y"]
 
