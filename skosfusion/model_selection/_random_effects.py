@@ -6,6 +6,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import t
 
+_ROUNDING = 1e-10
+
 
 class Pooled(NamedTuple):
     """Mean over sites, its interval, the spread of sites, and where a new site is expected."""
@@ -19,7 +21,7 @@ class Pooled(NamedTuple):
 
 
 def pool(values, variances, *, level):
-    """Pool figures by random effects: REML, interval by Hartung and Knapp; NaN for too few."""
+    """Pool by REML, with the modified interval of Hartung and Knapp; NaN for too few."""
     values, variances = np.asarray(values, float), np.asarray(variances, float)
     n_sites, nan = len(values), np.nan
     if n_sites == 0:
@@ -30,6 +32,8 @@ def pool(values, variances, *, level):
     weights = 1 / (variances + tau**2)
     mean = np.average(values, weights=weights)
     squared_error = np.average((values - mean) ** 2, weights=weights) / (n_sites - 1)
+    # Few sites may agree by chance; they know no more for that than their own errors allow.
+    squared_error = max(squared_error, 1 / weights.sum())
     margin = t.ppf((1 + level) / 2, n_sites - 1) * np.sqrt(squared_error)
     expected = nan
     if n_sites > 2:
@@ -51,4 +55,5 @@ def _tau(values, variances):
 
     most = 10 * (np.std(values) + np.sqrt(variances.max()))
     found = minimize_scalar(loss, bounds=(0, most), method="bounded", options={"xatol": 1e-10})
-    return 0.0 if loss(0.0) <= found.fun else float(found.x)
+    # Where 0 is best, the search ends close beside it.
+    return 0.0 if loss(0.0) <= found.fun + _ROUNDING else float(found.x)

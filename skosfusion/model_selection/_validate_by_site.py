@@ -100,8 +100,10 @@ def validate_by_site(
     -----
     Pooled are logits of the AUC, with variance ``se**2 / (auc * (1 - auc))**2``. The variance
     between sites is estimated by restricted maximum likelihood (REML); the interval of the mean is
-    that of Hartung and Knapp [3]_, the prediction interval that of Higgins et al. with n_sites - 2
-    degrees of freedom [4]_, as Debray et al. recommend for such figures [1]_.
+    that of Hartung and Knapp [3]_, never with a smaller standard error than from the sites' own
+    ones, as Röver et al. propose for few sites [6]_; the prediction interval that
+    of Higgins et al. with n_sites - 2 degrees of freedom [4]_. Debray et al. recommend these
+    methods for such figures [1]_.
 
     An AUC of exactly 0 or 1 has no logit, and a standard error of 0. For pooling and its interval
     it is replaced by ``(n * auc + 0.5) / (n + 1)``, n being the number of patients in the smaller
@@ -120,6 +122,9 @@ def validate_by_site(
        meta-analysis", Journal of the Royal Statistical Society A 172, 137-159, 2009, equation 12.
     .. [5] J. Hanley and B. McNeil, "The meaning and use of the area under a receiver operating
        characteristic (ROC) curve", Radiology 143, 29-36, 1982.
+    .. [6] C. Röver, G. Knapp and T. Friede, "Hartung-Knapp-Sidik-Jonkman approach and its
+       modification for random-effects meta-analysis with few studies", BMC Medical Research
+       Methodology 15:99, 2015.
 
     Examples
     --------

@@ -75,8 +75,10 @@ class TestPooling:
         expected = 3.1824463 * np.sqrt(found.tau**2 + values.var(ddof=1) / 5)
         assert found.prediction_high - found.mean == pytest.approx(expected, rel=1e-5)
 
-    def test_sites_that_differ_less_than_by_chance_have_no_spread(self):
-        assert pool([1.0, 1.1, 0.9], [0.5] * 3, level=0.95).tau == 0
+    def test_sites_that_agree_by_chance_have_no_spread_but_their_own_errors(self):
+        found = pool([1.0, 1.1, 0.9], [0.5] * 3, level=0.95)
+        assert found.tau == 0
+        assert found.high - found.mean == pytest.approx(4.3026527 * np.sqrt(0.5 / 3))
 
     def test_reml_solves_its_equation(self):
         values, variances = np.array([0.2, 1.5, 2.5, 0.9]), np.array([0.1, 0.3, 0.05, 0.6])
