@@ -21,7 +21,7 @@ def main(arguments=None):
     prepared = protocol.prepare(options)
     cohort, rows = prepared.cohort, prepared.rows
     embedded = options.image_table is None
-    cv_results = units.run(
+    result = units.run(
         prepared.pipeline,
         cohort,
         rows,
@@ -29,12 +29,15 @@ def main(arguments=None):
         settings=prepared.settings,
         folder=Path(options.out) / "parts",
         jobs=options.jobs,
+        allow_leaks=options.image_wise,
         # A head trains in seconds, which a process would spend on loading torch. Threads wait for
         # each other where an encoder draws random numbers while it trains.
         backend="threading" if options.frozen_epochs == "all" else "loky",
     )
 
-    table = report.make_table(cv_results, rows, cohort, prepared.pipeline, with_paper=embedded)
+    table = report.make_table(
+        result.cv_results, rows, cohort, prepared.pipeline, with_paper=embedded
+    )
     record = {
         "title": prepared.title,
         "run": units.describe_run(options, prepared.settings, cohort),
@@ -44,7 +47,7 @@ def main(arguments=None):
         "leakage": report.leakage(prepared.leakage),
         "cohort": cohort.DESCR,
     }
-    files = report.write(options.out, table, cv_results, rows, record)
+    files = report.write(options.out, table, result, rows, record)
     print(f"\n{prepared.title}\nmean ± standard deviation over the folds\n")
     print(report.format_table(table))
     majority = max(cohort.target.mean(), 1 - cohort.target.mean())

@@ -10,6 +10,7 @@ _ROOMS = {
     "ABLATIONS": "model_selection",
     "AblationDisplay": "inspection",
     "AgeScaler": "preprocessing",
+    "CLINICAL_ONLY": "model_selection",
     "ClinicalGradientsDisplay": "inspection",
     "ClinicalTransformer": "preprocessing",
     "ComparisonDisplay": "inspection",
@@ -23,6 +24,7 @@ _ROOMS = {
     "ablation_table": "model_selection",
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
+    "cross_val_scores": "model_selection",
     "load_model": "persistence",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
@@ -30,6 +32,7 @@ _ROOMS = {
     "modality_importance": "inspection",
     "save_model": "persistence",
     "scale_boxes": "inspection",
+    "validate_by_site": "model_selection",
 }
 
 __all__ = sorted(_ROOMS)

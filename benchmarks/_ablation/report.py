@@ -10,7 +10,8 @@ from _common.files import set_aside, sweep, write_atomically, write_record
 
 from skosfusion import AblationDisplay, ablation_table
 
-from .units import SCORING
+from . import predictions
+from .units import METRICS
 
 #: Table 1 of the paper (ResNet18, images of 848 patients): accuracy, precision, recall, F1.
 PAPER = {
@@ -31,7 +32,7 @@ def make_table(cv_results, rows, cohort, pipeline, *, with_paper):
     table.insert(1, "n_patients", len(set(cohort.groups)))
     table.insert(2, "n_images", len(cohort.data))
     if with_paper:
-        for i, metric in enumerate(SCORING):
+        for i, metric in enumerate(METRICS):
             table[f"paper_{metric}"] = [
                 PAPER[row][i] if row in PAPER else None for row in table.index
             ]
@@ -42,7 +43,7 @@ def format_table(table):
     """Write the table for people."""
     shown = pd.DataFrame(index=table.index.rename(None))
     shown["patients"], shown["images"] = table["n_patients"], table["n_images"]
-    for metric in SCORING:
+    for metric in METRICS:
         pairs = zip(table[metric], table[f"{metric}_std"], strict=True)
         name = "F1" if metric == "f1" else metric
         shown[name] = [f"{mean:.4f} ± {std:.4f}" for mean, std in pairs]
@@ -67,14 +68,21 @@ def leakage(found):
     }
 
 
-def write(folder, table, cv_results, rows, record):
-    """Write CSV, JSON and the bar chart."""
+def write(folder, table, result, rows, record):
+    """Write the table, the predictions, the record and the bar chart."""
+    cv_results = result.cv_results
     folder = Path(folder)
-    sweep(folder, "ablation.")
-    for old, kept in set_aside(folder, "ablation", record["run"]):
+    for name in ("ablation.", "predictions"):
+        sweep(folder, name)
+    moved = set_aside(folder, "ablation", record["run"])
+    if moved:
+        mark = moved[-1][1].stem.removeprefix("ablation-")
+        moved += predictions.set_aside(folder, mark)
+    for old, kept in moved:
         print(f"{old} held the results of another run; they are kept as {kept}")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
     write_atomically(csv, table.to_csv().encode())
+    of_images = predictions.write(folder, result)
     folds = {
         metric: {
             row: [
@@ -84,7 +92,7 @@ def write(folder, table, cv_results, rows, record):
             ]
             for i, row in enumerate(rows)
         }
-        for metric in SCORING
+        for metric in METRICS
     }
     record = record | {"folds": folds, "versions": versions(), "machine": machine.facts()}
     write_record(record_file, record)
@@ -92,10 +100,10 @@ def write(folder, table, cv_results, rows, record):
         display = AblationDisplay.from_cv_results(cv_results, ablations=rows).plot()
     except ImportError as error:
         print(f"no bar chart: {error}")
-        return [csv, record_file]
+        return [csv, *of_images, record_file]
     display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
     display.figure_.savefig(chart, dpi=150)
-    return [csv, record_file, chart]
+    return [csv, *of_images, record_file, chart]
 
 
 def wrapped(title, n_characters):

@@ -12,10 +12,13 @@ _UNFINISHED = ".part"
 _ORPHAN_SECONDS = 3600.0
 
 
-def write_atomically(path, content):
-    """Write bytes so that the file is there whole or not at all."""
+def write_atomically(path, content, *, mode=None):
+    """Write bytes so that the file is there whole or not at all; `mode` says who may read it."""
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
-    temporary.write_bytes(content)
+    with open(temporary, "xb") as file:
+        if mode is not None:
+            os.chmod(temporary, mode)
+        file.write(content)
     os.replace(temporary, path)
 
 

@@ -409,14 +409,19 @@ def _is_same(value, other):
         return joblib.hash(value) == joblib.hash(other)
 
 
-def as_probabilities(logits, nonlinearity, *, first_row):
-    """Turn logits into probabilities, float32; what is not finite or none is an error."""
+def check_finite(logits, *, first_row):
+    """Raise FloatingPointError for the first row of a batch whose logits are not finite."""
     if not torch.isfinite(logits).all():
         row = first_row + int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])
         raise FloatingPointError(
             f"the network gives {logits[row - first_row].tolist()} for row {row}, which is not "
             "finite; look for extreme values in that row, or fit again with a lower lr"
         )
+
+
+def as_probabilities(logits, nonlinearity, *, first_row):
+    """Turn logits into probabilities, float32; what is not finite or none is an error."""
+    check_finite(logits, first_row=first_row)
     if nonlinearity == "auto":
         return to_numpy(torch.softmax(logits, dim=-1))
     values = to_numpy(logits if nonlinearity is None else nonlinearity(logits))

@@ -18,6 +18,9 @@ ABLATIONS = {
     "All": ("gender", "age", "alp", "ldh"),
 }
 
+#: Parameters of the pipeline with which it is fitted on clinical values alone, without an image.
+CLINICAL_ONLY = {"clinical__image": "drop", "classifier__image_column": None}
+
 
 def ablation_param_grid(ablations=None, *, step="clinical", inputs=None, estimator=None):
     """Write an ablation as a parameter grid for ``GridSearchCV``.

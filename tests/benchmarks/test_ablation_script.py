@@ -10,8 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 
 from skosfusion import ABLATIONS, ablation_param_grid, ablation_table
+from skosfusion.model_selection import _cross_val_scores
 
-from .._helpers.scripts import ablation, data, files, parse, report, units
+from .._helpers.scripts import ablation, data, files, parse, predictions, report, units
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
 
@@ -57,13 +58,13 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
         part.unlink()
     parts[1].write_text("{ half a fi")
     calls = []
-    search_one = units._search_one
+    fit_one = _cross_val_scores._fit_one
 
     def counted(*args):
         calls.append(args)
-        return search_one(*args)
+        return fit_one(*args)
 
-    monkeypatch.setattr(units, "_search_one", counted)
+    monkeypatch.setattr(_cross_val_scores, "_fit_one", counted)
     again = ablation.main(arguments)
     assert len(calls) == 9
     pd.testing.assert_frame_equal(again, table)
@@ -73,10 +74,10 @@ def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
     out, arguments, _ = first_run
     part = next((out / "parts").rglob("*.json"))
     unfinished = [
-        part.with_name(f"x.json.{'0' * 32}.part"),
+        part.with_name(f".x.json.{'0' * 32}.tmp"),
         out / f"ablation.csv.{'0' * 32}.part",
     ]
-    young = part.with_name(f"y.json.{'0' * 32}.part")
+    young = part.with_name(f".y.json.{'0' * 32}.tmp")
     for path in [*unfinished, young]:
         path.write_text("{ half a fi")
     for path in unfinished:
@@ -85,6 +86,56 @@ def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
     assert not any(path.exists() for path in unfinished)
     assert young.exists()
     young.unlink()
+
+
+def test_predictions_are_kept_under_pseudonyms_and_the_key_apart(first_run, home):
+    out, arguments, _ = first_run
+    cohort = data.load(parse(arguments))
+    lines = pd.read_csv(out / "predictions.csv")
+    assert list(lines.columns) == ["patient", "image", "label", "fold", *ABLATIONS]
+    assert len(lines) == len(cohort.data)
+    assert set(lines["patient"]) == {f"P{number:04d}" for number in range(1, 21)}
+    assert lines["patient"].is_monotonic_increasing
+    assert (lines.groupby("patient")["fold"].max() == lines.groupby("patient")["fold"].min()).all()
+    path = out / "predictions-key.csv"
+    if os.name == "posix":
+        assert path.stat().st_mode & 0o777 == 0o600
+    key = pd.read_csv(path).set_index("patient")["pseudonym"]
+    labels = lines.groupby("patient")["label"].max()
+    for patient, label in zip(cohort.groups, cohort.target, strict=True):
+        assert labels[key[patient]] == label
+    record = json.loads((out / "ablation.json").read_text())
+    for row in ABLATIONS:
+        right = (lines[row] > 0) == lines["label"]
+        assert right.groupby(lines["fold"]).mean().tolist() == record["folds"]["accuracy"][row]
+    before = (out / "predictions.csv").read_bytes(), path.read_bytes()
+    ablation.main(arguments)
+    assert ((out / "predictions.csv").read_bytes(), path.read_bytes()) == before
+
+
+def test_pseudonyms_are_drawn_and_a_damaged_key_is_drawn_anew(tmp_path):
+    patients = [f"p{number}" for number in range(200)]
+    scores = {"All": np.arange(200.0)[:, None]}
+    result = Bunch(groups=patients, y=np.ones(200), fold=np.zeros((200, 1)), scores=scores)
+    drawn = []
+    for damage in (None, "patient\np0\n", "pseudonym,patient\nP0001,p0\nP0001,p1\n"):
+        if damage is not None:
+            (tmp_path / "predictions-key.csv").write_text(damage)
+        predictions.write(tmp_path, result)
+        drawn.append(pd.read_csv(tmp_path / "predictions.csv")["All"].tolist())
+    assert len(set(map(tuple, drawn))) == 3
+    assert all(sorted(one) == scores["All"][:, 0].tolist() for one in drawn)
+
+
+def test_predictions_of_another_run_are_kept_with_their_key(first_run, tmp_path):
+    _, arguments, _ = first_run
+    arguments = [*arguments, "--rows", "Baseline", "--out", str(tmp_path)]
+    ablation.main(arguments)
+    before = (tmp_path / "predictions.csv").read_bytes()
+    ablation.main([*arguments, "--epochs", "1"])
+    kept = sorted(tmp_path.glob("predictions-*.csv"))
+    assert len(kept) == 3
+    assert before in [path.read_bytes() for path in kept]
 
 
 def test_a_row_scores_the_same_in_a_shorter_run(first_run, tmp_path):
@@ -226,9 +277,9 @@ def test_the_parts_are_the_grid_search(backend, pipeline, bunch, tmp_path):
     folds = data.make_folds(parse(["--folds", "3"]), bunch)
     parts = units.run(
         pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend=backend
-    )
+    ).cv_results
     search = GridSearchCV(
-        pipeline, ablation_param_grid(rows), cv=folds, scoring=units.SCORING, refit=False
+        pipeline, ablation_param_grid(rows), cv=folds, scoring=list(units.METRICS), refit=False
     ).fit(bunch.data, bunch.target)
     pd.testing.assert_frame_equal(ablation_table(parts, rows), ablation_table(search, rows))
 

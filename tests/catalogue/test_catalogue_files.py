@@ -14,11 +14,11 @@ from skosfusion import FusionClassifier, load_model, save_model
 from skosfusion.classifier import shared_feature_cache
 from skosfusion.exceptions import ModelFileError, WeightsError
 from skosfusion.images import ImageStore
+from skosfusion.model_selection import _cross_val_scores
 
 from .._helpers import tiny
 from .._helpers.caches import forget
 from .._helpers.executed import Executed
-from .._helpers.scripts import units
 from .killed import MOMENTS, run_killed
 from .refusals import no_epoch_begins
 
@@ -94,11 +94,13 @@ def test_case_62_sigkill_while_fitting_the_benchmark(cohort, tmp_path, monkeypat
     assert len(list(tmp_path.rglob("*.json"))) == 2
     here = dict(values)
     exec(_BENCHMARK, here)  # noqa: S102
-    parts, search = [], units._search_one
-    monkeypatch.setattr(units, "_search_one", lambda *part: parts.append(part) or search(*part))
-    resumed = here["run"](values["folder"])
+    parts, fit = [], _cross_val_scores._fit_one
+    monkeypatch.setattr(
+        _cross_val_scores, "_fit_one", lambda *part: parts.append(part) or fit(*part)
+    )
+    resumed = here["run"](values["folder"]).cv_results
     assert len(parts) == 2
-    undisturbed = here["run"](tmp_path / "other")
+    undisturbed = here["run"](tmp_path / "other").cv_results
     assert resumed.keys() == undisturbed.keys()
     for key in resumed:
         np.testing.assert_array_equal(resumed[key], undisturbed[key])
