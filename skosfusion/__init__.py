@@ -23,11 +23,13 @@ _ROOMS = {
     "ablation_table": "model_selection",
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
+    "evaluate_scores": "evaluation",
     "load_model": "persistence",
     "localization_scores": "inspection",
     "make_clinical_transformer": "preprocessing",
     "make_fusion_pipeline": "pipeline",
     "modality_importance": "inspection",
+    "patient_scores": "evaluation",
     "save_model": "persistence",
     "scale_boxes": "inspection",
 }

@@ -134,7 +134,9 @@ def _are_probabilities(name, remedy):
 def _repeats_of(scores):
     repeats = {name: score.shape[-1] for name, score in scores.items()}
     if len(set(repeats.values())) > 1:
-        raise ValueError(f"rows differ in their number of repeats, {repeats}; give each all of them")
+        raise ValueError(
+            f"rows differ in their number of repeats, {repeats}; give each all of them"
+        )
     return next(iter(repeats.values()))
 
 
