@@ -52,7 +52,7 @@ def evaluate_scores(
     baseline : str, default=None
         The row that the others are compared with.
     declared : str, default=None
-        The one row whose accuracy was declared to be tested against the baseline: it gets a p value.
+        The one row whose accuracy was declared to be tested against the baseline by a p value.
     imputed : array-like of bool of shape (n_samples,), default=None
         Which samples had imputed values; `table_without_imputed` leaves them out.
     patient_rule : str or callable, default="mean_logit"
@@ -167,6 +167,11 @@ def evaluate_scores(
                     df = max(len(np.unique(part.patient)) - 1, 1)
                     if is_enough:
                         ends = interval(value, drawn, metric.scale, confidence_level, df)
+                    if is_enough and metric.scale == "logit" and value in (0, 1):
+                        notes.append(
+                            f"{_called(key)}, {name}: {metric.name} is {value:g}, so there is no "
+                            "interval."
+                        )
                 line[metric.name] = value
                 line[f"{metric.name}_low"], line[f"{metric.name}_high"] = ends
             if calibration and (key, name) in tasks:

@@ -56,7 +56,7 @@ def check_images(y, scores, groups, fold):
 
 
 def _classes_of(y):
-    """Number the labels in their order."""
+    """Return the number of each label, and the labels in their order."""
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(

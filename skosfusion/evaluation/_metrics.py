@@ -87,10 +87,13 @@ class RowMetrics:
         y, score = self.units.y[:, None], self.score
         if self.is_binary:
             p, said = expit(score), score > self.threshold
+            from_there = score >= self.threshold
             parts = {
                 "n": np.ones(score.shape), "positive": y + np.zeros(score.shape), "p": p,
                 "log_loss": np.logaddexp(0.0, np.where(y == 1, -score, score)),
                 "brier": (p - y) ** 2, "tp": said & (y == 1), "fp": said & (y == 0),
+                # As decision curves have it: the threshold itself is positive.
+                "tp_from": from_there & (y == 1), "fp_from": from_there & (y == 0),
             }  # fmt: skip
         else:
             right = np.take_along_axis(score, y[..., None], axis=1)[:, 0]
@@ -138,7 +141,7 @@ class RowMetrics:
             "sensitivity": sensitivity, "specificity": specificity,
             "balanced_accuracy": (sensitivity + specificity) / 2,
             "precision": tp / (tp + fp), "f1": 2 * tp / (tp + fp + positive),
-            "net_benefit": (tp - odds * fp) / n, "expected_observed": s["p"] / positive,
+            "net_benefit": (s["tp_from"] - odds * s["fp_from"]) / n, "expected_observed": s["p"] / positive,
         }  # fmt: skip
 
     def _scored(self, scorer, weights):
@@ -150,7 +153,7 @@ class RowMetrics:
             rows = np.flatnonzero(drawn)
             for repeat in range(len(row)):
                 column = self.score[..., repeat]
-                if get_scorer_like(scorer):
+                if _is_scorer(scorer):
                     kept = _Kept(self.units.classes, column)
                     row[repeat] = scorer(kept, rows, y[rows], sample_weight=drawn[rows])
                 else:
@@ -158,7 +161,7 @@ class RowMetrics:
         return values.mean(axis=1)
 
 
-def get_scorer_like(scorer):
+def _is_scorer(scorer):
     """Return whether this is one of scikit-learn's scorers, not a plain function."""
     return hasattr(scorer, "_score_func")
 
