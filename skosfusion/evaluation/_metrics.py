@@ -141,7 +141,8 @@ class RowMetrics:
             "sensitivity": sensitivity, "specificity": specificity,
             "balanced_accuracy": (sensitivity + specificity) / 2,
             "precision": tp / (tp + fp), "f1": 2 * tp / (tp + fp + positive),
-            "net_benefit": (s["tp_from"] - odds * s["fp_from"]) / n, "expected_observed": s["p"] / positive,
+            "net_benefit": (s["tp_from"] - odds * s["fp_from"]) / n,
+            "expected_observed": s["p"] / positive,
         }  # fmt: skip
 
     def _scored(self, scorer, weights):

@@ -12,8 +12,8 @@ FOLD = PATIENT // 2 % 5
 @pytest.fixture
 def scores():
     random = np.random.default_rng(0)
-    one, other = random.normal(Y - 0.5, 1), random.normal(2 * Y - 1.0, 1)
-    return {"Baseline": one, "All": other, "Null": random.normal(Y - 0.5, 1)}
+    one, other = random.normal(0.4 * Y - 0.2, 1), random.normal(2 * Y - 1.0, 1)
+    return {"Baseline": one, "All": other, "Null": random.normal(0.4 * Y - 0.2, 1)}
 
 
 def evaluate(scores, y=Y, groups=PATIENT, fold=FOLD, **more):
