@@ -89,7 +89,7 @@ ROOMS = {
     "classifier": ("_utils", "exceptions", "images", "network"),
     "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
     "pipeline": ("_utils", "classifier", "preprocessing"),
-    "model_selection": ("_utils", "exceptions", "preprocessing", "images"),
+    "model_selection": ("_utils", "exceptions", "preprocessing", "images", "evaluation"),
     "inspection": (
         "_utils",
         "exceptions",
