@@ -1,0 +1,194 @@
+"""The metrics, and their values under counts of patients."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer, get_scorer_names
+
+from .._utils.validation import check_parameter, did_you_mean
+from ._ranks import Ranks
+
+
+class Metric(NamedTuple):
+    """A name, the scale of its interval, and whether more (1) or less (-1) is better."""
+
+    name: str
+    scale: str | None
+    better: int
+    scorer: object = None
+
+
+_TWO = {
+    name: Metric(name, scale, better)
+    for name, scale, better in (
+        ("auc", "logit", 1), ("average_precision", "logit", 1), ("brier", None, -1),
+        ("log_loss", None, -1), ("accuracy", "logit", 1), ("sensitivity", "logit", 1),
+        ("specificity", "logit", 1), ("balanced_accuracy", "logit", 1), ("precision", "logit", 1),
+        ("f1", "logit", 1), ("net_benefit", None, 1), ("expected_observed", "log", 0),
+    )
+}  # fmt: skip
+CALIBRATION = ("in_the_large", "calibration_intercept", "calibration_slope")
+
+
+def choose_metrics(metrics, classes):
+    """Return the metrics, those of calibration by name, and what was left out."""
+    if metrics is None:
+        metrics = [*_TWO, *CALIBRATION]
+    metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+    known = _TWO
+    if len(classes) > 2:
+        several = [f"auc_{label}" for label in classes.tolist()]
+        known = {name: _TWO[name] for name in ("auc", "log_loss", "accuracy")}
+        known |= {name: Metric(name, "logit", 1) for name in several}
+        if "auc" in metrics:
+            metrics += [name for name in several if name not in metrics]
+    chosen, calibration, left_out = [], [], []
+    for metric in metrics:
+        if callable(metric):
+            chosen.append(Metric(getattr(metric, "__name__", "metric"), None, 1, metric))
+        elif metric in known:
+            chosen.append(known[metric])
+        elif len(classes) > 2 and (metric in _TWO or metric in CALIBRATION):
+            left_out.append(metric)
+        elif metric in CALIBRATION:
+            calibration.append(metric)
+        else:
+            names = [*known, *CALIBRATION, *get_scorer_names()]
+            guess = did_you_mean(metric, names)
+            allowed = f"{', '.join([*known, *CALIBRATION])}, a scorer of scikit-learn or a callable"
+            check_parameter("metrics", metric, metric in names, f"{allowed}; {guess}")
+            chosen.append(Metric(metric, None, 1, get_scorer(metric)))
+    return chosen, calibration, left_out
+
+
+class RowMetrics:
+    """The metrics of one row of scores."""
+
+    def __init__(self, units, score, metrics, threshold):
+        self.units, self.score, self.metrics, self.threshold = units, score, metrics, threshold
+        self.is_binary = len(units.classes) == 2
+        self.sums = self._sums_of() if any(not m.scorer for m in metrics) else None
+        self.ranks = {}
+        if any(m.name.startswith("auc") or m.name == "average_precision" for m in metrics):
+            codes = [1] if self.is_binary else range(len(units.classes))
+            self.ranks = {code: self._ranks_of(code) for code in codes}
+
+    def _ranks_of(self, code):
+        units, score = self.units, self.score
+        if not self.is_binary:
+            score = score[:, code] - np.log(-np.expm1(np.minimum(score[:, code], -1e-300)))
+        columns = zip(score.T, units.fold.T, strict=True)
+        return [Ranks(units.y == code, column, fold, units.patient) for column, fold in columns]
+
+    def _sums_of(self):
+        """Add what metrics are ratios of by patient; the mean of repeats."""
+        y, score = self.units.y[:, None], self.score
+        if self.is_binary:
+            p, said = expit(score), score > self.threshold
+            from_there = score >= self.threshold
+            parts = {
+                "n": np.ones(score.shape), "positive": y + np.zeros(score.shape), "p": p,
+                "log_loss": np.logaddexp(0.0, np.where(y == 1, -score, score)),
+                "brier": (p - y) ** 2, "tp": said & (y == 1), "fp": said & (y == 0),
+                # As decision curves have it: the threshold itself is positive.
+                "tp_from": from_there & (y == 1), "fp_from": from_there & (y == 0),
+            }  # fmt: skip
+        else:
+            right = np.take_along_axis(score, y[..., None], axis=1)[:, 0]
+            parts = {
+                "n": np.ones(right.shape), "log_loss": -right,
+                "right": score.argmax(axis=1) == y,
+            }  # fmt: skip
+        patient, n = self.units.patient, self.units.n_patients
+        means = {name: np.asarray(part, float).mean(axis=1) for name, part in parts.items()}
+        return {name: np.bincount(patient, part, n) for name, part in means.items()}
+
+    def values(self, weights):
+        """Return each metric for each row of counts: (n_replicates, n_metrics)."""
+        found = {}
+        if self.sums is not None:
+            sums = weights @ np.column_stack(list(self.sums.values()))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = self._ratios(dict(zip(self.sums, sums.T, strict=True)))
+        for code, ranks in self.ranks.items():
+            name = "auc" if self.is_binary else f"auc_{self.units.classes[code]}"
+            found[name] = _ratio([rank.auc(weights) for rank in ranks])
+        if not self.is_binary and self.ranks:
+            found["auc"] = np.mean([found[f"auc_{c}"] for c in self.units.classes], axis=0)
+        columns = []
+        for metric in self.metrics:
+            if metric.scorer is not None:
+                found[metric.name] = self._scored(metric.scorer, weights)
+            elif metric.name == "average_precision":
+                found[metric.name] = _ratio([r.average_precision(weights) for r in self.ranks[1]])
+            columns.append(found[metric.name])
+        return np.column_stack(columns)
+
+    def _ratios(self, s):
+        """Return the metrics that are ratios of sums."""
+        n = s["n"]
+        if not self.is_binary:
+            return {"log_loss": s["log_loss"] / n, "accuracy": s["right"] / n}
+        tp, fp, positive, negative = s["tp"], s["fp"], s["positive"], n - s["positive"]
+        sensitivity, specificity = tp / positive, 1 - fp / negative
+        is_declared = np.ndim(self.threshold) == 0
+        odds = np.exp(self.threshold) if is_declared else np.nan
+        return {
+            "log_loss": s["log_loss"] / n, "brier": s["brier"] / n,
+            "accuracy": (tp + negative - fp) / n,
+            "sensitivity": sensitivity, "specificity": specificity,
+            "balanced_accuracy": (sensitivity + specificity) / 2,
+            "precision": tp / (tp + fp), "f1": 2 * tp / (tp + fp + positive),
+            "net_benefit": (s["tp_from"] - odds * s["fp_from"]) / n,
+            "expected_observed": s["p"] / positive,
+        }  # fmt: skip
+
+    def _scored(self, scorer, weights):
+        """Call a foreign metric for each replicate and repeat."""
+        y = self.units.classes[self.units.y]
+        values = np.full((len(weights), self.score.shape[-1]), np.nan)
+        for row, counts in zip(values, weights, strict=True):
+            drawn = counts[self.units.patient].astype(float)
+            rows = np.flatnonzero(drawn)
+            for repeat in range(len(row)):
+                column = self.score[..., repeat]
+                if _is_scorer(scorer):
+                    kept = _Kept(self.units.classes, column)
+                    row[repeat] = scorer(kept, rows, y[rows], sample_weight=drawn[rows])
+                else:
+                    row[repeat] = scorer(y[rows], column[rows], sample_weight=drawn[rows])
+        return values.mean(axis=1)
+
+
+def _is_scorer(scorer):
+    """Return whether this is one of scikit-learn's scorers, not a plain function."""
+    return hasattr(scorer, "_score_func")
+
+
+def _ratio(parts):
+    """Divide sums over repeats; NaN where there is no pair."""
+    above, below = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
+    return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+
+
+class _Kept(ClassifierMixin, BaseEstimator):
+    """Scores as an estimator whose X is a column of row numbers."""
+
+    def __init__(self, classes, scores):
+        self.classes_, self.scores = classes, scores
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def decision_function(self, X):
+        return self.scores[X]
+
+    def predict_proba(self, X):
+        score = self.scores[X]
+        return np.column_stack([expit(-score), expit(score)]) if score.ndim == 1 else np.exp(score)
+
+    def predict(self, X):
+        score = self.scores[X]
+        return self.classes_[(score > 0).astype(int) if score.ndim == 1 else score.argmax(axis=1)]

@@ -1,0 +1,162 @@
+"""The views of a patient joined into one score."""
+
+import numpy as np
+from scipy.special import log_expit, log_softmax, logsumexp
+
+from .._utils.groups import codes_of, complete_column
+from .._utils.validation import check_parameter, shown
+from ._inputs import Units
+
+#: How the scores of a patient's images become one.
+RULES = ("mean_logit", "mean", "max", "noisy_or")
+
+
+def patient_scores(scores, groups, *, rule="mean_logit"):
+    """Join the log-odds of each patient's images into one.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_samples,) or (n_samples, n_repeats)
+        Log-odds of the positive class; repeats of a cross-validation are joined one by one.
+    groups : array-like of shape (n_samples,)
+        The patient of each image.
+    rule : {"mean_logit", "mean", "max", "noisy_or"} or callable, default="mean_logit"
+        "mean_logit" is the mean of the log-odds, "mean" the mean of the probabilities, "max" the
+        highest, and "noisy_or" the chance that at least one image is positive, were they
+        independent. A callable takes the log-odds of one patient, of shape (n_images,), and
+        returns one.
+
+    Returns
+    -------
+    patients : ndarray of shape (n_patients,)
+        In the order in which they first occur.
+    scores : ndarray of shape (n_patients,) or (n_patients, n_repeats)
+        Log-odds of each patient, in float64.
+
+    Raises
+    ------
+    ValueError
+        For another rule, patients of another length, and scores that are missing or infinite.
+
+    See Also
+    --------
+    evaluate_scores : Metrics of out-of-fold scores, by patient.
+
+    Notes
+    -----
+    All rules return log-odds. They are computed from logarithms, so that a probability that rounds
+    to 1 keeps its rank. "max" and "noisy_or" rise with the number of images: where patients with
+    more images have the disease more often, they count images.
+
+    Examples
+    --------
+    >>> from skosfusion.evaluation import patient_scores
+    >>> patients, joined = patient_scores([2.0, 1.0, -3.0], ["a", "a", "b"])
+    >>> patients.tolist(), joined.tolist()
+    (['a', 'b'], [1.5, -3.0])
+    """
+    check_rule(rule)
+    scores = np.asarray(scores, dtype=np.float64)
+    groups = complete_column(groups, "patient")
+    if scores.ndim not in (1, 2) or len(scores) != len(groups):
+        raise ValueError(
+            f"scores have shape {scores.shape} and groups {groups.shape}; allowed for the scores: "
+            f"{(len(groups),)} or {(len(groups), 'n_repeats')}"
+        )
+    broken = np.flatnonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
+    if len(broken):
+        raise ValueError(
+            f"the score is missing or infinite in {shown(broken, 'row')}; keep log-odds in float64"
+        )
+    codes, names = codes_of(groups, "patient")
+    return np.asarray(names), _join(scores, codes, len(names), rule)
+
+
+def check_rule(rule):
+    """Refuse what is neither one of the rules nor callable."""
+    is_known = callable(rule) or (isinstance(rule, str) and rule in RULES)
+    allowed = ", ".join(map(repr, RULES)) + " or a callable of one patient's log-odds"
+    check_parameter("rule", rule, is_known, allowed)
+
+
+def join_patients(images, rule, label_rule):
+    """Return patients as units: one score, label and fold each."""
+    n_patients, n_classes = images.n_patients, len(images.classes)
+    if n_classes > 2 and rule not in ("mean_logit", "mean"):
+        raise ValueError(
+            f"patient_rule={rule!r} is for two classes; allowed for {n_classes}: 'mean_logit' or "
+            "'mean'"
+        )
+    join = _join if n_classes == 2 else _join_classes
+    scores = {
+        name: join(score, images.patient, n_patients, rule) for name, score in images.scores.items()
+    }
+    first = np.zeros(n_patients, int)
+    first[images.patient[::-1]] = np.arange(len(images.y))[::-1]
+    y = _labels(images, first, label_rule)
+    return Units(y, scores, images.fold[first], np.arange(n_patients), n_patients, images.classes)
+
+
+def _labels(images, first, label_rule):
+    """Return one label for each patient; ValueError where images differ and no rule was given."""
+    n_classes = len(images.classes)
+    is_allowed = label_rule is None or (label_rule == "any" and n_classes == 2)
+    check_parameter("label_rule", label_rule, is_allowed, "None or, for two classes, 'any'")
+    y = images.y[first]
+    differ = np.flatnonzero(y[images.patient] != images.y)
+    if not len(differ):
+        return y
+    if label_rule == "any":
+        np.maximum.at(y, images.patient, images.y)
+        return y
+    rows = np.flatnonzero(images.patient == images.patient[differ[0]])
+    raise ValueError(
+        f"{len(np.unique(images.patient[differ]))} patients have images of several labels, the "
+        f"first in {shown(rows, 'row')}; correct the labels, or give unit='image', or "
+        "label_rule='any', by which one positive image makes a positive patient"
+    )
+
+
+def _sorted(scores, codes):
+    """Sort scores by patient; return them, and where each patient starts."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return scores[order], starts
+
+
+def _join(scores, codes, n_patients, rule):
+    """Join log-odds along the first axis, patient by patient."""
+    scores, starts = _sorted(scores, codes)
+    counts = np.diff(starts, append=len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
+    if rule == "mean_logit":
+        return np.add.reduceat(scores, starts) / counts
+    if rule == "max":
+        return np.maximum.reduceat(scores, starts)
+    if rule == "mean":
+        positive = np.logaddexp.reduceat(log_expit(scores), starts)
+        return positive - np.logaddexp.reduceat(log_expit(-scores), starts)
+    if rule == "noisy_or":
+        none = -np.add.reduceat(log_expit(-scores), starts)
+        # log(exp(none) - 1), which neither overflows nor cancels.
+        return none + np.log(-np.expm1(-none))
+    ends = np.append(starts[1:], len(scores))
+    flat = scores.reshape(len(scores), -1)
+    joined = np.array(
+        [
+            [float(rule(column[start:end])) for column in flat.T]
+            for start, end in zip(starts, ends, strict=True)
+        ]
+    )
+    if not np.isfinite(joined).all():
+        raise ValueError(f"rule={rule!r} returned a missing or infinite score; return log-odds")
+    return joined.reshape(len(starts), *scores.shape[1:])
+
+
+def _join_classes(scores, codes, n_patients, rule):
+    """Join log-probabilities of several classes; they add up to 1 again."""
+    scores, starts = _sorted(scores, codes)
+    if rule == "mean":
+        joined = np.logaddexp.reduceat(scores, starts)
+        return joined - logsumexp(joined, axis=1, keepdims=True)
+    counts = np.diff(starts, append=len(scores))[:, None, None]
+    return log_softmax(np.add.reduceat(scores, starts) / counts, axis=1)
