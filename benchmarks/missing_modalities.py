@@ -7,7 +7,7 @@ missing depends on the encoding. Log loss of images out of fold, and paired inte
 
 import sys
 
-from _quality.options import make_parser
+from _quality.options import check, make_parser
 
 
 def main(arguments=None):
@@ -18,12 +18,20 @@ def main(arguments=None):
     parser.set_defaults(out="missing-results", data_sets=["embedded"])
     if parser.parse_args(arguments).quick:
         parser.set_defaults(**quick)
-    options = parser.parse_args(arguments)
+    options = check(parser, parser.parse_args(arguments))
+    for name in ("methods", "list", "reference", "join", "table"):
+        if getattr(options, name):
+            parser.error(f"--{name} has no part here: the methods and the comparison are fixed")
+    if "embedded_age" in options.data_sets:
+        parser.error("--data-sets embedded_age has no laboratory values that could be missing")
     print("loading skosfusion", flush=True)
     from _ablation.encoder import choose_encoder
     from _quality import absent, cohorts
 
-    encoder = choose_encoder(options)
+    try:
+        encoder = choose_encoder(options)
+    except ValueError as error:
+        sys.exit(f"--backbone {options.backbone}, --weights {options.weights}: {error}")
     for name in options.data_sets:
         try:
             data_set = cohorts.load(name, options)

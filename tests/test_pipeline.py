@@ -80,3 +80,18 @@ def test_it_fits_again_after_a_refusal(fitted, cohort, target):
     with pytest.raises(ValueError, match="class"):
         fitted.fit(cohort, np.zeros(len(cohort)))
     np.testing.assert_array_equal(fitted.fit(cohort, target).predict_proba(cohort), expected)
+
+
+def test_recipes_are_what_the_page_says():
+    paper, robust = (make_fusion_pipeline(recipe=name) for name in ("paper", "robust"))
+    classifier = robust[-1]
+    solved = ("linear", "global", 0.01, "all")
+    assert (
+        classifier.head,
+        classifier.feature_scaling,
+        classifier.C,
+        classifier.frozen_epochs,
+    ) == solved
+    assert "basis" in robust["clinical"].get_params()["age"].named_steps
+    assert paper.get_params()["classifier__head"] == "mlp"
+    assert "basis" not in paper["clinical"].get_params()["age"].named_steps

@@ -42,7 +42,13 @@ def parse(arguments=None):
     parser = make_parser()
     if parser.parse_args(arguments).quick:
         parser.set_defaults(**_QUICK)
-    options = parser.parse_args(arguments)
+    return check(parser, parser.parse_args(arguments))
+
+
+def check(parser, options):
+    """Return options, or stop with what a parser cannot refuse."""
+    if options.table is not None and not options.table.is_file():
+        parser.error(f"--table {options.table}: there is no such file")
     for name, lowest in (("folds", 2), ("repeats", 1), ("draws", 2), ("variants_seen", 0)):
         if getattr(options, name) < lowest:
             shown = name.replace("_", "-")

@@ -9,6 +9,18 @@ import types
 from pathlib import Path
 
 _IDLE_STEPS = {"CACHE", "EXTENDED_ARG", "NOP", "PUSH_NULL"}
+# Code that names these reads what cannot be seen from it.
+_OUTSIDE = {
+    *("__import__", "environ", "eval", "exec", "getattr", "getenv", "globals", "locals", "open"),
+    "vars",
+}
+_OUTSIDE_ATTRIBUTES = {
+    *("environ", "getenv", "import_module", "popen", "urlopen"),
+    # Ways to read a file.
+    *("from_file", "fromfile", "genfromtxt", "imread", "load", "load_file", "loadtxt", "memmap"),
+    *("open", "read_bytes", "read_csv", "read_excel", "read_image", "read_json", "read_parquet"),
+    *("read_pickle", "read_text", "safe_open"),
+}
 KNOWN_ROOTS = {"skosfusion", "torch", "torchvision"}
 
 
@@ -61,6 +73,17 @@ def _reads_first_argument(code, steps):
         step.opname.startswith("LOAD_FAST") and first in (step.argval, step.argval[0])
         for step in steps
     )
+
+
+def outside_names(names, attributes, values):
+    """Return what code reads that cannot be seen from it, of the names in it and their values."""
+    # A function of a library may have another name here.
+    called = {
+        getattr(value, "__name__", None)
+        for value in values
+        if callable(value) and is_library(getattr(value, "__module__", None))
+    }
+    return sorted(_OUTSIDE & names | _OUTSIDE_ATTRIBUTES & (attributes | called))
 
 
 def imported_modules(level, name, package):

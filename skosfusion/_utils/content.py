@@ -15,7 +15,15 @@ from pathlib import PurePath
 import numpy as np
 import torch
 
-from .code import KNOWN_ROOTS, code_parts, imported_modules, is_library, is_patched, names_in
+from .code import (
+    KNOWN_ROOTS,
+    code_parts,
+    imported_modules,
+    is_library,
+    is_patched,
+    names_in,
+    outside_names,
+)
 from .slots import IS_HEAP_TYPE, is_python_alone, slots
 
 # Their text tells them.
@@ -41,18 +49,6 @@ _PLAIN = {
 _SIMPLE = {bool, float, int, str, type(None)}
 # They have a state, and none of it changes an output.
 _IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
-# Code that names these reads what cannot be seen from here.
-_OUTSIDE = {
-    *("__import__", "environ", "eval", "exec", "getattr", "getenv", "globals", "locals", "open"),
-    "vars",
-}
-_OUTSIDE_ATTRIBUTES = {
-    *("environ", "getenv", "import_module", "popen", "urlopen"),
-    # Ways to read a file.
-    *("fromfile", "genfromtxt", "imread", "load", "load_file", "loadtxt", "memmap", "open"),
-    *("read_bytes", "read_csv", "read_excel", "read_image", "read_json", "read_parquet"),
-    *("read_pickle", "read_text", "safe_open"),
-}
 _BUILT_IN = (
     types.BuiltinFunctionType,
     types.ClassMethodDescriptorType,
@@ -90,6 +86,7 @@ _IDLE_ATTRIBUTES = {
     "_backward_hooks",
     "_backward_pre_hooks",
     "_buffers",
+    "_flat_weight_refs",  # of recurrent layers, to their parameters
     "_is_full_backward_hook",
     "_load_state_dict_post_hooks",
     "_load_state_dict_pre_hooks",
@@ -292,10 +289,10 @@ class Content:
     def _named_parts(self, function):
         """Give what a function's code names outside of itself."""
         names, attributes, imports = names_in(function.__code__)
-        for name in sorted(_OUTSIDE & names | _OUTSIDE_ATTRIBUTES & attributes):
-            raise UntellableError(f"{function.__qualname__} names {name!r}")
         there = function.__globals__
         named = {name: there[name] for name in names if name in there}
+        for name in outside_names(names, attributes, named.values()):
+            raise UntellableError(f"{function.__qualname__} names {name!r}")
         if any(value is sys for value in named.values()) and "modules" in attributes:
             raise UntellableError(f"{function.__qualname__} names 'sys.modules'")
         for level, name in imports:
@@ -310,6 +307,8 @@ class Content:
                 yield self.digest(value)
                 continue
             self.is_known = False
+            if "__getattr__" in vars(value) and not attributes <= vars(value).keys():
+                raise UntellableError(f"the module {value.__name__!r} may hold anything")
             for attribute in sorted(attributes & vars(value).keys()):
                 yield attribute
                 yield self.digest(getattr(value, attribute))

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 
 from .._utils.groups import complete_column
 from .._utils.validation import did_you_mean
+from ..network import inputs_of_columns
 
 
 def refuse_unknown_arguments(unknown):
@@ -73,6 +74,29 @@ def check_inputs(estimator, X, *, column, keep_missing, reset):
         return np.empty((len(paths), 0), np.float32), paths
     clinical = check_array(values, dtype=np.float32, estimator=estimator, input_name="X")
     return clinical, paths
+
+
+def check_indicators(names, clinical):
+    """Refuse a value whose name is that of an indicator, which gated fusion would take it for."""
+    _, is_indicator = inputs_of_columns(names)
+    for name, column, is_one in zip(names, clinical.T, is_indicator, strict=True):
+        if is_one and len(np.unique(column)) > 2:
+            raise ValueError(
+                f"fusion='gated' takes column {name!r} for what says that "
+                f"{name.removesuffix('_missing')!r} is missing, and it has more than two values; "
+                "give it another name"
+            )
+
+
+def check_images_count(paths, sample_weight):
+    """Refuse images in rows of weight 0 alone, from which nothing would be learned."""
+    if paths is None or sample_weight is None:
+        return
+    if not any(path for path, weight in zip(paths, sample_weight, strict=True) if weight > 0):
+        raise ValueError(
+            "there is no image in any row whose sample_weight is above 0; give images to rows that "
+            "count, or use image_column=None for clinical values alone"
+        )
 
 
 def _refuse_text(values):

@@ -5,20 +5,34 @@ from torch.nn import CrossEntropyLoss
 from ..network import FusionNetwork
 
 # What trains a network step by step, and has no part in a head that is solved for.
+_USUAL_C = 0.01
 _OF_STEPS = ("callbacks__", "criterion__", "iterator_train__", "optimizer__")
 
 
 def check_combination(estimator):
     """Refuse parameters that exclude each other, by name; `docs/recipe.md` has them as a table."""
     trains_encoder = estimator.image_column is not None and estimator.frozen_epochs != "all"
+    training = f"frozen_epochs={estimator.frozen_epochs!r}", "use frozen_epochs='all'"
+    if estimator.unfreeze is not None:
+        training = (
+            f"unfreeze={estimator.unfreeze!r}",
+            "use unfreeze=None and frozen_epochs='all'",
+        )
     if estimator.head == "linear":
-        _check_linear_head(estimator, trains_encoder)
+        _check_linear_head(estimator, training if trains_encoder else None)
+    elif estimator.C != _USUAL_C:
+        _refuse(
+            f"head={estimator.head!r}",
+            f"C={estimator.C!r}",
+            "it is the penalty of head='linear' alone; use that head, or leave C out",
+        )
     if estimator.feature_scaling is not None and trains_encoder:
+        other, remedy = training
         _refuse(
             f"feature_scaling={estimator.feature_scaling!r}",
-            f"frozen_epochs={estimator.frozen_epochs!r}",
+            other,
             "features change while the encoder trains, and their scale is that of a fixed one; "
-            "use frozen_epochs='all', or feature_scaling=None",
+            f"{remedy}, or feature_scaling=None",
         )
     is_ours = isinstance(estimator.module, type) and issubclass(estimator.module, FusionNetwork)
     for name, default in (("head", "mlp"), ("fusion", "concat"), ("feature_scaling", None)):
@@ -38,17 +52,15 @@ def check_combination(estimator):
                 )
 
 
-def _check_linear_head(estimator, trains_encoder):
+def _check_linear_head(estimator, training):
+    """Refuse what a linear head cannot do; `training` tells what trains the encoder, if any."""
     head = "head='linear'"
     if estimator.fusion == "gated":
         _refuse(head, "fusion='gated'", "a gate is not linear; use fusion='concat' or head='mlp'")
-    if trains_encoder:
-        _refuse(
-            head,
-            f"frozen_epochs={estimator.frozen_epochs!r}",
-            "it is solved for on fixed features, so no encoder trains with it; use "
-            "frozen_epochs='all' or head='mlp'",
-        )
+    if training is not None:
+        other, remedy = training
+        reason = "it is solved for on fixed features, so no encoder trains with it"
+        _refuse(head, other, f"{reason}; {remedy}, or head='mlp'")
     if estimator.criterion is not CrossEntropyLoss:
         _refuse(
             head,
@@ -76,7 +88,8 @@ def _check_linear_head(estimator, trains_encoder):
 
 def refuse_going_on(estimator):
     """Refuse to train a head further that is solved for as a whole."""
-    if isinstance(estimator.head, str) and estimator.head == "linear":
+    fitted = getattr(estimator, "fitted_params_", {}) if estimator.initialized_ else {}
+    if "linear" in (estimator.head, fitted.get("head")):
         raise ValueError(
             "head='linear' is fitted to convergence on all samples at once, so partial_fit cannot "
             "go on from there; call fit with all samples, or use head='mlp'"

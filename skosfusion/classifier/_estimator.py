@@ -20,6 +20,8 @@ from ._augmentation import augmentation_of, try_augmentation
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
 from ._checks import (
     check_groups,
+    check_images_count,
+    check_indicators,
     check_inputs,
     check_labels,
     check_sample_weight,
@@ -477,6 +479,11 @@ class FusionClassifier(ConventionalNet):
         clinical, paths = self._check_inputs(X, reset=not goes_on)
         check_consistent_length(clinical, y, groups)
         sample_weight, weight_unit = check_sample_weight(sample_weight, clinical)
+        if not goes_on:
+            check_images_count(paths, sample_weight)
+            if self.fusion == "gated" and hasattr(X, "columns"):
+                names = [name for name in X.columns if name != self.image_column]
+                check_indicators(names, clinical)
         codes, labels = check_labels(y, self.classes_ if goes_on else classes)
         if sample_weight is not None and not goes_on and classes is None:
             codes, labels = classes_in_use(codes, labels, sample_weight)
@@ -511,12 +518,14 @@ class FusionClassifier(ConventionalNet):
         """Train on a dataset that is checked and split."""
         if self.head == "linear":
             fit_linear_head(self, dataset)
-            return
-        self._augmentation = augmentation_of(self)
-        try:
-            super()._run_training(dataset)
-        finally:
-            del self._augmentation
+        else:
+            self._augmentation = augmentation_of(self)
+            try:
+                super()._run_training(dataset)
+            finally:
+                del self._augmentation
+        # What looks into a fitted network must not meet dropout.
+        self.module_.eval()
 
     def train_step(self, batch, **fit_params):
         """Train on one batch, its images augmented if so asked.

@@ -1,9 +1,11 @@
 """A linear head, fitted to convergence on the features of a fixed encoder."""
 
 import time
+import warnings
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -32,6 +34,14 @@ def fit_linear_head(classifier, dataset):
     # Sums of several threads differ in their last digits from those of one, which a worker has.
     with ONE_BLAS_THREAD:
         regression.fit(values, codes, sample_weight=weights)
+        n_steps = int(regression.n_iter_[0])
+        if n_steps >= _MOST_STEPS:
+            warnings.warn(
+                f"the linear head did not converge in {_MOST_STEPS} steps: bring clinical values "
+                f"to one scale, as make_clinical_transformer does, or lower C={classifier.C:g}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         loss = log_loss(codes, regression.predict_proba(values), sample_weight=weights)
     coefficients, intercepts = regression.coef_, regression.intercept_
     if len(coefficients) == 1:
@@ -45,7 +55,7 @@ def fit_linear_head(classifier, dataset):
     for name, value in (
         ("epoch", 1),
         ("train_loss", float(loss)),
-        ("steps", int(regression.n_iter_[0])),
+        ("steps", n_steps),
         ("dur", time.monotonic() - started),
     ):
         classifier.history_.record(name, value)

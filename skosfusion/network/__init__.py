@@ -14,7 +14,7 @@ from ._encoders import (
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
 from ._fusion import FusionNetwork, check_head_dropout
-from ._gated_head import GatedHead
+from ._gated_head import GatedHead, inputs_of_columns
 from ._heads import FUSIONS, HEADS, make_head
 from ._identity import has_known_code
 from ._inference import encoding_batch_size, folded_encoder

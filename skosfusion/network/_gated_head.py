@@ -20,7 +20,8 @@ class GatedHead(nn.Module):
         Length of the image's feature vector, 0 without an encoder.
     clinical_names : sequence of str
         Names of the clinical columns. A column ``<input>_missing`` says by a value above 0 that
-        ``<input>`` is missing: its columns (that name, and ``<input>_sp_0`` and so on) are 0 then.
+        ``<input>`` is missing: its columns (that name, ``<input>_sp_0`` and so on, or, where there
+        is no such name, those of its categories, ``<input>_<category>``) are 0 then.
     n_classes : int
         Number of classes.
     hidden_units : int, default=512
@@ -159,7 +160,10 @@ class GatedHead(nn.Module):
 def inputs_of_columns(names):
     """Return the number of the input of each column, and which columns are indicators."""
     known = set(names)
-    bases = {name.removesuffix(_INDICATOR) for name in names if name.endswith(_INDICATOR)} & known
+    starts = {name.removesuffix(_INDICATOR) for name in names if name.endswith(_INDICATOR)}
+    # Categories are columns `<input>_<category>`, and there is none of the input's own name.
+    of_categories = {s for s in starts - known if any(_is_category(n, s, starts) for n in names)}
+    bases = starts & known | of_categories
     is_indicator = [n.endswith(_INDICATOR) and n.removesuffix(_INDICATOR) in bases for n in names]
     numbers, inputs = {}, []
     for name, is_one in zip(names, is_indicator, strict=True):
@@ -167,5 +171,14 @@ def inputs_of_columns(names):
         start, basis, number = name.rpartition(_BASIS)
         if basis and number.isdecimal() and start in known:
             base = start
+        elif not is_one:
+            # The longest, since "site" and "site_2" may both be inputs.
+            likely = [start for start in of_categories if _is_category(name, start, starts)]
+            base = max(likely, key=len, default=base)
         inputs.append(numbers.setdefault(base, len(numbers)))
     return inputs, is_indicator
+
+
+def _is_category(name, start, starts):
+    """Return whether a column is that of a category of an input, and no input of its own."""
+    return name.startswith(f"{start}_") and name not in starts and not name.endswith(_INDICATOR)

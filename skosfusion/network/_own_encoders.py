@@ -22,11 +22,20 @@ def own_encoder(backbone):
         # A callable may hand out one module again and again, and a class may build on one that it
         # does not make; no fit may train it for the next.
         try:
-            return copy.deepcopy(encoder)
+            copied = copy.deepcopy(encoder)
         except Exception as error:  # noqa: BLE001 - of any attribute of the user's
             problem = (
                 f"it cannot be copied ({type(error).__name__}: {error}); keep what has no copy, "
                 "such as open files, locks and results of layers, out of its attributes"
+            )
+        else:
+            name = _function_with_a_module(copied)
+            if name is None:
+                return copied
+            problem = (
+                f"the function {name!r} in its attributes or hooks holds a module or tensor from "
+                "around it, which copies of the encoder would share, and weights and training "
+                "would not reach; make it a method, or a hook that uses the layer it is given"
             )
     raise TypeError(
         f"backbone={backbone!r:.200} made a {type(encoder).__name__} that cannot be an encoder: "
@@ -49,6 +58,19 @@ def check_backbone(backbone):
         f"backbone={backbone!r:.200} must be {must}; pass the class itself or a functools.partial "
         "of it, not an instance, so that no fold starts from another fold's weights"
     )
+
+
+def _function_with_a_module(encoder):
+    """Name a function that an encoder holds and that holds a module or tensor itself, or None."""
+    for module in encoder.modules():
+        values = list(vars(module).values())
+        hooks = [hook for value in values if isinstance(value, dict) for hook in value.values()]
+        for function in filter(inspect.isfunction, values + hooks):
+            cells = inspect.getclosurevars(function).nonlocals.values()
+            held = [*cells, *(function.__defaults__ or ())]
+            if any(isinstance(value, nn.Module | torch.Tensor) for value in held):
+                return function.__qualname__
+    return None
 
 
 def _refuse_missing_arguments(backbone):

@@ -1,34 +1,39 @@
 """Whether an encoder gives an image the same features each time, whatever lies beside it."""
 
+import contextlib
 import copy
 import logging
+import random
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
 
+import numpy as np
 import torch
 
 from .._utils.locks import DRAWING
 
 _LOGGER = logging.getLogger(__name__)
-# Rounding in bf16 stays below it; what draws or what normalizes over a batch does not.
-_TOLERANCE = 1e-2
+# Parts of a feature, and of the largest one: rounding in float32 stays below.
+_OF_ITS_SIZE, _OF_THE_LARGEST = 1e-3, 1e-5
 _MOST_KEPT = 256
 _LOCK = threading.Lock()
-# By the module, and for modules built anew in each fold by what tells them from others.
+# By the module and, for modules built anew in each fold, by what tells them from others.
 _of_module, _of_digest = weakref.WeakKeyDictionary(), OrderedDict()
 
 
 def unsteady(network, image_size, digest):
     """Return in what way features of one image vary in evaluation mode, or None; warns if so.
 
-    Found by a trial on random images, once an encoder; `digest` is its identity, None if unknown.
+    Found by a trial on a few images, once an encoder and size; `digest` is its identity, None if
+    unknown.
     """
+    key = digest, image_size
     with _LOCK:
-        if network.encoder in _of_module:
-            return _of_module[network.encoder]
-        is_known, reason = digest in _of_digest, _of_digest.get(digest)
+        if image_size in _of_module.get(network.encoder, ()):
+            return _of_module[network.encoder][image_size]
+        is_known, reason = digest is not None and key in _of_digest, _of_digest.get(key)
     if not is_known:
         reason = _tried(network, image_size)
         if reason is not None:
@@ -40,35 +45,57 @@ def unsteady(network, image_size, digest):
                 stacklevel=2,
             )
     with _LOCK:
-        _of_module[network.encoder] = reason
+        _of_module.setdefault(network.encoder, {})[image_size] = reason
         if digest is not None:
-            _of_digest[digest] = reason
+            _of_digest[key] = reason
             while len(_of_digest) > _MOST_KEPT:
                 _of_digest.popitem(last=False)
     return reason
 
 
 def _tried(network, image_size):
-    # Random states are put back, and what a pass counts or remembers stays in the copy.
-    devices = [network.pixel_mean.device] if network.pixel_mean.is_cuda else []
-    generator = torch.Generator().manual_seed(0)
-    shape = 3, network.pixel_mean.shape[1], image_size, image_size
-    images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
-    images = images.to(network.pixel_mean.device)
     try:
+        # What a pass counts or remembers stays in the copy.
         twin = copy.deepcopy(network).eval()
-        with DRAWING, torch.random.fork_rng(devices=devices), torch.inference_mode():
-            first, again, other = (twin.encode(images[rows]) for rows in ([0, 1], [0, 1], [2, 1]))
+        twin.encoder_dtype = None
+        images = _images(network, image_size)
+        batches = [0, 1, 2], [0, 1, 2], [3, 0, 4]
+        with _random_states_kept(images.device), torch.inference_mode():
+            first, again, other = (twin.encode(images[rows]) for rows in batches)
     except Exception as error:  # noqa: BLE001 - the user's code fails again, and better, on images
         _LOGGER.info("a trial of %s failed: %s", type(network.encoder).__name__, error)
         return None
-    if _differ(first, again):
+    sizes = first.abs().nan_to_num().amax(0)
+    if _differ(first, again, sizes):
         return "from one pass to the next"
-    if _differ(first[1], other[1]):
+    if _differ(first[0], other[1], sizes):
         return "with other images beside it in a batch"
     return None
 
 
-def _differ(one, other):
-    one, other = one.nan_to_num(), other.nan_to_num()
-    return bool((one - other).abs().max() > _TOLERANCE * one.abs().max())
+def _images(network, image_size):
+    """Make images of noise that differ in brightness and contrast, as radiographs do."""
+    generator = torch.Generator().manual_seed(0)
+    shape = 5, network.pixel_mean.shape[1], image_size, image_size
+    noise = torch.rand(shape, generator=generator)
+    ramp = torch.linspace(0, 1, image_size)
+    darkest = torch.tensor([100.0, 0, 200, 20, 150]).view(-1, 1, 1, 1)
+    spread = torch.tensor([60.0, 255, 55, 10, 100]).view(-1, 1, 1, 1)
+    pixels = darkest + spread * (noise + ramp) / 2
+    return pixels.to(torch.uint8).to(network.pixel_mean.device)
+
+
+@contextlib.contextmanager
+def _random_states_kept(device):
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002 - the user's code draws from it
+    try:
+        with DRAWING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
+
+
+def _differ(one, other, sizes):
+    ahead = (one.nan_to_num() - other.nan_to_num()).abs()
+    return bool(((ahead > _OF_ITS_SIZE * sizes) & (ahead > _OF_THE_LARGEST * sizes.max())).any())

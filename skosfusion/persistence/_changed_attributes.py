@@ -14,16 +14,12 @@ def warn_of_changed_attributes(classifier):
     fitted = getattr(classifier.module_, "encoder", None)
     if fitted is None or backbone is None or isinstance(backbone, str):
         return
-    fresh = dict(encoder_without_values(backbone).named_modules())
-    changed = [
-        f"{name}.{attribute}".lstrip(".")
-        for name, module in fitted.named_modules()
-        for attribute, value in vars(module).items()
-        if attribute != "training"
-        and type(value) in _PLAIN
-        and name in fresh
-        and repr(vars(fresh[name]).get(attribute)) != repr(value)
-    ]
+    fresh = _plain_attributes(encoder_without_values(backbone))
+    changed = _different(fresh, _plain_attributes(fitted))
+    if changed:
+        # What differs from one encoder to the next is decided when it is built, such as a time.
+        again = _different(fresh, _plain_attributes(encoder_without_values(backbone)))
+        changed = [name for name in changed if name not in again]
     if changed:
         warnings.warn(
             f"the encoder has changed {', '.join(map(repr, changed[:_N_SHOWN]))} since it was "
@@ -32,3 +28,17 @@ def warn_of_changed_attributes(classifier):
             UserWarning,
             stacklevel=5,
         )
+
+
+def _plain_attributes(encoder):
+    """Return the attributes of all modules that are plain values, as text by dotted name."""
+    return {
+        f"{name}.{attribute}".lstrip("."): repr(value)
+        for name, module in encoder.named_modules()
+        for attribute, value in vars(module).items()
+        if attribute != "training" and type(value) in _PLAIN
+    }
+
+
+def _different(one, other):
+    return [name for name in other if name in one and one[name] != other[name]]

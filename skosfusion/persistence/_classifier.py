@@ -309,6 +309,7 @@ def _restore_network(classifier, description, tensors):
         if name in state:
             _refuse_other_type(name, state[name], value)
     module.load_state_dict(state)
+    module.eval()
     for name in _CONSTANTS:
         if hasattr(module, name):
             _refuse_other_type(name, tensors[name], getattr(module, name))

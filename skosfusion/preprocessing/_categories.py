@@ -1,5 +1,8 @@
 """Categories of a clinical table."""
 
+import unicodedata
+from collections import Counter
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -11,6 +14,7 @@ from ._missing_values import POLICIES
 from ._warn_once import WarnsOnce
 
 _SHOWN = 10
+_MOST_CHARACTERS = 1000
 
 
 class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
@@ -105,8 +109,12 @@ class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
                 "fit; leave this input out, or give rows that have it"
             )
         self._warn_of_none(X)
-        self.categories_, counts = np.unique(there.astype(str), return_counts=True)
-        self._refuse_twins(self.categories_.tolist())
+        # Not as one array of text, in which each cell would be as long as the longest.
+        counts = Counter(there)
+        categories = sorted(counts)
+        self._refuse_twins(categories)
+        self.categories_ = np.array(categories)
+        counts = np.array([counts[category] for category in categories])
         self.most_frequent_ = str(self.categories_[counts.argmax()])
         self.n_missing_ = len(texts) - len(there)
         return self
@@ -139,6 +147,8 @@ class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
         encoded = texts[:, None] == np.asarray(self.categories_, dtype=object)
         if self.unknown == "error":
             self._refuse_unknown(texts, encoded)
+        else:
+            self._refuse_respelled(texts, encoded)
         if self.missing == "indicator":
             encoded = np.column_stack([encoded, is_absent])
         return encoded.astype(np.float32)
@@ -181,6 +191,12 @@ class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
                     f"column {column_names(self)[0]!r} is missing in row {row}; fill it in, or use "
                     "missing='impute' or 'indicator'"
                 )
+            if texts[row] is not None and len(texts[row]) > _MOST_CHARACTERS:
+                raise ValueError(
+                    f"column {column_names(self)[0]!r}, row {row} holds a text of "
+                    f"{len(texts[row])} characters, {shown_cell(cell)}; a category has at most "
+                    f"{_MOST_CHARACTERS}"
+                )
         return texts
 
     def _warn_of_none(self, X):
@@ -196,15 +212,34 @@ class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
             )
 
     def _refuse_twins(self, categories):
-        seen = {}
+        column, seen = column_names(self)[0], {}
+        if self.missing == "indicator" and "missing" in categories:
+            raise ValueError(
+                f"column {column!r} has the category 'missing', whose output would have the name "
+                "of the one for missing values; call it otherwise: "
+                f"table[{column!r}] = table[{column!r}].replace('missing', 'not there'), or leave "
+                "these cells empty"
+            )
         for category in categories:
-            twin = seen.setdefault(" ".join(category.split()).casefold(), category)
+            twin = seen.setdefault(_plain(category), category)
             if twin != category:
-                column = column_names(self)[0]
                 raise ValueError(
-                    f"column {column!r} has the categories {twin!r} and {category!r}, which differ "
+                    f"column {column!r} has the categories {twin!a} and {category!a}, which differ "
                     "in spelling only; make them one: "
-                    f"table[{column!r}] = table[{column!r}].replace({category!r}, {twin!r})"
+                    f"table[{column!r}] = table[{column!r}].replace({category!a}, {twin!a})"
+                )
+
+    def _refuse_respelled(self, texts, encoded):
+        """Refuse a category that is one of training but for its spelling, whatever the policy."""
+        known = {_plain(category): category for category in self.categories_.tolist()}
+        column = column_names(self)[0]
+        for row in np.flatnonzero(~encoded.any(axis=1)):
+            twin = None if texts[row] is None else known.get(_plain(texts[row]))
+            if twin is not None:
+                raise ValueError(
+                    f"column {column!r}, row {row} has the category {texts[row]!a:.80}, which "
+                    f"differs in spelling only from {twin!a} of training; make them one: "
+                    f"table[{column!r}] = table[{column!r}].replace({texts[row]!a}, {twin!a})"
                 )
 
     def _refuse_unknown(self, texts, encoded):
@@ -222,6 +257,12 @@ class CategoryEncoder(WarnsOnce, TransformerMixin, BaseEstimator):
                 "unknown_category='ignore', which encodes it as none of them"
             )
 
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        categories = getattr(self, "categories_", None)
+        if categories is not None and (np.ndim(categories) != 1 or categories.dtype.kind != "U"):
+            raise ValueError("its categories are not a list of texts")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -235,3 +276,10 @@ def _as_they_are(cells, column):
     values = np.empty(len(cells), object)
     values[:] = list(cells)
     return values
+
+
+def _plain(category):
+    """Return a category in one case, form and spacing, without invisible characters."""
+    text = unicodedata.normalize("NFKC", category)
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return " ".join(text.split()).casefold()

@@ -5,6 +5,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from .._utils.cells import spelling
 from .._utils.validation import check_choice, check_parameter
 from ._age import AgeScaler
 from ._categories import CategoryEncoder
@@ -143,7 +144,9 @@ def make_clinical_transformer(
         check_parameter(name, column, valid, "the name of a column, or None")
     kits = check_kits(PAPER_KITS if kits is None else kits)
     numbers, categories = _named("numbers", numbers), _named("categories", categories)
-    _refuse_repeated({"kits": kits, "numbers": numbers, "categories": categories})
+    inputs = {"kits": kits, "numbers": numbers, "categories": categories}
+    _refuse_repeated(inputs)
+    _refuse_names_of_outputs(inputs, is_spline=encoding == "spline", missing=missing)
 
     def fill_in(name, strategy="median"):
         return "missing", MissingValues(name=name, strategy=strategy, missing=missing)
@@ -209,6 +212,14 @@ def _gender_encoder(spellings):
         for gender in _GENDERS
     }
     known = GenderEncoder()
+    usual = {spelling(text): gender for gender in _GENDERS for text in getattr(known, gender)}
+    for text, gender in spellings.items():
+        check_parameter(
+            f"gender_spellings[{text!r}]",
+            gender,
+            usual.setdefault(spelling(text), gender) == gender,
+            f"{usual[spelling(text)]!r}, which {text!r} stands for already",
+        )
     return GenderEncoder(female=known.female + own["female"], male=known.male + own["male"])
 
 
@@ -231,6 +242,22 @@ def _named(parameter, columns):
         )
         check_parameter(f"name in {parameter}", name, valid, allowed)
     return columns
+
+
+def _refuse_names_of_outputs(inputs, *, is_spline, missing):
+    """Raise ValueError where an input bears the name of a column that is made of another."""
+    own = {name: parameter for parameter, names in inputs.items() for name in names}
+    for name, parameter in own.items():
+        start, indicator, rest = name.rpartition("_missing")
+        is_taken = indicator and not rest and missing == "indicator" and start in (*own, *_OURS)
+        if is_spline and not is_taken:
+            start, basis, number = name.rpartition("_sp_")
+            is_taken = basis and number.isdecimal() and start in (*own, "age")
+        if is_taken:
+            raise ValueError(
+                f"{name!r} in {parameter} is the name of a column that is made of {start!r}; give "
+                f"it another name, as in {parameter}={{'number_of_{name}': {name!r}}}"
+            )
 
 
 def _refuse_repeated(inputs):

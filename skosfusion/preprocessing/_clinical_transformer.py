@@ -116,9 +116,14 @@ class ClinicalTransformer(ColumnTransformer):
         with _earlier_fit_kept(self):
             try:
                 return super().fit_transform(X, y, **params)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError) as error:
                 _raise_all(X, self.transformers, lambda step, cells: clone(step).fit(cells))
-                raise
+                if "are not unique" not in str(error):
+                    raise
+                raise ValueError(
+                    f"two inputs make columns of one name: {str(error).partition('.')[0]}; give "
+                    "one of the inputs another name, as in numbers={'name': 'column'}"
+                ) from error
 
     def transform(self, X, **params):
         """Check a table and return the output of the fitted steps.
@@ -208,10 +213,11 @@ def _check_column(column, columns, step):
     if count > 1:
         raise ValueError(f"X has {count} columns named {column!r}; rename or drop all but one")
     if count == 0:
-        name = step if step in ("image", "gender", "age") else "kits"
+        is_ours = step in ("image", "gender", "age")
+        parameters = f"{step}=..." if is_ours else "kits=, numbers= or categories="
         hint = did_you_mean(column, columns)
         raise ValueError(
             f"X has no column {column!r}, which {step!r} is made of; its columns are {columns}; "
             f"{f'{hint} Name' if hint else 'name'} the columns of your table with "
-            f"make_clinical_transformer({name}=...)"
+            f"make_clinical_transformer({parameters})"
         )

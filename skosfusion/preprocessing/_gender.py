@@ -157,7 +157,8 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.unknown == "error":
             raise ValueError(
                 f"unknown gender {shown} in {where}; allowed are {sorted(codes)} in any case; "
-                "name further spellings in female= or male=, or use unknown='missing' or 'zero'"
+                "name further spellings in female= or male= (of make_clinical_transformer: "
+                f"gender_spellings={{{shown}: 'female'}}), or use unknown='missing' or 'zero'"
             )
         return _UNKNOWN[self.unknown]
 

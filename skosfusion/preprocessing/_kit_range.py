@@ -288,7 +288,12 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
             )
 
     def _warn_of_units(self, values, low, high):
-        middle = np.broadcast_to((low + high) / 2, values.shape)
+        # Above a range with a lower end alone, nothing is too high.
+        is_open = self._has_one_end and self.high is None
+        middle, what = ((low + high) / 2, "the middle of its normal range")
+        if is_open:
+            low, middle, high, what = high, high, np.inf, "the lower end of its normal range"
+        middle = np.broadcast_to(middle, values.shape)
         with np.errstate(over="ignore"):
             ratios = np.divide(values, middle, out=np.full(values.shape, np.nan), where=middle > 0)
         below = np.nanmedian(values - low, axis=0) < 0
@@ -303,9 +308,8 @@ class KitRangeScaler(WarnsOnce, OneToOneFeatureMixin, TransformerMixin, BaseEsti
                 power = 10.0 ** np.round(np.log10(median))
                 self._warn_once(
                     (column, power),
-                    f"the median of column {column!r} is {median:.3g} times the middle of its "
-                    f"normal range, about {power:g}: are the values and their limits in the same "
-                    "unit?",
+                    f"the median of column {column!r} is {median:.3g} times {what}, about "
+                    f"{power:g}: are the values and their limits in the same unit?",
                 )
 
     def __sklearn_tags__(self):

@@ -61,8 +61,7 @@ class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             For a limit that is not a number above 0.
         """
-        valid = is_number(self.limit) and self.limit > 0
-        check_parameter("limit", self.limit, valid, "a number above 0")
+        self._check_limit()
         self._read(X, reset=True)
         return self
 
@@ -81,6 +80,14 @@ class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return np.clip(self._read(X, reset=False), -self.limit, self.limit)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._check_limit()
+
+    def _check_limit(self):
+        valid = is_number(self.limit) and self.limit > 0
+        check_parameter("limit", self.limit, valid, "a number above 0")
 
     def _read(self, X, *, reset):
         types = [np.float64, np.float32]

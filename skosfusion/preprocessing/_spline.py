@@ -6,7 +6,10 @@ import numpy as np
 from scipy.interpolate import BSpline
 from sklearn.preprocessing import SplineTransformer
 
+from .._utils.validation import check_parameter, is_integer
+
 _MOST_KNOTS = 100
+_LARGEST_DEGREE = 5
 _MOST_COLUMNS = 10_000
 
 
@@ -78,9 +81,15 @@ class SplineBasis(SplineTransformer):
             For a parameter out of its set, and for a column with one distinct number, on which no
             curve can stand.
         """
+        self._check_parameters()
         values = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
         # What is no table of finite numbers is scikit-learn's to refuse.
-        if values.dtype.kind in "fiu" and values.ndim == 2 and len(values) > 1:
+        if values.dtype.kind in "fiu" and values.ndim == 2 and len(values) == 1:
+            raise ValueError(
+                "there is 1 sample to fit, and a spline needs two distinct numbers (SplineBasis); "
+                "give more rows, or use encoding='paper'"
+            )
+        if values.dtype.kind in "fiu" and values.ndim == 2 and len(values):
             for place in np.flatnonzero((values == values[0]).all(axis=0)):
                 names = list(getattr(X, "columns", range(values.shape[1])))
                 raise ValueError(
@@ -89,6 +98,12 @@ class SplineBasis(SplineTransformer):
                     "leave this input out with 'drop', or use encoding='paper'"
                 )
         return super().fit(X, y, sample_weight)
+
+    def _check_parameters(self):
+        for name, lowest, largest in (("n_knots", 2, _MOST_KNOTS), ("degree", 0, _LARGEST_DEGREE)):
+            value = getattr(self, name)
+            valid = is_integer(value, lowest) and value <= largest
+            check_parameter(name, value, valid, f"an integer from {lowest} to {largest}")
 
     def __getstate__(self):
         state = dict(super().__getstate__())
@@ -104,15 +119,12 @@ class SplineBasis(SplineTransformer):
         SplineBasis.__init__(self, self.n_knots, self.degree)
         if knots is not None:
             self._build(np.asarray(knots))
+        elif hasattr(self, "n_features_in_"):
+            raise ValueError("a fitted SplineBasis has no knots")
 
     def _build(self, knots):
         """Make the splines of an untrusted array, or raise ValueError."""
-        for name, value, largest in (
-            ("n_knots", self.n_knots, _MOST_KNOTS),
-            ("degree", self.degree, 5),
-        ):
-            if not isinstance(value, numbers.Integral) or not 0 <= value <= largest:
-                raise ValueError(f"{name}={value!r:.50} is not a number from 0 to {largest}")
+        self._check_parameters()
         n_splines = self.n_knots + self.degree - 1
         n_columns = self.n_features_in_
         valid = (

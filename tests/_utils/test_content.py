@@ -395,3 +395,25 @@ def test_a_wrapper_of_a_library_is_the_users_code():
     """
     digests = [digest(defined(source, factor=factor).wrap(1)) for factor in (1, 2, 1)]
     assert digests[0] == digests[2] != digests[1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from numpy import load\ndef read():\n    return load('s.npy')",
+        "from numpy import fromfile as get\ndef read():\n    return get('s', 'f4')",
+        "from os import getenv as env\ndef read():\n    return env('SCALE')",
+        "import torch\ndef read():\n    return torch.from_file('s', size=1)",
+    ],
+)
+def test_what_reads_from_outside_is_not_told_under_any_name(source):
+    with pytest.raises(UntellableError, match="names"):
+        digest(defined(source).read)
+
+
+def test_a_module_that_makes_its_attributes_is_not_told():
+    helper = types.ModuleType("planted_helper")
+    helper.__getattr__ = lambda name: 1
+    read = defined("def read():\n    return helper.SCALE", helper=helper).read
+    with pytest.raises(UntellableError, match="'planted_helper' may hold anything"):
+        digest(read)

@@ -173,7 +173,8 @@ def test_no_other_test_row_reaches_a_score(data_set, name):
     X, y, groups = data_set.X[~test], data_set.target[~test], data_set.groups[~test]
     scores = folds.fit_and_score(method, data_set, X, y, groups, data_set.X[test])
     alone = folds.fit_and_score(method, data_set, X, y, groups, data_set.X[:1])
-    assert alone == pytest.approx(scores[:1])
+    # A product of matrices in float32 depends on their number of rows in its last digit.
+    assert alone == pytest.approx(scores[:1], rel=1e-6, abs=1e-6)
 
 
 def test_log_odds_without_end_are_limited():

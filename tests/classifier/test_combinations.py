@@ -49,8 +49,15 @@ def test_a_combination(params, allowed, classifier, frame, target):
     if allowed:
         assert classifier.fit(frame, target).predict_proba(frame).shape == (len(frame), 2)
         return
-    with pytest.raises(ValueError, match=r"(head|feature_scaling)='\w+' and .*exclude each other"):
+    with pytest.raises(
+        ValueError, match=r"(head|feature_scaling)='\w+' and .*exclude each other"
+    ) as refused:
         classifier.fit(frame, target)
+    if params["head"] == "linear" and params["fusion"] == "gated":
+        assert "and fusion='gated' exclude" in str(refused.value)
+    else:
+        way = "unfreeze='layer4'" if params.get("unfreeze") else "frozen_epochs=1"
+        assert f"and {way} exclude" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +76,11 @@ def test_a_combination(params, allowed, classifier, frame, target):
 def test_a_linear_head_has_no_epochs(params, named, table):
     with pytest.raises(ValueError, match=f"head='linear' and {named}.*exclude each other"):
         clinical_only(head="linear", **params).fit(*table)
+
+
+def test_the_penalty_is_the_linear_heads_alone(table):
+    with pytest.raises(ValueError, match=r"head='mlp' and C=0\.5 exclude each other"):
+        clinical_only(C=0.5).fit(*table)
 
 
 def test_a_network_of_ones_own_knows_no_heads(table):

@@ -89,3 +89,16 @@ def test_further_training_keeps_the_scale_of_the_first(scaling, frame, target):
     before = fitted.module_.feature_mean.clone()
     fitted.partial_fit(frame[::2], target[::2])
     assert torch.equal(fitted.module_.feature_mean, before)
+
+
+class Constant(TinyEncoder):
+    """All images have the same features."""
+
+    def forward(self, images):
+        return super().forward(images) * 0 + 3
+
+
+def test_features_that_are_all_the_same_are_not_divided_by_0(scaling, frame, target):
+    fitted = scaling.set_params(backbone=Constant).fit(frame, target)
+    assert float(fitted.module_.feature_scale) == 1
+    assert np.isfinite(fitted.predict_proba(frame)).all()

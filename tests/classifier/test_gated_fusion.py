@@ -5,7 +5,13 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from skosfusion import GradCAM, clinical_gradients, load_model, save_model
+from skosfusion import (
+    GradCAM,
+    clinical_gradients,
+    load_model,
+    make_clinical_transformer,
+    save_model,
+)
 
 from .._helpers.clinical import clinical_only
 from .._helpers.tiny import TinyEncoder
@@ -95,3 +101,49 @@ def test_clinical_values_alone_need_no_gate(table):
     fitted = clinical_only(fusion="gated").fit(pd.DataFrame(X, columns=names), y)
     assert fitted.module_.head.gate is None
     assert fitted.score(pd.DataFrame(X, columns=names), y) > 0.9
+
+
+def test_a_missing_category_has_no_weight(classifier, cohort, target):
+    table = cohort.assign(site=["hip", "knee", None, "spine"] * 12)
+    clinical = make_clinical_transformer(
+        gender=None, age=None, kits={}, categories=["site"], encoding="spline"
+    )
+    rows = clinical.fit_transform(table)
+    fitted = classifier.set_params(fusion="gated", frozen_epochs="all").fit(rows, target)
+    weights = weights_of(fitted, rows)
+    is_missing = table["site"].isna().to_numpy()
+    assert (weights[is_missing, 1] == 0).all()
+    assert (weights[~is_missing, 1] > 0).all()
+
+
+def weights_of(fitted, rows):
+    found = []
+    for inputs, batch in fitted.input_batches(rows):
+        parts = fitted.module_.head_inputs(
+            inputs["features"], inputs["clinical"], inputs.get("has_image")
+        )
+        found.append(fitted.module_.head.modality_weights(torch.cat(parts, dim=1))[: len(batch)])
+    return torch.cat(found).numpy()
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_weights_are_those_of_the_fitted_model_whatever_ran_before(
+    gated, marked, target, tmp_path, loaded
+):
+    fitted = gated.set_params(modality_dropout=0.5).fit(marked, target)
+    if loaded:
+        save_model(fitted, tmp_path / "model.safetensors")
+        fitted = load_model(tmp_path / "model.safetensors", trusted=[TinyEncoder])
+    assert not fitted.module_.training
+    first = weights_of(fitted, marked)
+    assert (first[:, 0] > 0).all()
+    fitted.predict(marked)
+    np.testing.assert_array_equal(weights_of(fitted, marked), first)
+
+
+def test_a_value_with_the_name_of_an_indicator_is_refused(gated, frame, target):
+    counted = frame.assign(alp_missing=np.arange(len(frame)) % 3)
+    with pytest.raises(ValueError, match=r"takes column 'alp_missing'.*another name"):
+        gated.fit(counted, target)
+    # Elsewhere it is a value like any other.
+    gated.set_params(fusion="concat").fit(counted, target)

@@ -6,12 +6,14 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import scale
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skosfusion import GradCAM, clinical_gradients, load_model, save_model
+from skosfusion.classifier import _linear_head
 
 from .._helpers.clinical import clinical_only
 from .._helpers.tiny import TinyEncoder
@@ -76,6 +78,36 @@ def test_a_weight_of_2_is_a_row_twice(linear, table, class_weight):
     assert np.abs(doubled - weighted).max() > 1e-3
 
 
+def test_class_weights_are_those_of_scikit_learn(linear, table):
+    X, y = table[0][:90], table[1][:90]
+    for weight in ("balanced", {0: 5.0, 1: 1.0}):
+        expected = by_scikit_learn(X, y, class_weight=weight).predict_proba(X)
+        fitted = clone(linear).set_params(class_weight=weight).fit(X, y)
+        np.testing.assert_allclose(fitted.predict_proba(X), expected, atol=2e-6)
+
+
+def test_it_is_solved_in_one_thread(linear, table, monkeypatch):
+    seen = []
+
+    class Spy(LogisticRegression):
+        def fit(self, *arguments, **keywords):
+            seen.append([p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"])
+            return super().fit(*arguments, **keywords)
+
+    monkeypatch.setattr(_linear_head, "LogisticRegression", Spy)
+    with threadpool_limits(2, user_api="blas"):
+        linear.fit(*table)
+    assert set(seen[0]) == {1}
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed")
+def test_one_that_does_not_converge_says_what_to_do(linear, table, monkeypatch):
+    monkeypatch.setattr(_linear_head, "_MOST_STEPS", 2)
+    with pytest.warns(ConvergenceWarning, match="one scale.*lower C=") as caught:
+        linear.fit(*table)
+    assert any("linear head" in str(warning.message) for warning in caught)
+
+
 def test_workers_give_the_same_to_the_bit(linear, table):
     scores = [
         cross_val_score(linear, *table, cv=4, scoring="neg_log_loss", n_jobs=n_jobs)
@@ -137,3 +169,9 @@ def test_nothing_is_drawn_and_no_warning_is_given(linear, table):
 def test_it_cannot_go_on(linear, table):
     with pytest.raises(ValueError, match=r"partial_fit cannot go on.*call fit with all samples"):
         linear.partial_fit(*table)
+
+
+def test_nor_after_a_change_of_the_head(linear, table):
+    fitted = linear.fit(*table).set_params(head="mlp")
+    with pytest.raises(ValueError, match=r"fitted to convergence.*call fit"):
+        fitted.partial_fit(*table)

@@ -175,3 +175,11 @@ def test_batches_of_one_row_are_explained(classifier, frame, target):
     params = {"backbone": NormEncoder, "batch_size": 1, "frozen_epochs": 0}
     with pytest.raises(ValueError, match=r"cannot train on one row.*batch_size=1: take at least 2"):
         classifier.set_params(**params).fit(frame, target)
+
+
+def test_images_in_rows_of_weight_0_alone_are_refused(classifier, table, target):
+    table.loc[:39, "image"] = None
+    weights = np.where(np.arange(len(table)) < 40, 1.0, 0.0)
+    params = {"missing_images": "zero", "frozen_epochs": "all"}
+    with pytest.raises(ValueError, match="no image in any row whose sample_weight is above 0"):
+        classifier.set_params(**params).fit(table, target, sample_weight=weights)

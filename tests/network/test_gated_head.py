@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skosfusion.network import FusionNetwork, GatedHead
-from skosfusion.network._gated_head import inputs_of_columns
+from skosfusion.network import FusionNetwork, GatedHead, inputs_of_columns
 
 NAMES = ["gender", "alp", "alp_sp_0", "alp_sp_1", "alp_missing", "ldh", "ldh_missing"]
 
@@ -146,3 +145,32 @@ def test_the_network_tells_it_where_images_are():
     assert parts[-1].tolist() == [[1], [0]]
     assert torch.equal(logits[0], both[0])
     assert not torch.equal(logits[1], both[1])
+
+
+def test_all_inputs_are_hidden_at_once_and_each_by_itself(rows):
+    torch.manual_seed(0)
+    head = GatedHead(3, NAMES, 2, hidden_units=8, modality_dropout=0.3).train()
+    clinical, _ = head._without_missing(rows[:1, 3:-1].expand(20_000, -1))
+    indicators = clinical[:, head.indicators]
+    n_hidden = indicators.sum(dim=1)
+    n_inputs = len(head.indicators)
+    # All at once with 0.3, else each with 0.3 by itself.
+    expected = 0.3 + 0.7 * 0.3**n_inputs
+    assert (n_hidden == n_inputs).float().mean() == pytest.approx(expected, abs=0.015)
+    assert (n_hidden == 0).float().mean() == pytest.approx(0.7 ** (n_inputs + 1), abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["site_hip", "site_knee", "site_missing"], [0, 0, 0]),
+        (["site_hip", "site_missing", "site_2_hip", "site_2_missing"], [0, 0, 1, 1]),
+        (["site_hip", "site_missing", "site_size", "site_size_missing"], [0, 0, 1, 1]),
+        (["age", "age_sp_0", "age_missing", "site_age", "site_missing"], [0, 0, 0, 1, 1]),
+        (["x_missing"], [0]),
+    ],
+)
+def test_columns_of_one_input_are_known_by_their_names(names, expected):
+    inputs, is_indicator = inputs_of_columns(names)
+    assert inputs == expected
+    assert is_indicator == [name.endswith("_missing") and len(names) > 1 for name in names]

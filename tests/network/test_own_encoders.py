@@ -151,3 +151,33 @@ def test_the_size_of_the_weights_is_named():
     with pytest.raises(ValueError, match="image_size=299") as refused:
         FusionNetwork(0, 2, backbone="inception_v3", image_size=32)
     assert "channel need" not in str(refused.value)
+
+
+class HoldsItself(TinyEncoder):
+    """A function in an attribute runs the module that was built, whatever copies there are."""
+
+    def __init__(self):
+        super().__init__()
+        self.run = lambda images: self.conv(images)
+
+
+class HoldsItselfInAHook(TinyEncoder):
+    def __init__(self):
+        super().__init__()
+        self.conv.register_forward_hook(lambda *_: setattr(self, "seen", True))
+
+
+@pytest.mark.parametrize("backbone", [HoldsItself, HoldsItselfInAHook])
+def test_a_function_that_holds_a_module_is_refused(backbone):
+    # Copies would share the module, and weights and training would not reach it.
+    with pytest.raises(TypeError, match=r"__init__\.<locals>\.<lambda>.*make it a method"):
+        build_encoder(backbone)
+
+
+def test_a_hook_that_uses_the_layer_it_is_given_may_stay():
+    def build():
+        encoder = TinyEncoder()
+        encoder.conv.register_forward_hook(lambda layer, inputs, output: output * 2)
+        return encoder
+
+    assert build_encoder(build)(torch.zeros(1, 3, 32, 32)).shape == (1, 8)

@@ -441,6 +441,18 @@ class Growing(tiny.TinyEncoder):
         return super().forward(images) * self.scale
 
 
+class Stamped(tiny.TinyEncoder):
+    def __init__(self):
+        super().__init__()
+        self.built = os.urandom(8).hex()
+
+
+def test_an_attribute_that_differs_from_building_to_building_is_not_named(
+    classifier, images, target, path
+):
+    save_model(classifier.set_params(backbone=Stamped).fit(images, target), path)
+
+
 def test_an_attribute_that_training_changes_is_named(classifier, images, target, path):
     classifier.set_params(backbone=Growing, frozen_epochs=0).fit(images, target)
     with pytest.warns(UserWarning, match=r"changed 'scale' since it was built.*register_buffer"):

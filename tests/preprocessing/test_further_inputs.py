@@ -7,6 +7,7 @@ from sklearn.base import clone
 
 from skosfusion.preprocessing import (
     CategoryEncoder,
+    Clipper,
     KitRangeScaler,
     NumberReader,
     make_clinical_transformer,
@@ -215,8 +216,101 @@ class TestGenderSpellings:
             make_clinical_transformer(gender_spellings=spellings)
 
     def test_a_spelling_of_the_other_gender_is_refused(self):
+        with pytest.raises(ValueError, match=r"gender_spellings\['F'\]='male'.*'female', which"):
+            make_clinical_transformer(image=None, age=None, kits={}, gender_spellings={"F": "male"})
+
+    def test_the_remedy_for_an_unknown_one_works(self):
+        table = pd.DataFrame({"gender": ["w", "M"]})
+        with pytest.raises(ValueError, match=r"gender_spellings=\{'w': 'female'\}"):
+            make_clinical_transformer(image=None, age=None, kits={}).fit(table)
         made = make_clinical_transformer(
-            image=None, age=None, kits={}, gender_spellings={"F": "male"}
+            image=None, age=None, kits={}, gender_spellings={"w": "female"}
         )
-        with pytest.raises(ValueError, match="male="):
-            made.fit(pd.DataFrame({"gender": ["F", "M"]}))
+        assert made.fit_transform(table)["gender"].tolist() == [0.5, -0.5]
+
+
+class TestRespelledCategories:
+    @pytest.mark.parametrize("unknown", ["ignore", "error"])
+    @pytest.mark.parametrize("text", ["Knee", "KNEE", "kn\u200bee", "knee  joint"])
+    def test_a_new_spelling_is_refused_whatever_the_policy(self, table, unknown, text):
+        table["site"] = ["knee", "hip", "knee joint", "knee"]
+        fitted = make(categories=["site"], unknown_category=unknown).fit(table)
+        with pytest.raises(ValueError, match=r"column 'site', row 1"):
+            fitted.transform(table.assign(site=["knee", text, "hip", "hip"]))
+
+    @pytest.mark.parametrize("twin", ["kne\u200be", "KNEE", "\uff4bnee"])
+    def test_twins_in_training_are_refused(self, table, twin):
+        with pytest.raises(ValueError, match="differ in spelling only"):
+            make(categories=["site"]).fit(table.assign(site=["knee", twin, "hip", "hip"]))
+
+    def test_composed_and_decomposed_letters_are_twins(self, table):
+        with pytest.raises(ValueError, match="differ in spelling only"):
+            make(categories=["site"]).fit(table.assign(site=["\u00e9", "e\u0301", "a", "b"]))
+
+    def test_what_is_new_in_fact_is_none_of_them(self, table):
+        fitted = make(categories=["site"], unknown_category="ignore").fit(table)
+        found = fitted.transform(table.assign(site="spine"))
+        assert (found[["site_hip", "site_knee"]] == 0).all(axis=None)
+
+    def test_a_long_text_is_no_category(self, table):
+        with pytest.raises(ValueError, match=r"row 2 holds a text of 20000 characters"):
+            make(categories=["site"]).fit(table.assign(site=["a", "b", "x" * 20_000, "a"]))
+
+
+class TestNamesOfOutputs:
+    @pytest.mark.parametrize(
+        ("params", "words"),
+        [
+            ({"numbers": ["bmi", "bmi_missing"], "missing": "indicator"}, "'bmi_missing'.*'bmi'"),
+            ({"numbers": ["age_missing"], "missing": "indicator"}, "'age_missing'.*'age'"),
+            ({"numbers": ["bmi", "bmi_sp_0"], "encoding": "spline"}, "'bmi_sp_0'.*'bmi'"),
+        ],
+    )
+    def test_an_input_with_the_name_of_an_output_is_refused(self, params, words):
+        with pytest.raises(ValueError, match=f"{words}.*another name"):
+            make(**params)
+
+    def test_they_are_free_where_no_such_output_is(self, table):
+        table["bmi_missing"] = [1.0, 2, 3, 4]
+        assert "bmi_missing" in make(numbers=["bmi", "bmi_missing"]).fit_transform(table)
+
+    def test_a_category_called_missing_is_refused(self, table):
+        with pytest.raises(ValueError, match=r"category 'missing'.*replace\('missing'"):
+            make(categories=["site"], missing="indicator").fit(table.assign(site="missing"))
+
+    def test_a_number_with_the_name_of_a_category_gets_a_remedy(self, table):
+        table["site_hip"] = [1.0, 2, 3, 4]
+        with pytest.raises(ValueError, match=r"two inputs make columns of one name.*numbers="):
+            make(categories=["site"], numbers=["site_hip"]).fit(table)
+
+
+class TestUnitsOfOpenRanges:
+    @pytest.mark.parametrize("values", [[95.0, 105, 98], [20.0, 25, 31]])
+    def test_above_a_lower_end_nothing_is_too_high(self, values, recwarn):
+        KitRangeScaler(30, None).fit(np.reshape(values, (-1, 1)))
+        assert not recwarn.list
+
+    def test_a_tenth_of_a_lower_end_is_another_unit(self):
+        with pytest.warns(UserWarning, match=r"0\.108 times the lower end.*about 0\.1"):
+            KitRangeScaler(120, None).fit([[12.0], [13.0], [14.0]])
+
+
+def test_an_absent_column_names_all_parameters(table):
+    with pytest.raises(ValueError, match=r"'height'.*kits=, numbers= or categories="):
+        make(numbers=["height"]).fit(table)
+
+
+@pytest.mark.parametrize("categories", [np.array([["a", "b"]]), np.array([1, 2])])
+def test_a_planted_state_of_categories_is_refused(table, categories):
+    fitted = CategoryEncoder(name="site").fit(table[["site"]])
+    with pytest.raises(ValueError, match="not a list of texts"):
+        CategoryEncoder.__new__(CategoryEncoder).__setstate__(
+            fitted.__getstate__() | {"categories_": categories}
+        )
+
+
+@pytest.mark.parametrize("limit", ["4", float("nan"), -1.0])
+def test_a_planted_limit_is_refused(limit):
+    state = Clipper().fit([[1.0]]).__getstate__() | {"limit": limit}
+    with pytest.raises(ValueError, match=r"limit=.*a number above 0"):
+        Clipper.__new__(Clipper).__setstate__(state)

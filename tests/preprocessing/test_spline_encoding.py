@@ -187,6 +187,9 @@ class TestSplineBasis:
             {"n_features_in_": 10**9},
             {"knots_": np.zeros((2, 10))},
             {"knots_": np.full((2, 10), np.nan)},
+            {"knots_": np.r_[np.arange(19.0), np.inf].reshape(2, 10)},
+            {"n_knots": 101, "knots_": np.arange(2 * 107.0).reshape(2, 107)},
+            {"degree": 6, "knots_": np.arange(2 * 16.0).reshape(2, 16)},
             {"knots_": np.arange(20.0).reshape(2, 10)[:, ::-1]},
             {"knots_": np.arange(18.0).reshape(2, 9)},
             {"knots_": np.arange(20).reshape(2, 10)},
@@ -195,8 +198,34 @@ class TestSplineBasis:
     def test_a_hostile_state_is_refused(self, changes):
         X = np.random.default_rng(0).normal(size=(50, 2))
         state = SplineBasis().fit(X).__getstate__() | changes
-        with pytest.raises(ValueError, match=r"is not a number from|are not usable"):
+        with pytest.raises(ValueError, match=r"allowed: an integer from|are not usable"):
             SplineBasis.__new__(SplineBasis).__setstate__(state)
+
+    def test_a_state_without_knots_is_refused(self):
+        state = SplineBasis().fit(np.arange(6.0)[:, None]).__getstate__()
+        del state["knots_"]
+        with pytest.raises(ValueError, match="has no knots"):
+            SplineBasis.__new__(SplineBasis).__setstate__(state)
+
+    @pytest.mark.parametrize(
+        ("params", "allowed"),
+        [({"n_knots": 101}, "2 to 100"), ({"n_knots": 1}, "2 to 100"), ({"degree": 6}, "0 to 5")],
+    )
+    def test_a_parameter_out_of_its_set_is_refused_in_fit(self, params, allowed):
+        with pytest.raises(ValueError, match=f"integer from {allowed}"):
+            SplineBasis(**params).fit(np.arange(6.0)[:, None])
+
+    def test_the_ends_of_the_sets_are_allowed(self):
+        values = np.linspace(0, 1, 300)[:, None]
+        for params in ({"n_knots": 100}, {"n_knots": 2}, {"degree": 5}, {"degree": 0}):
+            fitted = SplineBasis(**params).fit(values)
+            copy = SplineBasis.__new__(SplineBasis)
+            copy.__setstate__(fitted.__getstate__())
+            np.testing.assert_array_equal(copy.transform(values), fitted.transform(values))
+
+    def test_one_row_is_refused_with_the_remedy(self):
+        with pytest.raises(ValueError, match=r"1 sample to fit.*encoding='paper'"):
+            SplineBasis().fit([[1.0]])
 
     def test_what_else_a_state_says_does_not_count(self):
         X = np.random.default_rng(0).normal(size=(50, 2))
