@@ -70,7 +70,9 @@ def test_everything_public_has_an_example(thing):
     assert ">>>" in inspect.getdoc(thing)
 
 
-@pytest.mark.parametrize("room", ["preprocessing", "images", "datasets", "model_selection"])
+@pytest.mark.parametrize(
+    "room", ["preprocessing", "images", "datasets", "model_selection", "evaluation"]
+)
 def test_rooms_without_networks_do_not_load_torch(room):
     code = f"import sys, skosfusion.{room}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603
@@ -83,6 +85,7 @@ ROOMS = {
     "images": ("_utils", "exceptions"),
     "datasets": ("_utils", "exceptions", "preprocessing", "images"),
     "network": ("_utils", "exceptions", "images"),
+    "evaluation": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
     "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
     "pipeline": ("_utils", "classifier", "preprocessing"),

@@ -18,8 +18,8 @@ _AT_ONCE = 2**21
 def encode(columns):
     """Return the design matrix of columns, one row for each of theirs; None where all are constant.
 
-    Numbers and dates become ranks with unit variance, others a column for each of the most frequent
-    categories; what is missing has a column of its own.
+    Numbers and dates become ranks with unit variance and their squares, others a column for each of
+    the most frequent categories; what is missing has a column of its own.
     """
     parts = [part for column in columns for part in _encoded(column)]
     if not parts:
@@ -35,10 +35,12 @@ def _encoded(column):
     missing = column.isna().to_numpy()
     if is_ordered(column):
         ranks = column.rank(pct=True).to_numpy(float)
-        spread = np.nanstd(ranks) if not missing.all() else 0.0
-        if spread > 0:
-            centered = (ranks - np.nanmean(ranks)) / spread
-            yield np.where(missing, 0.0, centered)[:, None]
+        known = ranks[~missing]
+        if known.max(initial=0) > known.min(initial=1):
+            centered = np.where(missing, 0.0, (ranks - known.mean()) / known.std())
+            yield centered[:, None]
+            # Its square lets the extremes differ from the middle.
+            yield np.where(missing, 0.0, centered**2 - 1)[:, None]
         if 0 < missing.sum() < len(column):
             yield missing.astype(float)[:, None]
         return
@@ -139,7 +141,9 @@ def interval(auc, error, n_smaller, confidence_level):
     that of so many patients who all fall on one side.
     """
     tail = (1 - confidence_level) / 2
-    if auc in (0.0, 1.0) or error == 0:
+    if 0 < auc < 1 and error == 0:
+        return np.nan, np.nan
+    if error == 0:
         bound = tail ** (1 / n_smaller)
         low, high = (bound, 1.0) if auc > 0.5 else (0.0, 1 - bound)
         return low, high

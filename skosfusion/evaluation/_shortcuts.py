@@ -21,7 +21,9 @@ from ._shortcut_columns import (
 )
 from ._shortcut_scores import FEWEST, PatientScores, encode, interval
 
-_FOLDS = 5
+_FOLDS, _REPEATS = 5, 4
+# Patients from which on the figures no longer depend on how the folds fall.
+_MANY = 5000
 
 
 def audit_shortcuts(
@@ -33,7 +35,7 @@ def audit_shortcuts(
     cv=None,
     image_column="image",
     times=None,
-    level=0.5,
+    level=0.55,
     n_resamples=2000,
     confidence_level=0.95,
     random_state=None,
@@ -42,8 +44,8 @@ def audit_shortcuts(
 
     A network that is given images may learn these instead of the disease, and its scores say
     nothing of a place where they are otherwise. So each is asked alone: a logistic regression on
-    the ranks of numbers, and on columns of 0 and 1 for categories, is fitted, out of fold, and the
-    area under its ROC curve is found by patient, with an interval.
+    the ranks of numbers and their squares, and on columns of 0 and 1 for categories, is fitted, out
+    of fold, and the area under its ROC curve is found by patient, with an interval.
 
     Parameters
     ----------
@@ -58,8 +60,8 @@ def audit_shortcuts(
         :func:`~skosfusion.datasets.load_cohort` kept (`KeptColumn`), none in another table.
     cv : int, splitter, iterable or None, default=None
         The folds, which must keep patients together and be those of the model, if there is one. An
-        int is the number of folds of a shuffled ``StratifiedGroupKFold``; None takes 5 of these, or
-        as many as the smaller class has patients.
+        int is the number of folds of a ``StratifiedGroupKFold``, shuffled four times over,
+        once from 5000 patients on; None takes 5 folds, fewer where a class has fewer patients.
     image_column : str or None, default="image"
         Column of the image files, each of which is read once; rows without one are NaN. None reads
         no file.
@@ -68,14 +70,14 @@ def audit_shortcuts(
         dates, or of numbers, of which the second is the time of the outcome. None in place of the
         first is the time 0, that of the image, where offsets count from it. Times of outcomes are
         no shortcuts and are not asked.
-    level : float, default=0.5
+    level : float, default=0.55
         A shortcut is warned of where the lower end of its interval is above this AUC, 0.5 to 1.
     n_resamples : int, default=2000
         Resamples of patients, at least 100.
     confidence_level : float, default=0.95
         Of each interval by itself, between 0 and 1.
     random_state : int, RandomState instance or None, default=None
-        Seed of the folds and of the resamples.
+        Seed of the folds and of the resamples. None takes a new one each time.
 
     Returns
     -------
@@ -157,6 +159,8 @@ def audit_shortcuts(
     labels, classes = _labels(y, frame)
     check_consistent_length(frame, groups)
     patients, _ = codes_of(complete_column(groups, "patient"), "patient")
+    # None is numpy's own state to scikit-learn, which others may have seeded.
+    random_state = np.random.RandomState() if random_state is None else random_state
     random_state = check_random_state(random_state)
     folds = _folds(cv, labels, patients, random_state)
     scores = PatientScores(labels, patients, folds)
@@ -205,22 +209,28 @@ def _labels(y, frame):
             "y == label"
         )
     order = sorted(range(2), key=lambda code: classes[code])
-    return np.array(order)[codes], [classes[code] for code in order]
+    return np.argsort(order)[codes], [_plain(classes[code]) for code in order]
+
+
+def _plain(label):
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _folds(cv, labels, patients, random_state):
     """Return the folds as arrays of row numbers, which keep patients together."""
+    n_repeats = 1
     if cv is None or (isinstance(cv, int) and not isinstance(cv, bool)):
+        n_repeats = _REPEATS if patients.max() < _MANY else 1
         pairs = np.unique(np.column_stack([patients, labels]), axis=0)
         most = int(np.bincount(pairs[:, 1], minlength=2).min())
         if most < 2:
             raise ValueError("a class has images of one patient only; two are needed for folds")
         n_folds = min(_FOLDS, most) if cv is None else cv
         check_parameter("cv", cv, 2 <= n_folds <= most, f"2 to {most} folds, or None")
-        seed = random_state.randint(2**31 - 1)
-        cv = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+        cv = StratifiedGroupKFold(n_folds, shuffle=True, random_state=random_state)
     if hasattr(cv, "split"):
-        cv = cv.split(np.zeros((len(labels), 1)), labels, patients)
+        X = np.zeros((len(labels), 1))
+        cv = [fold for _ in range(n_repeats) for fold in cv.split(X, labels, patients)]
     check_parameter("cv", cv, isinstance(cv, Iterable), "an int, a splitter, folds, or None")
     rows = np.arange(len(labels))
     folds = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in cv]
@@ -287,7 +297,7 @@ def _describe(table, time, scores, classes, level, confidence_level):
     by_chance = n_asked * (1 - confidence_level) / 2
     lines = [
         f"Shortcuts that tell {classes[1]!r} from {classes[0]!r}: AUC by patient, out of fold",
-        f"{len(scores.y)} images of {scores.n_patients} patients, {len(scores.folds)} folds",
+        f"{len(scores.y)} images of {scores.n_patients} patients, {len(scores.folds)} folds in all",
         "",
     ]
     for row in table.itertuples():
