@@ -227,8 +227,8 @@ class TestRefusals:
             audit(table, **options)
 
     def test_labels_of_one_class_or_of_three(self, table):
-        frame, y, groups = table
-        with pytest.raises(ValueError, match="y has 1 class .*two are needed"):
+        frame, _, groups = table
+        with pytest.raises(ValueError, match=r"y has 1 class .*two are needed"):
             audit((frame, np.zeros(120), groups))
         with pytest.raises(ValueError, match=r"y has 3 classes .*each against the others"):
             audit((frame, np.arange(120) % 3, groups))
