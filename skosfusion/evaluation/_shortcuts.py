@@ -285,7 +285,7 @@ def _figures(row):
 def _warning_text(table, level):
     listed = ", ".join(f"{row.what} {_figures(row)}" for row in table.itertuples())
     return (
-        f"{len(table)} shortcuts tell the label alone, with an AUC by patient above {level:g}: "
+        f"the label can be told, with an AUC by patient above {level:g}, by each of these alone: "
         f"{listed}; a model of the images may have learned these. Compare it with them, test it "
         "where they are balanced or on another site, and see docs/shortcuts.md"
     )
