@@ -22,6 +22,7 @@ _ROOMS = {
     "KitRangeScaler": "preprocessing",
     "ablation_param_grid": "model_selection",
     "ablation_table": "model_selection",
+    "audit_shortcuts": "evaluation",
     "check_leakage": "model_selection",
     "clinical_gradients": "inspection",
     "cross_val_scores": "model_selection",

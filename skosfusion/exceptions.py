@@ -133,3 +133,15 @@ class ImageWarning(UserWarning):
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("error", ImageWarning)  # such an image now stops the program
     """
+
+
+class ShortcutWarning(UserWarning):
+    """Something beside the disease tells the label: a file, a projection, a site, a gap.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skosfusion.exceptions import ShortcutWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ShortcutWarning)  # a shortcut now stops the program
+    """

@@ -4,6 +4,8 @@ from .._utils.naming import publish
 from ._data_home import get_data_home
 from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
 from ._digests import check_digests
+from ._flow import exclude_rows, exclusion_flow
+from ._kept_columns import KeptColumn
 from ._load import load_cohort
 from ._number_columns import AgeColumn, KitColumn
 from ._osteosarcoma import make_osteosarcoma_cohort
@@ -13,12 +15,15 @@ __all__ = [
     "AgeColumn",
     "GenderColumn",
     "ImageColumn",
+    "KeptColumn",
     "KitColumn",
     "PatientColumn",
     "TargetColumn",
     "check_digests",
     "crop_screenshots",
+    "exclude_rows",
     "exclude_screenshots",
+    "exclusion_flow",
     "get_data_home",
     "load_cohort",
     "make_osteosarcoma_cohort",

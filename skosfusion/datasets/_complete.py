@@ -4,11 +4,12 @@ from .._utils.validation import check_parameter, did_you_mean, refused
 from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
 from ._column import is_column_name
 from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
+from ._kept_columns import KeptColumn
 from ._number_columns import AgeColumn, KitColumn
 
 _REQUIRED = ("image", "patient_id", "target")
-# Kinds that belong to one of our names, and kinds for names that users choose: numbers, categories
-# and columns to keep would join the second.
+# Kinds that belong to one of our names, and kinds for names that users choose: numbers and
+# categories would join the second.
 _KINDS = {
     "image": ImageColumn,
     "patient_id": PatientColumn,
@@ -16,7 +17,7 @@ _KINDS = {
     "age": AgeColumn,
     "target": TargetColumn,
 }
-_FREE_KINDS = (KitColumn,)
+_FREE_KINDS = (KitColumn, KeptColumn)
 
 
 def complete_columns(columns, tables, problems):
@@ -66,8 +67,16 @@ def _declare_freely(name, what):
     known = [*_KINDS, *PAPER_KITS]
     if name not in known and not isinstance(what, (*_FREE_KINDS, tuple, list)):
         hint = did_you_mean(name, known)
-        allowed = f"one of {known}, or a name of your own for KitColumn(value, low, high)"
+        allowed = (
+            f"one of {known}, or a name of your own for KeptColumn(column) or "
+            "KitColumn(value, low, high)"
+        )
         raise refused("key of columns", name, f"{allowed}{hint and '; '}{hint}")
+    if isinstance(what, KeptColumn):
+        valid = isinstance(name, str) and name.strip() != "" and name not in PAPER_KITS
+        allowed = f"a name of your own, of str, other than {known}"
+        check_parameter("name of a kept column", name, valid, allowed)
+        return what
     check_kit_name(name)
     if what is None or isinstance(what, _FREE_KINDS):
         return what

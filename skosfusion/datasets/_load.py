@@ -7,17 +7,20 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
+from .._utils.kept_columns import KEPT
 from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
 from ..exceptions import LeakageWarning
 from ._complete import columns_of_text, complete_columns
+from ._flow import as_table, describe_flow, next_step, steps_of
 from ._frames import folder_of
+from ._kept_columns import KeptColumn
 from ._near_names import near_names, note_near_names
 from ._number_columns import KitColumn
 from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
-from ._tables import open_table
+from ._tables import FLOW, open_table
 
 _logger = logging.getLogger(__name__)
 
@@ -28,6 +31,9 @@ Labels: {labels}
 Inputs: {inputs}
 Inputs not found: {absent}
 Missing values: {missing}
+Kept beside the inputs: {kept}
+Columns not read: {unread}
+{flow}
 """
 
 
@@ -57,10 +63,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         - any other name: a laboratory value, :class:`KitColumn`, or ``(value, low, high)`` for
           short: ``{"crp": ("CRP", 0, 5)}``.
 
+        - any other name: a column that is no input and is kept, :class:`KeptColumn`:
+          ``{"site": KeptColumn("hospital")}``.
+
         What is not declared is looked for under our own names; the labels are "diagnosis" then.
         Gender, age and the laboratory values of the paper (``{"alp": ("alp", "alp_low",
         "alp_high"), "ldh": ("ldh", "ldh_low", "ldh_high")}``) may be absent; None leaves one out
-        that is there. Further columns are not read.
+        that is there. Further columns are not read, and ``DESCR`` names them.
     na_values : sequence of str or number, default=()
         What else stands for a missing value in any column, beside empty cells and "NA", "N/A",
         "NaN", "None" and "null". Case does not matter.
@@ -76,8 +85,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
             Labels.
         groups : ndarray of str objects, shape (n_images,)
             Record number of the patient, for splits that keep patients together.
-        frame : DataFrame of shape (n_images, n_columns + 1)
-            data and the labels, in a column of their own name.
+        kept : DataFrame of shape (n_images, n_kept)
+            The columns declared as :class:`KeptColumn`, by our names; no inputs.
+        frame : DataFrame of shape (n_images, n_columns + n_kept + 1)
+            data, kept and the labels, in a column of their own name.
+        flow : DataFrame
+            From the rows of the table to those of the cohort: what was left out at each step, and
+            why, as :func:`exclusion_flow` says.
         target_names : list of str
             Names of the classes in their order.
         DESCR : str
@@ -117,6 +131,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     See Also
     --------
     check_digests : Compare the image files with a column of digests.
+    exclude_rows : Leave rows out of an image table, for a reason that is counted.
     exclude_screenshots : Leave screenshots out of an image table.
     crop_screenshots : Cut the radiographs out of screenshots.
     make_osteosarcoma_cohort : A synthetic cohort of the same form.
@@ -173,11 +188,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     problems = Problems()
     columns, absent = complete_columns(columns, tables, problems)
     image, patient, target = (columns.pop(name) for name in ("image", "patient_id", "target"))
+    kept = {name: columns.pop(name) for name in list(columns) if _is_kept(columns[name])}
     names = labels = None
     with problems.collected():
         names = image._names(tables[0])
     records = join_tables(tables[0], (*tables, None)[1], patient, problems)
     data = _read_inputs(records, columns, problems)
+    kept_data = _read_kept(records, kept, data, target, problems)
     _check_target(target, data, [image, patient, *columns.values()])
     with problems.collected():
         labels, n_images, description = target._labels(records)
@@ -189,22 +206,30 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     if spellings:
         warnings.warn(spellings, LeakageWarning, stacklevel=2)
 
-    near = near_names(absent, tables, [image, patient, target, *columns.values()])
+    used = [image, patient, target, *columns.values(), *kept.values()]
+    near = near_names(absent, tables, used)
     for note in records.notes + note_near_names(near):
         warnings.warn(note, UserWarning, stacklevel=2)
     data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
     data = data.reset_index(drop=True)
+    kept_data = pd.DataFrame(kept_data, index=records.patients.index).reset_index(drop=True)
     data.attrs[CHECKED] = list(columns)
     labels = labels.reset_index(drop=True)
+    steps = _flow(tables[0].cells, records, patient, image, data)
+    flow = as_table(steps)
+    frame = pd.concat([data, kept_data], axis=1).assign(**{target.column: labels})
+    frame.attrs = data.attrs | {KEPT: list(kept), FLOW: steps}
     _logger.info("%d images loaded", len(data))
     kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
     return Bunch(
         data=data,
         target=labels.to_numpy(),
         groups=data["patient_id"].to_numpy(dtype=object),
-        frame=data.assign(**{target.column: labels}),
+        kept=kept_data,
+        frame=frame,
+        flow=flow,
         target_names=list(n_images),
-        DESCR=_describe(data, description, columns, absent),
+        DESCR=_describe(data, description, columns, absent, kept, _unread(tables, used), flow),
         kits={name: columns[name]._kit(name) for name in kits},
     )
 
@@ -234,6 +259,45 @@ def _read_inputs(records, columns, problems):
     return data
 
 
+def _is_kept(column):
+    return isinstance(column, KeptColumn)
+
+
+def _read_kept(records, columns, data, target, problems):
+    """Return the columns that are kept beside the inputs, one row per image."""
+    kept = {}
+    for name, column in columns.items():
+        valid = name not in data and name not in ("image", target.column)
+        allowed = "a name that neither an input nor the labels have"
+        check_parameter("name of a kept column", name, valid, allowed)
+        with problems.collected():
+            kept |= column._read(records, name)
+    return kept
+
+
+def _flow(cells, records, patient, image, data):
+    """Return the steps from the rows of the image table to those of the cohort."""
+    steps = steps_of(cells, patient.column)
+    left = len(data), int(data["patient_id"].nunique())
+    if records.n_without_image:
+        reason = "clinical records without an image"
+        n_records = records.n_without_image
+        steps.append(next_step(steps[-1], "load_cohort", reason, *left, n_records))
+    n_missing = int(data["image"].isna().sum())
+    if n_missing:
+        reason = f"{n_missing} rows without an image, kept ({image!r})"
+        steps.append(next_step(steps[-1], "load_cohort", reason, *left))
+    steps.append(next_step(steps[-1], "load_cohort", "rows of the cohort", *left))
+    return steps
+
+
+def _unread(tables, used):
+    """Return the columns of the tables that nothing was read from."""
+    read = {name for column in used for name in column._columns}
+    columns = dict.fromkeys(name for table in tables for name in table.cells.columns)
+    return [str(name) for name in columns if name not in read]
+
+
 def _check_target(target, data, inputs):
     """Raise ValueError if the labels would take the name or the place of an input."""
     taken = {"image", *data, *(name for column in inputs for name in column._columns)}
@@ -241,7 +305,7 @@ def _check_target(target, data, inputs):
     check_parameter("target", target.column, target.column not in taken, allowed)
 
 
-def _describe(data, labels, columns, absent):
+def _describe(data, labels, columns, absent, kept, unread, flow):
     gaps = data.isna().sum()
     return _DESCR.format(
         n_images=int(data["image"].notna().sum()),
@@ -250,4 +314,7 @@ def _describe(data, labels, columns, absent):
         inputs=", ".join(columns) or "none",
         absent=", ".join(absent) or "none",
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",
+        kept=", ".join(kept) or "none",
+        unread=", ".join(unread) or "none",
+        flow=describe_flow(flow),
     )

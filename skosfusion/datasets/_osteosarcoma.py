@@ -12,11 +12,14 @@ from PIL import Image
 from sklearn.utils import Bunch, check_scalar
 
 from .._utils.files import sweep_temporary_files, write_atomically
+from .._utils.kept_columns import KEPT
 from .._utils.progress import progress_bar
 from ..preprocessing import PAPER_KITS
 from ._data_home import get_data_home
+from ._flow import as_table, describe_flow, first_step, next_step
 from ._synthetic import _cohort_plan
 from ._synthetic._knee import draw_knee
+from ._tables import FLOW
 
 # Increase this when other knees are drawn or planned: an older folder is then left alone.
 COHORT_FORMAT = 1
@@ -103,6 +106,10 @@ def make_osteosarcoma_cohort(
             The patient of each image.
         frame : DataFrame of shape (n_images, 11)
             `data` and the column `diagnosis`, one of `target_names`.
+        kept : DataFrame of shape (n_images, 0)
+            Columns that are no inputs, as of :func:`load_cohort`; there are none.
+        flow : DataFrame
+            Counts of images and patients, as of :func:`load_cohort`; nothing is left out.
         target_names : list of str
             ``["non-tumor", "osteosarcoma"]``.
         DESCR : str
@@ -246,13 +253,22 @@ def _as_bunch(folder, patients, images):
             boxes.append(images[name]["box"] or [np.nan] * 4)
     data = pd.DataFrame(rows)
     target = np.array(target, dtype=np.int64)
+    kept = pd.DataFrame(index=data.index)
+    frame = data.assign(diagnosis=np.array(TARGET_NAMES)[target])
+    counts = len(data), len(patients)
+    steps = [first_step("make_osteosarcoma_cohort", "images drawn", *counts)]
+    steps.append(next_step(steps[0], "make_osteosarcoma_cohort", "rows of the cohort", *counts))
+    frame.attrs = {KEPT: [], FLOW: steps}
+    flow = as_table(steps)
     return Bunch(
         data=data,
         target=target,
         groups=data["patient_id"].to_numpy(dtype=object),
-        frame=data.assign(diagnosis=np.array(TARGET_NAMES)[target]),
+        kept=kept,
+        frame=frame,
+        flow=flow,
         target_names=list(TARGET_NAMES),
-        DESCR=DESCR,
+        DESCR=f"{DESCR}\n{describe_flow(flow)}\n",
         tumor_boxes=np.array(boxes, dtype=np.float64),
         kits=dict(PAPER_KITS),
     )

@@ -23,6 +23,7 @@ class Records:
     rows: pd.Series | None  # row of its clinical record; None where the tables cannot be joined
     numbers_as_written: pd.Series  # record numbers in both tables
     notes: list = field(default_factory=list)  # warnings, for the end
+    n_without_image: int = 0  # clinical records that are left out
 
     def numbers(self, column, option, **how):
         """Return a column as float64."""
@@ -33,6 +34,11 @@ class Records:
         """Return a column as text."""
         table = self._table_of(column, option)
         return self._per_image(table, table.texts(column, option))
+
+    def cells(self, column, option, read):
+        """Return a column as `read` makes it of the cells and of what is missing in the table."""
+        table = self._table_of(column, option)
+        return self._per_image(table, read(table.column(column, option), table.missing))
 
     def labels(self, column, option):
         """Return a column without missing cells, as it came."""
@@ -89,7 +95,8 @@ def join_tables(images, clinical, patient, problems):
     used = numbers.isin(patients)
     if not used.all():
         _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
-    return Records(images, clinical.select(used), patients, rows, written)
+    left_out = int((~used).sum())
+    return Records(images, clinical.select(used), patients, rows, written, n_without_image=left_out)
 
 
 def _as_written(*columns):

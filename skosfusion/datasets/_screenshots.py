@@ -18,6 +18,7 @@ from .._utils.validation import check_integer, check_parameter
 from ..exceptions import ImageError
 from ..images import MAX_FILE_BYTES, decode, read_file
 from ._data_home import get_data_home
+from ._flow import with_step, without_rows
 from ._frames import open_frame
 
 _logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _DIGEST_NAME = b"skosfusion SHA-256\0"
 _COPY_MODE = 0o644
 
 
-def exclude_screenshots(frame, pattern, *, image="image"):
+def exclude_screenshots(frame, pattern, *, image="image", patient="patient_id"):
     """Leave out the rows whose image is a screenshot of a whole desktop.
 
     Call it before :func:`load_cohort`, so that nothing else of these rows is read. The other rows
@@ -47,11 +48,14 @@ def exclude_screenshots(frame, pattern, *, image="image"):
         folders; case matters.
     image : str or ImageColumn, default="image"
         Column of the image paths.
+    patient : str or None, default="patient_id"
+        Column of the record numbers, by which the flow of the cohort counts patients. Without it,
+        or where `frame` has no column of this name, patients are not counted.
 
     Returns
     -------
     kept : DataFrame
-        The other rows. How many were left out is logged.
+        The other rows. How many were left out is logged, and counted for ``cohort.flow``.
 
     Raises
     ------
@@ -87,7 +91,8 @@ def exclude_screenshots(frame, pattern, *, image="image"):
         )
     _logger.info("%d screenshots excluded", n_excluded)
     cells = frame if isinstance(frame, pd.DataFrame) else opened.table.cells
-    return cells[~shots.to_numpy()]
+    reason = f"screenshots, {pattern!r}"
+    return without_rows(cells, shots.to_numpy(), "exclude_screenshots", reason, patient)
 
 
 def crop_screenshots(
@@ -133,7 +138,7 @@ def crop_screenshots(
     -------
     cropped : DataFrame
         A copy of the table whose image paths are absolute, those of screenshots leading to their
-        cropped copies. How many there are is logged.
+        cropped copies. How many there are is logged, and a line of :func:`exclusion_flow`.
 
     Raises
     ------
@@ -155,6 +160,7 @@ def crop_screenshots(
     See Also
     --------
     exclude_screenshots : Leave them out instead.
+    exclusion_flow : What has been done to a table so far.
 
     Notes
     -----
@@ -187,6 +193,10 @@ def crop_screenshots(
     _logger.info("%d screenshots cropped", int(shots.sum()))
     cropped = (frame if isinstance(frame, pd.DataFrame) else opened.table.cells).copy()
     cropped[opened.image.column] = paths.set_axis(cropped.index)
+    n_shots = int(shots.sum())
+    if n_shots:
+        reason = f"{n_shots} screenshots cropped at {tuple(crop_box)}, none left out"
+        with_step(cropped, "crop_screenshots", reason)
     return cropped
 
 

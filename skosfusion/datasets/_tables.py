@@ -15,6 +15,9 @@ from .._utils.number_columns import read_numbers
 from .._utils.validation import did_you_mean, shown
 from ._formats import recognize_table
 
+FLOW = "skosfusion: flow of exclusions"
+"""Where a table keeps what has been left out of it (`DataFrame.attrs`), see `_flow.py`."""
+
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 # What fits into the memory of a small machine; real tables stay far below.
 _MAX_ROWS = 10_000_000
@@ -141,7 +144,7 @@ def _read_file(path, kind, texts):
 
 
 def _read_csv(path, title):
-    header, rows, parts, n_rows = None, [], [], 0
+    header, rows, parts, n_rows, n_empty = None, [], [], 0, 0
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             for row in csv.reader(_lines(file), strict=True):
@@ -153,7 +156,9 @@ def _read_csv(path, title):
                         "quote cells that hold a comma, and write empty cells out"
                         f"{_title_lines(len(row), len(header), n_rows)}"
                     )
-                elif row:
+                elif not row:
+                    n_empty += 1
+                else:
                     rows.append(row)
                     n_rows += 1
                 if len(rows) * len(header or ()) >= _CELLS_AT_ONCE:
@@ -170,7 +175,12 @@ def _read_csv(path, title):
         raise ValueError(f"{title} is empty; its first line must name the columns")
     if rows or not parts:
         parts.append(pd.DataFrame(rows, columns=header, dtype="str"))
-    return _without_left_over(parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True))
+    cells = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    kept = _without_left_over(cells)
+    n_empty += len(cells) - len(kept)
+    if n_empty:
+        kept.attrs[FLOW] = _flow_of_file(len(kept), n_empty)
+    return kept
 
 
 def _title_lines(n_cells, n_names, row):
@@ -198,6 +208,17 @@ def _without_left_over(cells):
         not name.strip() and not any(cells.iloc[:, i]) for i, name in enumerate(cells.columns)
     ]
     return cells.loc[:, np.logical_not(is_left_over)]
+
+
+def _flow_of_file(n_rows, n_empty):
+    """Return the first steps of a file with lines of nothing, or of nothing but commas."""
+    counts = {"n_patients": None, "excluded_patients": None, "excluded_records": 0}
+    return [
+        {"step": "table", "reason": "lines of the file", "n_images": n_rows + n_empty}
+        | {"excluded_images": 0, **counts, "excluded_patients": 0},
+        {"step": "table", "reason": "lines without any value", "n_images": n_rows}
+        | {"excluded_images": n_empty, **counts},
+    ]
 
 
 def _lines(file):

@@ -1,10 +1,11 @@
-"""Statistics on out-of-fold log-odds, with the patient as their unit."""
+"""Statistics on out-of-fold log-odds, with the patient as their unit, and checks of the data."""
 
 from .._utils.naming import publish
 from ._evaluate import evaluate_scores
 from ._patients import patient_scores
 from ._ranks import clustered_auc
+from ._shortcuts import audit_shortcuts
 
-__all__ = ["evaluate_scores", "patient_scores"]
+__all__ = ["audit_shortcuts", "evaluate_scores", "patient_scores"]
 
 publish(__name__, __all__)

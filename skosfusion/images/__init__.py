@@ -2,6 +2,7 @@
 
 from .._utils.naming import publish
 from ._decode import decode
+from ._facts import ImageFacts, read_facts
 from ._open import MAX_FILE_BYTES, check_file, open_image, path_text, read_file
 from ._pixel_files import decoding_versions
 from ._read import ReadOptions, read_image, read_options, read_pixels

@@ -9,7 +9,7 @@ from sklearn.utils import Bunch, check_consistent_length
 
 from .._utils.groups import codes_of, complete_column
 from .._utils.validation import check_parameter, shown
-from ._clustered_auc import clustered_auc
+from ..evaluation import clustered_auc
 from ._cross_val_scores import cross_val_scores
 from ._folds import patients_of
 from ._random_effects import pool

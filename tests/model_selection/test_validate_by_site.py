@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from skosfusion import validate_by_site
-from skosfusion.model_selection._clustered_auc import clustered_auc
+from skosfusion.evaluation import clustered_auc
 from skosfusion.model_selection._random_effects import pool
 
 
