@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 
 from ..._utils.validation import check_choice, check_integer
@@ -70,8 +71,13 @@ class CurveDisplay:
     A curve is the mean of those of all folds and repeats, since scores of different models are not
     compared. ROC curves are averaged at each false positive rate with a fold's pairs as its weight,
     precision at each recall with its positive units. The area under the curve is then the AUC, or
-    average precision, that `evaluate_scores` gives [1]_. Bands are those of each point alone, not
-    of the whole curve: percentiles over patients drawn with replacement.
+    average precision, that `evaluate_scores` gives [1]_.
+
+    Bands are those of each point alone, not of the whole curve: the curve, and its bootstrap
+    standard error over patients times a normal quantile. In 200 simulations with five folds they held the
+    true ROC curve 87 to 97 times in 100 with 400 patients, 88 to 98 with 100; precision at recalls
+    of 0.1 to 0.95 82 to 95 times with 400 patients, but 70 to 86 with 100: within small folds
+    precision at high recall is too good, and these bands are too narrow.
 
     References
     ----------
@@ -141,12 +147,13 @@ class CurveDisplay:
         )  # fmt: skip
         blocks = Draws(units, n_resamples, random_state).blocks()
         drawn = np.concatenate([counts for _, counts in blocks])[:, patient]
+        quantile = norm.ppf((1 + evaluation.confidence_level) / 2)
         tables = {}
         for row in rows:
             of = (kind, is_positive, evaluation.scores[row], evaluation.fold)
             curve = mean_curve(*of, np.ones((1, len(patient)), int))[0]
-            tails = [(1 - evaluation.confidence_level) / 2, (1 + evaluation.confidence_level) / 2]
-            low, high = np.nanquantile(mean_curve(*of, drawn), tails, axis=0)
+            error = np.nanstd(mean_curve(*of, drawn), axis=0, ddof=1)
+            low, high = np.clip([curve - quantile * error, curve + quantile * error], 0, 1)
             at = FALSE_POSITIVE_RATES if kind == "roc" else RECALLS
             tables[row] = pd.DataFrame(
                 np.column_stack([at, curve, low, high]), columns=[*_COLUMNS[kind], "low", "high"]
@@ -172,7 +179,7 @@ class CurveDisplay:
         return self.table.copy()
 
     def plot(self, ax=None, *, bands=None):
-        """Draw one curve a row, and the line of a score that says nothing.
+        """Draw one curve a row, and the line of chance.
 
         Parameters
         ----------
@@ -196,7 +203,7 @@ class CurveDisplay:
         rows = list(self.areas.index)
         bands = len(rows) <= _MOST_BANDS if bands is None else bands
         # The Axes are square, and the legend stands below with one line a row.
-        ax = new_axes(plt, ax, 5.2, 5.6 + 0.18 * len(rows))
+        ax = new_axes(plt, ax, 5.2, 5.9 + 0.19 * len(rows))
         self.lines_, labels = {}, []
         for number, row in enumerate(rows):
             x, y, low, high = self.table.loc[row].to_numpy().T
@@ -209,7 +216,7 @@ class CurveDisplay:
             labels.append(shorten(row, 28) + (area if np.isfinite(value) else ""))
         handles = [*self.lines_.values(), ax.get_lines()[-1]]
         self._label(ax)
-        put_legend(ax, handles, [*labels, "says nothing"], below=0.55, n_columns=1)
+        put_legend(ax, handles, [*labels, "chance"], below=0.55, n_columns=1)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

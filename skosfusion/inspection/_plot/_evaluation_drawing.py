@@ -6,9 +6,9 @@ import numpy as np
 
 from ..._utils.validation import check_parameter, did_you_mean
 
-# Okabe and Ito's colors, which the color-blind tell apart, without yellow, which is too light.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+# Okabe and Ito's colors, which the color-blind tell apart; grey for yellow, which is too light.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 _DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)), (0, (9, 2)))
 _NAMES = {"auc": "AUC", "f1": "F1", "brier": "Brier score", "log_loss": "log loss"}
 _LESS_IS_BETTER = ("brier", "log_loss")
@@ -63,7 +63,7 @@ def two_classes(who, evaluation):
 
 
 def style(number):
-    """Return color and line style of the row with this number; 35 differ."""
+    """Return color and line style of the row with this number; 40 differ."""
     return {"color": COLORS[number % len(COLORS)], "linestyle": _DASHES[number % len(_DASHES)]}
 
 
@@ -87,8 +87,8 @@ def with_interval(value, low, high):
     """Write a figure with its interval, or without where there is none."""
     if not np.isfinite(value):
         return "no figure"
-    interval = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
-    return f"{value:.2f}{interval}"
+    has_interval = np.isfinite([low, high]).all()
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if has_interval else f"{value:.2f}, no interval"
 
 
 def new_axes(plt, ax, width, height):

@@ -21,6 +21,7 @@ from ._lowess import lowess
 
 _N_POINTS = 101
 _N_BINS = 25
+_HISTOGRAM_INCHES = 1.2
 _TEXTS = {"calibration_slope": "slope", "in_the_large": "intercept (slope 1)"}
 
 
@@ -178,16 +179,25 @@ class RiskCalibrationDisplay:
         figures = {} if self.figures is None else self.figures.T
         lines = [f"{_TEXTS[name]} {with_interval(*figures[name])}" for name in figures]
         self.text_ = ax.text(0.03, 0.97, "\n".join(lines), va="top", fontsize=9)
-        put_legend(ax, [self.line_, diagonal], ["lowess", "perfect"], loc="lower right")
         title = f"Calibration of {shorten(self.row)}"
         set_title(ax, f"{title}\n{self.counts}" if self.counts else title)
-        self.histogram_ax_ = self._draw_histograms(ax)
+        self.histogram_ax_, bars = self._draw_histograms(ax)
+        positive = "positive class" if self.positive is None else shorten(self.positive, 20)
+        labels = ["lowess", "perfect", f"{positive} (upwards)", "the others (downwards)"]
+        put_legend(ax, [self.line_, diagonal, *bars], labels, loc="lower right")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
     def _draw_histograms(self, ax):
         """Draw the risks of positive units upwards and of the others downwards."""
-        below = ax.inset_axes([0, -0.34, 1, 0.3], sharex=ax)
+        from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+        # As wide as the axes, and of a height in inches: so a layout knows what room is needed.
+        inches = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
+        place = blended_transform_factory(ax.transAxes, inches)
+        below = ax.inset_axes(
+            [0, -_HISTOGRAM_INCHES - 0.15, 1, _HISTOGRAM_INCHES], transform=place, sharex=ax
+        )
         edges = np.linspace(0, 1, _N_BINS + 1)
         is_positive = self.risks["is_positive"].to_numpy()
         bars = []
@@ -207,6 +217,4 @@ class RiskCalibrationDisplay:
         below.set_xlabel("predicted risk")
         below.set_ylabel("share of class")
         below.spines[["top", "right"]].set_visible(False)
-        positive = "positive" if self.positive is None else shorten(self.positive, 28)
-        put_legend(below, bars, [positive, "the other class"], below=0.5)
-        return below
+        return below, bars

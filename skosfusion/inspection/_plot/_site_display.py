@@ -171,7 +171,7 @@ class SiteDisplay:
         low, high = expected
         texts.append(f"[{low:.2f}, {high:.2f}]" if is_known else "too few sites")
         self.texts_ = write_at_right(ax, lines, texts)
-        ax.set_xlabel("AUC with 95 % interval\nn: patients; dashed: mean over sites")
+        ax.set_xlabel("AUC with 95% interval\nn: patients; dashed: mean over sites")
         total = f"{n_patients.sum()} patients, {self.table['n_images'].sum()} images"
         pooled = f"{int(self.pooled['n_sites'])} of {n_sites} sites pooled"
         set_title(ax, f"AUC of {shorten(self.row)} at sites left out\n{total}; {pooled}")
