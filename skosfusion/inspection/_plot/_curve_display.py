@@ -74,10 +74,10 @@ class CurveDisplay:
     average precision, that `evaluate_scores` gives [1]_.
 
     Bands are those of each point alone, not of the whole curve: the curve, and its bootstrap
-    standard error over patients times a normal quantile. In 200 simulations with five folds they held the
-    true ROC curve 87 to 97 times in 100 with 400 patients, 88 to 98 with 100; precision at recalls
-    of 0.1 to 0.95 82 to 95 times with 400 patients, but 70 to 86 with 100: within small folds
-    precision at high recall is too good, and these bands are too narrow.
+    standard error over patients times a normal quantile. In 200 simulations with five folds, 95 %
+    bands held the true ROC curve 87 to 97 times in 100 with 400 patients, 88 to 98 with 100. They
+    held precision, at recalls of 0.1 to 0.95, 82 to 95 times with 400 patients, but 70 to 86 with
+    100: within small folds precision at high recall is too good, and these bands are too narrow.
 
     References
     ----------
