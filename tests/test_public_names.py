@@ -98,6 +98,7 @@ ROOMS = {
         "network",
         "classifier",
         "model_selection",
+        "evaluation",
     ),
 }
 

@@ -2,8 +2,10 @@
 
 from .._utils.naming import publish
 from ._evaluate import evaluate_scores
+from ._inputs import Units
 from ._patients import patient_scores
 from ._ranks import clustered_auc
+from ._resampling import Draws
 from ._shortcuts import audit_shortcuts
 
 __all__ = ["audit_shortcuts", "evaluate_scores", "patient_scores"]
