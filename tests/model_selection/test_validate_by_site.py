@@ -49,7 +49,7 @@ class TestClusteredAUC:
         score, patient = X["a"].to_numpy(), np.arange(len(y))
         once = clustered_auc(y == 1, score, patient)
         thrice = clustered_auc(np.tile(y == 1, 3), np.tile(score, 3), np.tile(patient, 3))
-        assert thrice == pytest.approx(once)
+        assert thrice[:2] == pytest.approx(once[:2])
 
     def test_it_covers_the_spread_of_aucs_where_patients_have_both_labels(self):
         rng = np.random.default_rng(0)
@@ -58,7 +58,7 @@ class TestClusteredAUC:
             of_patient = np.repeat(rng.normal(0, 1, 60), 4)
             y = np.tile([True, False, True, False], 60)
             score = of_patient + y + rng.normal(0, 0.5, 240)
-            found.append(clustered_auc(y, score, np.repeat(np.arange(60), 4)))
+            found.append(clustered_auc(y, score, np.repeat(np.arange(60), 4))[:2])
         aucs, errors = np.array(found).T
         assert errors.mean() == pytest.approx(aucs.std(), rel=0.1)
 
@@ -108,7 +108,7 @@ class TestSites:
             np.testing.assert_array_equal(result.scores.scores["model"][there, 0], score)
             found = clustered_auc(y[there] == 1, score, patient[there])
             line = table.loc[name]
-            assert (line["auc"], line["se"]) == found
+            assert (line["auc"], line["se"]) == found[:2]
             assert line["auc"] == pytest.approx(roc_auc_score(y[there], score))
             margin = 1.959964 * line["se"] / (line["auc"] * (1 - line["auc"]))
             assert line["low"] == pytest.approx(expit(logit(line["auc"]) - margin))
