@@ -8,7 +8,13 @@ from ._differences import compare_rows, declared_test
 from ._figures import figures_by_fold, replicate
 from ._inputs import check_images
 from ._metrics import choose_metrics
-from ._notes import notes_on_part, notes_on_scores, notes_on_units
+from ._notes import (
+    notes_on_constant_rows,
+    notes_on_part,
+    notes_on_scores,
+    notes_on_units,
+    warn_of_constant_rows,
+)
 from ._parts import ALL, COMPLETE, parts_of
 from ._patients import check_rule, join_patients
 from ._resampling import Draws
@@ -73,21 +79,37 @@ def evaluate_scores(
     Raises
     ------
     ValueError
-        For scores that are probabilities, missing, infinite or constant; folds that part a patient;
+        For scores that are probabilities, missing or infinite; folds that part a patient;
         patients of several labels; a baseline that is not a row; and lengths that differ.
+
+    Warns
+    -----
+    UserWarning
+        For a row whose scores are equal in each fold, as of a model that tells nothing apart. A
+        prior is meant so: make it the baseline. So is a rule, such as the majority class: it does
+        not warn where it has one score in all of several folds.
 
     Notes
     -----
     Patients are drawn with replacement among those with the same labels, and all rows share the
     draws. AUC and average precision compare scores of one fold only. Proportions and AUC have
-    intervals on the logit scale, other metrics and all differences percentiles. "better" is said
-    only where the interval of the test patients and the one with training both exclude 0.
+    intervals on the logit scale, other metrics and all differences percentiles. A proportion of
+    exactly 0 or 1 has the interval of Clopper and Pearson with the effective number of patients
+    [4]_, an AUC that of Newcombe [5]_. "better" is said only where the interval of the test
+    patients and the one with training both exclude 0.
+
+    Rows that are constant have an AUC of 0.5 without an interval and no calibration slope. Where a
+    figure is the same in all replicates there is no interval. `DESCR` names both.
 
     References
     ----------
     .. [1] Obuchowski, "Nonparametric analysis of clustered ROC curve data", Biometrics 53, 1997.
     .. [2] Nadeau, Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
     .. [3] Yang et al., "A note on the tests for clustered matched-pair binary data", 2010.
+    .. [4] Korn, Graubard, "Confidence intervals for proportions with small expected number of
+       positive counts estimated from survey data", Survey Methodology 24, 1998.
+    .. [5] Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney
+       statistic, part 2", Statistics in Medicine 25, 2006, method 5.
 
     Examples
     --------
@@ -112,6 +134,7 @@ def evaluate_scores(
     _check_rows(images, baseline, declared)
 
     units = images if unit == "image" else join_patients(images, patient_rule, label_rule)
+    warn_of_constant_rows(units, baseline)
     metrics, calibration, left_out = choose_metrics(metrics, images.classes)
     thresholds = all_thresholds(threshold, units)
     parts = parts_of(units, images, unit, subgroups, imputed)
@@ -121,9 +144,9 @@ def evaluate_scores(
         for key, part in parts.items()
     }
     notes = notes_on_units(units, unit, patient_rule, groups)
-    notes += notes_on_scores(units, threshold, left_out)
+    notes += notes_on_scores(units, threshold, left_out) + notes_on_constant_rows(units)
     for key, part in parts.items():
-        notes += notes_on_part(part, figures.get(key), metrics)
+        notes += notes_on_part(part, figures.get(key), tables[key], metrics)
     differences = pd.DataFrame()
     if baseline is not None:
         by_fold, ratio = figures_by_fold(units, metrics, thresholds)

@@ -4,14 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._intervals import effective_number
 from ._metrics import RowMetrics
 
 
 class Figures(NamedTuple):
-    """What was found for a row: (n_metrics,) and (n_resamples, n_metrics)."""
+    """What was found for a row: (n_metrics,) and (n_resamples, n_metrics).
+
+    `sizes` is over how many patients each metric is taken, see `RowMetrics.taken_over`.
+    """
 
     found: np.ndarray
     draws: np.ndarray
+    sizes: list
 
 
 def replicate(parts, metrics, thresholds, draws):
@@ -24,7 +29,8 @@ def replicate(parts, metrics, thresholds, draws):
         for name, score in part.units.scores.items():
             row = RowMetrics(part.units, score, metrics, _taken(thresholds[name], part.mask))
             drawn = np.empty((draws.n_resamples, len(metrics)))
-            figures[key][name] = Figures(row.values(once)[0], drawn)
+            sizes = [[effective_number(n) for n in row.taken_over(metric)] for metric in metrics]
+            figures[key][name] = Figures(row.values(once)[0], drawn, sizes)
             tasks.append((row, drawn))
     # All rows and parts see the same blocks of draws.
     for replicates, counts in draws.blocks():

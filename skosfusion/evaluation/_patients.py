@@ -129,12 +129,13 @@ def _join(scores, codes, n_patients, rule):
     scores, starts = _sorted(scores, codes)
     counts = np.diff(starts, append=len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
     if rule == "mean_logit":
-        return np.add.reduceat(scores, starts) / counts
+        return _kept_if_equal(np.add.reduceat(scores, starts) / counts, scores, starts)
     if rule == "max":
         return np.maximum.reduceat(scores, starts)
     if rule == "mean":
         positive = np.logaddexp.reduceat(log_expit(scores), starts)
-        return positive - np.logaddexp.reduceat(log_expit(-scores), starts)
+        joined = positive - np.logaddexp.reduceat(log_expit(-scores), starts)
+        return _kept_if_equal(joined, scores, starts)
     if rule == "noisy_or":
         none = -np.add.reduceat(log_expit(-scores), starts)
         # log(exp(none) - 1), which neither overflows nor cancels.
@@ -152,11 +153,19 @@ def _join(scores, codes, n_patients, rule):
     return joined.reshape(len(starts), *scores.shape[1:])
 
 
+def _kept_if_equal(joined, scores, starts):
+    """Keep a score that all images of a patient share: rounding would part equal patients."""
+    is_equal = np.minimum.reduceat(scores, starts) == np.maximum.reduceat(scores, starts)
+    return np.where(is_equal, scores[starts], joined)
+
+
 def _join_classes(scores, codes, n_patients, rule):
     """Join log-probabilities of several classes; they add up to 1 again."""
     scores, starts = _sorted(scores, codes)
     if rule == "mean":
         joined = np.logaddexp.reduceat(scores, starts)
-        return joined - logsumexp(joined, axis=1, keepdims=True)
+        joined = joined - logsumexp(joined, axis=1, keepdims=True)
+        return _kept_if_equal(joined, scores, starts)
     counts = np.diff(starts, append=len(scores))[:, None, None]
-    return log_softmax(np.add.reduceat(scores, starts) / counts, axis=1)
+    joined = log_softmax(np.add.reduceat(scores, starts) / counts, axis=1)
+    return _kept_if_equal(joined, scores, starts)

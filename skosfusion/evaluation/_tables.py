@@ -5,31 +5,37 @@ import pandas as pd
 from scipy.stats import t
 
 from ._calibration import recalibrate
-from ._intervals import interval
+from ._intervals import exact_interval, interval
+from ._metrics import is_of_ranks
 
 
 def table_of(part, figures, metrics, calibration, level):
     """Return metrics and calibration of a part, with intervals; NaN where there are no figures."""
     n_patients, lines = len(np.unique(part.units.patient)), {}
+    constant = part.units.constant_rows
     for name, score in part.units.scores.items():
         line = lines[name] = {}
         for place, metric in enumerate(metrics):
             value, ends = np.nan, (np.nan, np.nan)
             if figures:
                 value, drawn = figures[name].found[place], figures[name].draws[:, place]
-                if part.has_intervals:
+                if value in (0, 1) and metric.scale == "logit":
+                    ends = exact_interval(value, figures[name].sizes[place], level)
+                elif not (name in constant and is_of_ranks(metric)):
                     ends = interval(value, drawn, metric.scale, level, max(n_patients - 1, 1))
-            _enter(line, metric.name, value, ends)
+            _enter(line, metric.name, value, ends if part.has_intervals else (np.nan, np.nan))
         if figures and calibration:
-            line |= _calibration(part, score, calibration, t.ppf((1 + level) / 2, n_patients))
+            quantile = t.ppf((1 + level) / 2, n_patients)
+            line |= _calibration(part, score, calibration, quantile, name in constant)
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("row")
 
 
-def _calibration(part, score, names, quantile):
-    """Return the figures of a recalibration, with intervals."""
+def _calibration(part, score, names, quantile, is_constant):
+    """Return the figures of a recalibration, with intervals; there is no slope on equal scores."""
     line, fitted = {}, recalibrate(part.units.y, score, part.units.patient)
     for name in names:
-        value, error = fitted[name]
+        is_defined = name == "in_the_large" or not is_constant
+        value, error = fitted[name] if is_defined else (np.nan, np.nan)
         half = quantile * error if part.has_intervals else np.nan
         _enter(line, name, value, (value - half, value + half))
     return line
