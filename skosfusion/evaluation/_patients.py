@@ -9,6 +9,7 @@ from ._inputs import Units
 
 #: How the scores of a patient's images become one.
 RULES = ("mean_logit", "mean", "max", "noisy_or")
+_DECIMALS = 12
 
 
 def patient_scores(scores, groups, *, rule="mean_logit"):
@@ -45,8 +46,9 @@ def patient_scores(scores, groups, *, rule="mean_logit"):
     Notes
     -----
     All rules return log-odds. They are computed from logarithms, so that a probability that rounds
-    to 1 keeps its rank. "max" and "noisy_or" rise with the number of images: where patients with
-    more images have the disease more often, they count images.
+    to 1 keeps its rank, and rounded to 12 decimals, so that patients of one mean are tied whatever
+    the order of their images. "max" and "noisy_or" rise with the number of images: where patients
+    with more images have the disease more often, they count images.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def patient_scores(scores, groups, *, rule="mean_logit"):
             f"the score is missing or infinite in {shown(broken, 'row')}; keep log-odds in float64"
         )
     codes, names = codes_of(groups, "patient")
-    return np.asarray(names), _join(scores, codes, len(names), rule)
+    return np.asarray(names), _rounded(_join(scores, codes, len(names), rule))
 
 
 def check_rule(rule):
@@ -89,7 +91,8 @@ def join_patients(images, rule, label_rule):
         )
     join = _join if n_classes == 2 else _join_classes
     scores = {
-        name: join(score, images.patient, n_patients, rule) for name, score in images.scores.items()
+        name: _rounded(join(score, images.patient, n_patients, rule))
+        for name, score in images.scores.items()
     }
     first = np.zeros(n_patients, int)
     first[images.patient[::-1]] = np.arange(len(images.y))[::-1]
@@ -151,6 +154,11 @@ def _join(scores, codes, n_patients, rule):
     if not np.isfinite(joined).all():
         raise ValueError(f"rule={rule!r} returned a missing or infinite score; return log-odds")
     return joined.reshape(len(starts), *scores.shape[1:])
+
+
+def _rounded(joined):
+    """Round, so that patients of one mean are tied in whatever order it was added up."""
+    return np.round(joined, _DECIMALS)
 
 
 def _kept_if_equal(joined, scores, starts):
