@@ -64,7 +64,13 @@ def coverage(n_patients, n_simulations, n_resamples, seconds, seed=0):
                 value -= truth["Baseline"][metric]
                 held.setdefault(f"difference of {metric}, {kind}", []).append(low <= value <= high)
         done += 1
-    return {"simulations": done, **{name: float(np.mean(part)) for name, part in held.items()}}
+    return {"simulations": done, **{name: share_of(part) for name, part in held.items()}}
+
+
+def share_of(held):
+    """Return how often something held, and the Monte Carlo standard error of that."""
+    share = float(np.mean(held))
+    return {"share": share, "error": float(np.sqrt(share * (1 - share) / len(held)))}
 
 
 def type_one(n_simulations, n_resamples, seconds, seed=1):
@@ -78,10 +84,9 @@ def type_one(n_simulations, n_resamples, seconds, seed=1):
             baseline="row 0", n_resamples=n_resamples, random_state=len(better),
         )  # fmt: skip
         better.append(found.differences["verdict"].unstack() == "better")
+    # Seven rows of one cohort are not seven cohorts, so only the second has an error.
     each = {metric: float(np.mean([part[metric] for part in better])) for metric in METRICS}
-    any_row = {
-        metric: float(np.mean([part[metric].any() for part in better])) for metric in METRICS
-    }
+    any_row = {metric: share_of([part[metric].any() for part in better]) for metric in METRICS}
     return {"simulations": len(better), "each row": each, "any of seven": any_row}
 
 

@@ -4,8 +4,9 @@
 """
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+
+from skosfusion.evaluation import Ranks, recalibrate
 
 LEVEL = 0.95
 
@@ -45,37 +46,26 @@ def auc_of(target, scores, folds, weights, rows):
 
     Scores of different folds are of different models, so they are not compared.
     """
-    shape = (weights.shape[1],) * 2
-    aucs = []
+    counts, is_positive, aucs = weights.astype(np.int32), np.asarray(target) == 1, []
     for score, fold in zip(scores, folds, strict=True):
-        won, pairs = np.zeros(shape), np.zeros(shape)
-        for one in np.unique(fold):
-            positive = np.flatnonzero((fold == one) & (target == 1))
-            negative = np.flatnonzero((fold == one) & (target == 0))
-            ahead = score[positive, None] - score[negative]
-            place = rows[positive, None], rows[negative]
-            np.add.at(won, place, (ahead > 0) + 0.5 * (ahead == 0))
-            np.add.at(pairs, place, 1.0)
+        right, pairs = Ranks(is_positive, score, fold, rows).auc(counts)
         with np.errstate(invalid="ignore"):
-            aucs.append(_quadratic(weights, won) / _quadratic(weights, pairs))
+            aucs.append(right / pairs)
     return np.mean(aucs, axis=0)
-
-
-def _quadratic(weights, kernel):
-    return ((weights @ kernel) * weights).sum(axis=1)
 
 
 def calibration_slope(target, scores, folds):
     """Return the slope of a logistic recalibration, the mean of repeats.
 
-    1 is right; below 1 the probabilities are too extreme. NaN where no fold tells images apart.
+    1 is right; below 1 the probabilities are too extreme. NaN where no fold tells images apart, or
+    one score parts the classes completely.
     """
     slopes = []
     for score, fold in zip(scores, folds, strict=True):
         if not any(np.ptp(score[fold == one]) for one in np.unique(fold)):
             return np.nan
-        model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
-        slopes.append(model.fit(score[:, None], target).coef_[0, 0])
+        found = recalibrate(np.asarray(target), score[:, None], np.arange(len(target)))
+        slopes.append(found["calibration_slope"][0])
     return float(np.mean(slopes))
 
 

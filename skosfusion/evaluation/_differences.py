@@ -7,14 +7,15 @@ from scipy.stats import norm
 from ._intervals import corrected_t, percentile, simultaneous
 
 
-def compare_rows(values, draws, by_fold, baseline, metrics, ratio, level):
+def compare_rows(figures, by_fold, baseline, metrics, ratio, level, *, with_intervals):
     """Return the table of differences from the baseline, indexed by row and metric."""
-    rows, lines = [name for name in values if name != baseline], {}
+    rows = [name for name in figures if name != baseline]
+    reference, lines = figures[baseline], {}
     for place, metric in enumerate(metrics):
         if not metric.better or not rows:
             continue
-        ahead = np.array([values[row][place] - values[baseline][place] for row in rows])
-        drawn = np.array([draws[row][:, place] - draws[baseline][:, place] for row in rows])
+        ahead = np.array([figures[row].found[place] for row in rows]) - reference.found[place]
+        drawn = np.array([figures[row].draws[:, place] - reference.draws[:, place] for row in rows])
         together = simultaneous(ahead, drawn, level)
         for number, row in enumerate(rows):
             low, high = percentile(drawn[number], level)
@@ -30,8 +31,14 @@ def compare_rows(values, draws, by_fold, baseline, metrics, ratio, level):
                 "high_simultaneous": together[number, 1],
                 "verdict": _verdict(bounds, metric.better),
             }  # fmt: skip
-    index = pd.MultiIndex.from_tuples(list(lines), names=["row", "metric"]) if lines else None
-    return pd.DataFrame(list(lines.values()), index=index)
+    if not lines:
+        return pd.DataFrame()
+    index = pd.MultiIndex.from_tuples(list(lines), names=["row", "metric"])
+    table = pd.DataFrame(list(lines.values()), index=index)
+    if not with_intervals:
+        table.loc[:, table.columns.str.contains("low|high")] = np.nan
+        table["verdict"] = "not shown"
+    return table
 
 
 def _verdict(bounds, better):
@@ -56,3 +63,14 @@ def clustered_mcnemar(is_right, is_right_baseline, patient):
         "difference": float(surplus.mean()), "standard_error": float(error),
         "z": float(z), "p_value": float(2 * norm.sf(abs(z))),
     }  # fmt: skip
+
+
+def declared_test(units, thresholds, declared, baseline):
+    """Return the clustered McNemar test of the declared comparison, if one was declared."""
+    if declared is None:
+        return None
+    right = [
+        ((units.scores[name] > thresholds[name]) == (units.y == 1)[:, None]).mean(axis=1)
+        for name in (declared, baseline)
+    ]
+    return {"row": declared, "baseline": baseline, **clustered_mcnemar(*right, units.patient)}

@@ -28,6 +28,19 @@ class Units(NamedTuple):
             y=self.y[rows], scores=scores, fold=self.fold[rows], patient=self.patient[rows]
         )
 
+    @property
+    def constant_rows(self):
+        """Return the rows whose scores are equal in each fold, as those of a rule or a prior."""
+        firsts = []
+        for column in self.fold.T:
+            _, first, codes = np.unique(column, return_index=True, return_inverse=True)
+            firsts.append(first[codes])
+        return [
+            name
+            for name, score in self.scores.items()
+            if all((score[..., i] == score[first, ..., i]).all() for i, first in enumerate(firsts))
+        ]
+
     def patients_with(self, code):
         """Count the patients who have a unit of this class."""
         return len(np.unique(self.patient[self.y == code]))
@@ -52,7 +65,9 @@ def check_images(y, scores, groups, fold):
         patient, names = codes_of(_column_like(groups, len(y), "groups", "patient"), "patient")
     fold = _check_fold(fold, len(y), n_repeats)
     _check_whole_patients(patient, fold)
-    return Units(codes, scores, fold, patient, len(names), classes), np.asarray(names)
+    images = Units(codes, scores, fold, patient, len(names), classes)
+    _check_not_probabilities(images)
+    return images, np.asarray(names)
 
 
 def _classes_of(y):
@@ -105,8 +120,6 @@ def _check_score(name, score, n_samples, classes):
         if score.min() >= 0 and np.allclose(score.sum(axis=1), 1):
             raise _are_probabilities(name, "np.log(probabilities)")
         return log_softmax(score, axis=1)
-    if score.min() >= 0 and score.max() <= 1:
-        raise _are_probabilities(name, "np.log(p / (1 - p))")
     return score
 
 
@@ -117,11 +130,14 @@ def _check_numbers(name, score):
             f"row {name!r}: the score is missing or infinite in {shown(broken, 'sample')}; keep "
             "log-odds in float64, and score each sample out of fold"
         )
-    if np.ptp(score) == 0:
-        raise ValueError(
-            f"row {name!r}: all scores are {score.flat[0]}; a model must tell samples apart, so "
-            "leave this row out"
-        )
+
+
+def _check_not_probabilities(images):
+    """Refuse scores of two classes that all lie in [0, 1]; those of a prior may."""
+    for name, score in images.scores.items():
+        lie_there = score.ndim == 2 and score.min() >= 0 and score.max() <= 1
+        if lie_there and name not in images.constant_rows:
+            raise _are_probabilities(name, "np.log(p / (1 - p))")
 
 
 def _are_probabilities(name, remedy):

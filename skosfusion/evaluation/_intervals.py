@@ -1,14 +1,20 @@
 """Intervals from replicates and from folds."""
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.stats import norm, t
+
+_ROUNDING = 1e-12
 
 
 def interval(value, draws, scale, level, df):
-    """Return an interval: on the scale of "logit" or "log" with t, else by percentile."""
+    """Return an interval: on the scale of "logit" or "log" with t, else by percentile.
+
+    NaN where all draws are the same, as the accuracy of a rule is when classes keep their numbers.
+    """
     draws = draws[np.isfinite(draws)]
-    if not np.isfinite(value) or len(draws) < 2:
+    if not np.isfinite(value) or len(draws) < 2 or np.ptp(draws) <= _ROUNDING * max(abs(value), 1):
         return np.nan, np.nan
     if scale is None:
         return percentile(draws, level)
@@ -21,6 +27,41 @@ def interval(value, draws, scale, level, df):
         if not np.isfinite([center, error]).all():
             return np.nan, np.nan
     return float(back(center - quantile * error)), float(back(center + quantile * error))
+
+
+def exact_interval(value, sizes, level):
+    """Return the interval of a proportion or an AUC that is exactly 0 or 1; NaN for other metrics.
+
+    `sizes` is over how many patients a proportion is taken, or the positive and the negative ones.
+    """
+    if len(sizes) == 1:
+        # Clopper and Pearson 1934, with the effective size as Korn and Graubard 1998.
+        low = ((1 - level) / 2) ** (1 / sizes[0])
+    elif len(sizes) == 2:
+        low = _newcombe_bound(*sizes, norm.ppf((1 + level) / 2))
+    else:
+        return np.nan, np.nan
+    return (float(low), 1.0) if value == 1 else (0.0, float(1 - low))
+
+
+def _newcombe_bound(n_positive, n_negative, z):
+    """Return the lower bound of an AUC of 1: method 5 of Newcombe 2006."""
+    others, pairs = (n_positive + n_negative) / 2 - 1, n_positive * n_negative
+
+    def surplus(auc):
+        spread = 1 + others * ((1 - auc) / (2 - auc) + auc / (1 + auc))
+        return (1 - auc) * pairs - z**2 * auc * spread
+
+    return brentq(surplus, 0, 1)
+
+
+def effective_number(by_patient):
+    """Return how many patients of one image these weigh (Kish 1965).
+
+    All images of a patient are taken for one: where no unit differs there is no other estimate.
+    """
+    squares = by_patient @ by_patient
+    return by_patient.sum() ** 2 / squares if squares else np.nan
 
 
 def percentile(draws, level):

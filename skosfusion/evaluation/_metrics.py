@@ -71,9 +71,13 @@ class RowMetrics:
         self.is_binary = len(units.classes) == 2
         self.sums = self._sums_of() if any(not m.scorer for m in metrics) else None
         self.ranks = {}
-        if any(m.name.startswith("auc") or m.name == "average_precision" for m in metrics):
+        if any(is_of_ranks(metric) for metric in metrics):
             codes = [1] if self.is_binary else range(len(units.classes))
             self.ranks = {code: self._ranks_of(code) for code in codes}
+        # With several classes "auc" is a mean and of no class.
+        self.auc_codes = {
+            "auc" if self.is_binary else f"auc_{units.classes[code]}": code for code in self.ranks
+        }
 
     def _ranks_of(self, code):
         units, score = self.units, self.score
@@ -112,9 +116,8 @@ class RowMetrics:
             sums = weights @ np.column_stack(list(self.sums.values()))
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = self._ratios(dict(zip(self.sums, sums.T, strict=True)))
-        for code, ranks in self.ranks.items():
-            name = "auc" if self.is_binary else f"auc_{self.units.classes[code]}"
-            found[name] = _ratio([rank.auc(weights) for rank in ranks])
+        for name, code in self.auc_codes.items():
+            found[name] = _ratio([rank.auc(weights) for rank in self.ranks[code]])
         if not self.is_binary and self.ranks:
             found["auc"] = np.mean([found[f"auc_{c}"] for c in self.units.classes], axis=0)
         columns = []
@@ -125,6 +128,26 @@ class RowMetrics:
                 found[metric.name] = _ratio([r.average_precision(weights) for r in self.ranks[1]])
             columns.append(found[metric.name])
         return np.column_stack(columns)
+
+    def taken_over(self, metric):
+        """Return by patient what a proportion is taken over; for an AUC positives and negatives.
+
+        Empty for other metrics.
+        """
+        if metric.scorer is not None:
+            return []
+        s, units = self.sums, self.units
+        if metric.name in self.auc_codes:
+            is_positive = units.y == self.auc_codes[metric.name]
+            sides = (is_positive, ~is_positive)
+            return [np.bincount(units.patient, side, units.n_patients) for side in sides]
+        if metric.name == "accuracy":
+            return [s["n"]]
+        if metric.name == "sensitivity":
+            return [s["positive"]]
+        if metric.name == "specificity":
+            return [s["n"] - s["positive"]]
+        return [s["tp"] + s["fp"]] if metric.name == "precision" else []
 
     def _ratios(self, s):
         """Return the metrics that are ratios of sums."""
@@ -160,6 +183,11 @@ class RowMetrics:
                 else:
                     row[repeat] = scorer(y[rows], column[rows], sample_weight=drawn[rows])
         return values.mean(axis=1)
+
+
+def is_of_ranks(metric):
+    """Return whether a metric needs the order of scores."""
+    return metric.scorer is None and metric.name.startswith(("auc", "average_precision"))
 
 
 def _is_scorer(scorer):

@@ -9,6 +9,7 @@ from ._inputs import Units
 
 #: How the scores of a patient's images become one.
 RULES = ("mean_logit", "mean", "max", "noisy_or")
+_DECIMALS = 12
 
 
 def patient_scores(scores, groups, *, rule="mean_logit"):
@@ -45,8 +46,9 @@ def patient_scores(scores, groups, *, rule="mean_logit"):
     Notes
     -----
     All rules return log-odds. They are computed from logarithms, so that a probability that rounds
-    to 1 keeps its rank. "max" and "noisy_or" rise with the number of images: where patients with
-    more images have the disease more often, they count images.
+    to 1 keeps its rank, and rounded to 12 decimals, so that patients of one mean are tied whatever
+    the order of their images. "max" and "noisy_or" rise with the number of images: where patients
+    with more images have the disease more often, they count images.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def patient_scores(scores, groups, *, rule="mean_logit"):
             f"the score is missing or infinite in {shown(broken, 'row')}; keep log-odds in float64"
         )
     codes, names = codes_of(groups, "patient")
-    return np.asarray(names), _join(scores, codes, len(names), rule)
+    return np.asarray(names), _rounded(_join(scores, codes, len(names), rule))
 
 
 def check_rule(rule):
@@ -89,7 +91,8 @@ def join_patients(images, rule, label_rule):
         )
     join = _join if n_classes == 2 else _join_classes
     scores = {
-        name: join(score, images.patient, n_patients, rule) for name, score in images.scores.items()
+        name: _rounded(join(score, images.patient, n_patients, rule))
+        for name, score in images.scores.items()
     }
     first = np.zeros(n_patients, int)
     first[images.patient[::-1]] = np.arange(len(images.y))[::-1]
@@ -129,12 +132,13 @@ def _join(scores, codes, n_patients, rule):
     scores, starts = _sorted(scores, codes)
     counts = np.diff(starts, append=len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
     if rule == "mean_logit":
-        return np.add.reduceat(scores, starts) / counts
+        return _kept_if_equal(np.add.reduceat(scores, starts) / counts, scores, starts)
     if rule == "max":
         return np.maximum.reduceat(scores, starts)
     if rule == "mean":
         positive = np.logaddexp.reduceat(log_expit(scores), starts)
-        return positive - np.logaddexp.reduceat(log_expit(-scores), starts)
+        joined = positive - np.logaddexp.reduceat(log_expit(-scores), starts)
+        return _kept_if_equal(joined, scores, starts)
     if rule == "noisy_or":
         none = -np.add.reduceat(log_expit(-scores), starts)
         # log(exp(none) - 1), which neither overflows nor cancels.
@@ -152,11 +156,24 @@ def _join(scores, codes, n_patients, rule):
     return joined.reshape(len(starts), *scores.shape[1:])
 
 
+def _rounded(joined):
+    """Round, so that patients of one mean are tied in whatever order it was added up."""
+    return np.round(joined, _DECIMALS)
+
+
+def _kept_if_equal(joined, scores, starts):
+    """Keep a score that all images of a patient share: rounding would part equal patients."""
+    is_equal = np.minimum.reduceat(scores, starts) == np.maximum.reduceat(scores, starts)
+    return np.where(is_equal, scores[starts], joined)
+
+
 def _join_classes(scores, codes, n_patients, rule):
     """Join log-probabilities of several classes; they add up to 1 again."""
     scores, starts = _sorted(scores, codes)
     if rule == "mean":
         joined = np.logaddexp.reduceat(scores, starts)
-        return joined - logsumexp(joined, axis=1, keepdims=True)
+        joined = joined - logsumexp(joined, axis=1, keepdims=True)
+        return _kept_if_equal(joined, scores, starts)
     counts = np.diff(starts, append=len(scores))[:, None, None]
-    return log_softmax(np.add.reduceat(scores, starts) / counts, axis=1)
+    joined = log_softmax(np.add.reduceat(scores, starts) / counts, axis=1)
+    return _kept_if_equal(joined, scores, starts)

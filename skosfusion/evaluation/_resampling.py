@@ -10,7 +10,8 @@ _BLOCK = 2**20
 class Draws:
     """Counts of patients, drawn with replacement among those with the same set of labels.
 
-    A replicate does not depend on the size of blocks, nor on the names and the order of patients.
+    A replicate does not depend on the size of blocks, nor on the order of images and the names of
+    patients and folds.
     """
 
     def __init__(self, images, n_resamples, random_state):
@@ -38,12 +39,25 @@ class Draws:
 
 
 def _order_of(images, kinds):
-    """Order patients by what is known of them but their names: labels, images, scores."""
-    keys = [kinds, np.bincount(images.patient, minlength=images.n_patients)]
-    for _, score in sorted(images.scores.items()):
-        for repeat in score.reshape(len(score), -1).T:
-            for extreme, start in ((np.minimum, np.inf), (np.maximum, -np.inf)):
-                key = np.full(images.n_patients, start)
-                extreme.at(key, images.patient, repeat)
-                keys.append(key)
+    """Order patients by what is known of them but names: labels, images, scores and folds."""
+    keys = [kinds, *_content(images, images.patient, images.n_patients)]
+    for fold in images.fold.T:
+        content = _content(images, fold, fold.max() + 1)
+        place = np.argsort(np.lexsort(content[::-1]))
+        of_patient = np.empty(images.n_patients, int)
+        of_patient[images.patient] = place[fold]
+        keys.append(of_patient)
     return np.lexsort(keys[::-1])
+
+
+def _content(images, codes, n):
+    """Return numbers that tell patients, or folds, apart whatever the order of their images."""
+    keys = [np.bincount(codes, minlength=n), np.bincount(codes, images.y, n)]
+    for _, score in sorted(images.scores.items()):
+        for column in score.reshape(len(score), -1).T:
+            # Added up from the lowest on, so that rounding is the same in any order.
+            order = np.argsort(column, kind="stable")
+            with np.errstate(over="ignore"):
+                powers = [column[order] ** power for power in (1, 2, 3, 4)]
+            keys += [np.bincount(codes[order], part, n) for part in powers]
+    return keys

@@ -15,6 +15,12 @@ def check_threshold(threshold):
     check_parameter("threshold", threshold, valid, "a probability between 0 and 1, or 'youden'")
 
 
+def all_thresholds(threshold, units):
+    """Return the threshold of each row of scores; with more than two classes there is none."""
+    threshold = threshold if len(units.classes) == 2 else 0.5
+    return {name: thresholds_of(threshold, units, score) for name, score in units.scores.items()}
+
+
 def thresholds_of(threshold, units, score):
     """Return the threshold as log-odds: one number, or one for each unit and repeat."""
     if threshold != "youden":

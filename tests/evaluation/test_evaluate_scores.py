@@ -87,7 +87,6 @@ def test_a_subgroup_of_one_class_has_no_figure(scores):
         (lambda a: {"scores": {"All": 1 / (1 + np.exp(-a))}}, "'All'.*probabilities.*log-odds"),
         (lambda a: {"scores": {"All": np.where(a == a[3], np.nan, a)}}, r"'All'.*\(3\)"),
         (lambda a: {"scores": {"All": np.where(a == a[3], np.inf, a)}}, r"infinite.*\(3\)"),
-        (lambda a: {"scores": {"All": a * 0 - 2}}, "'All': all scores are -2"),
         (lambda a: {"scores": {"All": a[:-1]}}, "shape"),
         (lambda a: {"groups": PATIENT[1:]}, "groups has 159 values"),
         (lambda a: {"fold": np.arange(160) % 5}, "folds part 80 patients"),
@@ -101,10 +100,3 @@ def test_a_subgroup_of_one_class_has_no_figure(scores):
 def test_refusals(scores, change, message):
     with pytest.raises(ValueError, match=message):
         evaluate(**{"scores": scores, **change(scores["All"])})
-
-
-def test_a_perfect_auc_has_no_interval_and_says_so(scores):
-    found = evaluate(scores["All"] + 20 * Y, metrics=["auc"])
-    assert found.table["auc"].item() == 1
-    assert found.table[["auc_low", "auc_high"]].isna().all(axis=None)
-    assert "auc is 1, so there is no interval" in found.DESCR

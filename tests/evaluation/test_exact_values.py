@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
 from scipy.special import expit
-from scipy.stats import t as student
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from skosfusion.evaluation import clustered_auc, evaluate_scores
 from skosfusion.evaluation._calibration import recalibrate
 from skosfusion.evaluation._differences import clustered_mcnemar
-from skosfusion.evaluation._intervals import corrected_t
 from skosfusion.evaluation._ranks import Ranks, covariance
 
 DATA = load_breast_cancer()
@@ -80,17 +78,6 @@ def test_brier_expected_observed_and_net_benefit(threshold, benefit):
     ).table.loc["model"]  # fmt: skip
     expected = [0.0896306, 0.9448689, benefit]
     assert found[["brier", "expected_observed", "net_benefit"]].tolist() == approx(expected)
-
-
-def test_corrected_t():
-    # Differences with the uncorrected t of scikit-learn's example, with its 100 folds of 9 to 1.
-    differences = np.tile([-1.0, 1.0], 50)
-    differences += 2.6112 * differences.std(ddof=1) / 10
-    found, (low, high) = corrected_t(differences, 1 / 9, 0.95)
-    assert found == pytest.approx(2.6112 * np.sqrt(0.01 / (0.01 + 1 / 9)), abs=1e-4)
-    assert found == pytest.approx(0.75031, abs=2e-4)
-    assert student.sf(found, 99) == pytest.approx(0.22742, abs=1e-4)
-    assert low < 0 < high
 
 
 @pytest.mark.parametrize("decimals", [1, 8])
