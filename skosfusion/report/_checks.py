@@ -1,0 +1,89 @@
+"""Sections on what the figures rest on: flow, patients, leaks, shortcuts."""
+
+import pandas as pd
+
+from ._document import Section, Table, figure
+from ._table_one import table_one
+
+
+def flow(given):
+    """Return how many images and patients were left out, and why."""
+    section = Section("flow", "Patient flow")
+    steps = None if given.cohort is None else given.cohort.get("flow")
+    if steps is None:
+        section.given = False
+        section.paragraphs.append("No flow of exclusions was given; it comes with load_cohort.")
+        return section
+    columns = [
+        "n_images", "n_patients", "excluded_images", "excluded_patients", "excluded_records"
+    ]  # fmt: skip
+    columns = [name for name in columns if name in steps]
+    rows = [
+        [given.text(line["reason"]), *("" if pd.isna(line[n]) else str(line[n]) for n in columns)]
+        for _, line in steps.iterrows()
+    ]
+    heads = ["step", *(name.removeprefix("n_").replace("_", " ") for name in columns)]
+    section.tables.append(Table("flow", "From the table to the cohort", heads, rows))
+    return section
+
+
+def patients(given):
+    """Return table one."""
+    section = Section("table_one", "Patients")
+    if given.cohort is None:
+        section.given = False
+        section.paragraphs.append("No cohort was given.")
+        return section
+    table, left_out = table_one(given)
+    section.tables.append(table)
+    if left_out:
+        section.paragraphs.append(f"Not shown, having too many levels: {', '.join(left_out)}.")
+    return section
+
+
+def leaks(given):
+    """Return what was found in both the training and the test set; names nobody."""
+    section = Section("leakage", "Check for leaks")
+    found = given.leakage
+    if found is None:
+        section.given = False
+        section.paragraphs.append("Not looked for; check_leakage does.")
+        return section
+    counts = {
+        "folds checked": found.n_folds,
+        "patients in both the training and the test set": found.n_leaking_patients,
+        "images in both the training and the test set": found.n_leaking_images,
+        "images that are listed more than once": found.repeated_images["image_id"].nunique(),
+        "patients with two labels": found.patients_with_two_labels["patient"].nunique(),
+        "pairs of record numbers that differ in spelling only": len(found.patient_spellings),
+        "pairs of images of different patients that look the same": len(found.near_images),
+    }
+    rows = [[name, str(n)] for name, n in counts.items()]
+    section.tables.append(Table("leakage", "What was found", ["", "number"], rows))
+    section.paragraphs.append(f"Leaks: {'yes' if found.leaks else 'none found'}.")
+    return section
+
+
+def shortcuts(given):
+    """Return what tells the label beside the disease."""
+    section = Section("shortcuts", "Audit of shortcuts")
+    if given.shortcuts is None:
+        section.given = False
+        section.paragraphs.append("Not looked for; audit_shortcuts does.")
+        return section
+    rows = [
+        [
+            given.text(line["what"]), str(line["n"]),
+            figure(line["auc"], line["low"], line["high"]),
+            "yes" if line["warns"] else "no", given.text(line["note"]),
+        ]
+        for _, line in given.shortcuts.table.iterrows()
+    ]  # fmt: skip
+    heads = ["what is asked alone", "patients", "AUC", "warned of", "note"]
+    section.tables.append(Table("shortcuts", "What tells the label by itself", heads, rows))
+    for _, line in given.shortcuts.time.iterrows():
+        section.points.append(
+            f"{given.text(line['what'])}: measured after the outcome in {line['n_after']} of "
+            f"{line['n_known']} rows where both times are known."
+        )
+    return section
