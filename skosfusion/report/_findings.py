@@ -65,7 +65,7 @@ def does_it_help(given):
             f"{number(test['p_value'], 4)}."
         )
     sentences.append(
-        f"Intervals are of {level}; \"not shown\" does not mean that there is no difference, and "
+        f'Intervals are of {level}; "not shown" does not mean that there is no difference, and '
         "a difference does not say what causes it."
     )
     return sentences + _majority(given)
@@ -74,7 +74,9 @@ def does_it_help(given):
 def _difference(given, row, line, metric):
     """Say what one row changes, and no more than both intervals bear."""
     if np.isfinite(line["low_training"]):
-        training = f"; with training uncertainty {span(line['low_training'], line['high_training'])}"
+        training = (
+            f"; with training uncertainty {span(line['low_training'], line['high_training'])}"
+        )
         verdict = line["verdict"]
     else:
         training = "; training uncertainty is not known"
@@ -187,9 +189,12 @@ def _shortcuts(given):
     table = given.shortcuts.table
     warned = table[table["warns"]]
     if not len(warned):
-        return [f"Shortcuts: {len(table)} asked, none warned of; what only pixels show is not asked."]
+        return [
+            f"Shortcuts: {len(table)} asked, none warned of; what only pixels show is not asked."
+        ]
     listed = ", ".join(
-        f"{given.text(line['what'])} (AUC {number(line['auc'], 2)})" for _, line in warned.iterrows()
+        f"{given.text(line['what'])} (AUC {number(line['auc'], 2)})"
+        for _, line in warned.iterrows()
     )
     return [f"Shortcuts: the label can be told without the disease, by {listed}."]
 

@@ -1,10 +1,11 @@
 """The Displays as data URIs; a picture is left out where matplotlib or its Display is not there."""
 
 import base64
-import importlib
 import io
+from importlib.util import find_spec
 
 from ._document import Picture
+from ._given import WITHHELD
 
 _DPI = 130
 
@@ -14,7 +15,9 @@ def forest(given):
     metrics = given.evaluation.differences.index.get_level_values("metric")
     metric = "auc" if "auc" in metrics else metrics[0]
     caption = f"Differences from {given.text(given.evaluation.baseline)}"
-    return _draw(caption, "DifferenceDisplay", "from_evaluation", given.evaluation, metric=metric)
+    return _draw(
+        given, caption, "DifferenceDisplay", "from_evaluation", given.evaluation, metric=metric
+    )
 
 
 def curves(given):
@@ -23,7 +26,7 @@ def curves(given):
         return []
     captions = {"roc": "ROC curves", "precision_recall": "Precision-recall curves"}
     drawn = [
-        _draw(caption, "CurveDisplay", "from_evaluation", given.evaluation, kind=kind)
+        _draw(given, caption, "CurveDisplay", "from_evaluation", given.evaluation, kind=kind)
         for kind, caption in captions.items()
     ]
     return [picture for pictures in drawn for picture in pictures]
@@ -35,7 +38,9 @@ def calibration(given):
         return []
     row = given.main_row
     caption = f"Calibration of row {given.text(row)}"
-    return _draw(caption, "RiskCalibrationDisplay", "from_evaluation", given.evaluation, row=row)
+    return _draw(
+        given, caption, "RiskCalibrationDisplay", "from_evaluation", given.evaluation, row=row
+    )
 
 
 def decision(given):
@@ -43,24 +48,26 @@ def decision(given):
     if not given.is_binary:
         return []
     caption = "Net benefit by threshold, beside treating all and none"
-    return _draw(caption, "DecisionCurveDisplay", "from_evaluation", given.evaluation)
+    return _draw(given, caption, "DecisionCurveDisplay", "from_evaluation", given.evaluation)
 
 
 def subgroups(given):
     """Draw the main row by subgroup."""
     row = given.main_row
     caption = f"Row {given.text(row)} by subgroup"
-    return _draw(caption, "SubgroupDisplay", "from_evaluation", given.evaluation, row=row)
+    return _draw(given, caption, "SubgroupDisplay", "from_evaluation", given.evaluation, row=row)
 
 
 def sites(given):
     """Draw sites and their mean."""
-    return _draw("Sites left out in turn", "SiteDisplay", "from_validation", given.sites)
+    return _draw(given, "Sites left out in turn", "SiteDisplay", "from_validation", given.sites)
 
 
-def _draw(caption, name, maker, *args, **options):
+def _draw(given, caption, name, maker, *args, **options):
     """Return a list of one picture, or of none."""
-    if importlib.util.find_spec("matplotlib") is None:
+    # A Display draws names as they are.
+    names = [*given.rows, *(level for levels in _levels(given) for level in levels)]
+    if find_spec("matplotlib") is None or any(WITHHELD in given.text(one) for one in names):
         return []
     # Opening this room loads torch, which a report without pictures does not need.
     from .. import inspection
@@ -69,16 +76,27 @@ def _draw(caption, name, maker, *args, **options):
     if display is None:
         return []
     drawn = getattr(display, maker)(*args, **options).plot()
-    return [Picture(caption, figure_uri(drawn.figure_))]
+    from matplotlib import pyplot as plt
+
+    uri = figure_uri(drawn.figure_)
+    plt.close(drawn.figure_)
+    return [Picture(caption, uri)]
+
+
+def _levels(given):
+    """Return names beside those of rows that a Display may draw."""
+    subgroups = given.evaluation.subgroups
+    if len(subgroups):
+        yield subgroups.index.get_level_values("level")
+    if given.sites is not None:
+        yield given.sites.sites
 
 
 def figure_uri(figure):
-    """Return a figure of matplotlib as a data URI, and close it."""
-    from matplotlib import pyplot as plt
-
+    """Return a figure of matplotlib as a data URI."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    plt.close(figure)
+    options = {"bbox_inches": "tight", "metadata": {"Software": None}}
+    figure.savefig(content, format="png", dpi=_DPI, **options)
     return png_uri(content.getvalue())
 
 

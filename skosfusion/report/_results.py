@@ -25,7 +25,11 @@ def rows(given):
     more = [n for n in evaluation.table if f"{n}_low" in evaluation.table and n not in ours]
     parts = [
         ("metrics", "Ranks and probabilities", [*_RANKING, *more]),
-        ("metrics_threshold", f"At the threshold {given.text(evaluation.threshold)}", _AT_THRESHOLD),
+        (
+            "metrics_threshold",
+            f"At the threshold {given.text(evaluation.threshold)}",
+            _AT_THRESHOLD,
+        ),
     ]
     for name, caption, metrics in parts:
         table = _figures(given, name, f"{caption}; intervals by patient", metrics)
