@@ -38,7 +38,7 @@ class Given:
         text = " ".join(_CONTROL.sub(" ", text).split())
         if text in self._records:
             return WITHHELD
-        text = _PATH.sub(lambda match: f".../{re.split(r'[\\/]', match[0])[-1]}", text)
+        text = _PATH.sub(_without_folders, text)
         text = _WORD.sub(lambda word: WITHHELD if word[0] in self._records else word[0], text)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
@@ -79,3 +79,8 @@ class Given:
         """Whether the cohort calls itself synthetic."""
         start = str((self.cohort or {}).get("DESCR", ""))[:400]
         return "synthetic" in start.casefold()
+
+
+def _without_folders(match):
+    """Return the last part of a path: folders may name a person."""
+    return ".../" + re.split(r"[\\/]", match[0])[-1]

@@ -60,7 +60,7 @@ def markdown_text(text):
 
 
 def latex(table):
-    """Return a table for ``\\input`` in a document with the package booktabs."""
+    """Return a table for a document with the package booktabs."""
     kinds = "l" * len(table.columns)
     lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", _latex_row(table.columns), r"\midrule"]
     lines += [_latex_row(row) for row in table.rows]

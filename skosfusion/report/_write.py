@@ -69,7 +69,7 @@ def write_report(
     -------
     list of pathlib.Path
         The files: ``report.html``, which needs no other, ``report.md``, ``evidence.json``,
-        ``predictions.csv``, and ``tables/NAME.tex`` for ``\\input`` with the package booktabs.
+        ``predictions.csv``, and ``tables/NAME.tex`` for LaTeX with the package booktabs.
 
     Raises
     ------
