@@ -3,6 +3,7 @@
 import pandas as pd
 
 from ._document import Section, Table, figure
+from ._findings import PARTS, not_checked
 from ._table_one import table_one
 
 
@@ -49,16 +50,20 @@ def leaks(given):
         section.given = False
         section.paragraphs.append("Not looked for; check_leakage does.")
         return section
-    counts = {
-        "folds checked": found.n_folds,
-        "patients in both the training and the test set": found.n_leaking_patients,
-        "images in both the training and the test set": found.n_leaking_images,
-        "images that are listed more than once": found.repeated_images["image_id"].nunique(),
-        "patients with two labels": found.patients_with_two_labels["patient"].nunique(),
-        "pairs of record numbers that differ in spelling only": len(found.patient_spellings),
-        "pairs of images of different patients that look the same": len(found.near_images),
-    }
-    rows = [[name, str(n)] for name, n in counts.items()]
+    both = f"{found.n_leaking_patients} patients, {found.n_leaking_images} images"
+    results = (
+        both,
+        found.repeated_images["image_id"].nunique(),
+        found.patients_with_two_labels["patient"].nunique(),
+        f"{len(found.patient_spellings)} pairs",
+        f"{len(found.near_images)} pairs",
+    )
+    unchecked = not_checked(found)
+    rows = [["folds checked", str(found.n_folds)]]
+    rows += [
+        [name, "not checked" if name in unchecked else str(result)]
+        for name, result in zip(PARTS, results, strict=True)
+    ]
     section.tables.append(Table("leakage", "What was found", ["", "number"], rows))
     section.paragraphs.append(f"Leaks: {'yes' if found.leaks else 'none found'}.")
     return section

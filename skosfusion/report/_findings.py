@@ -7,6 +7,14 @@ from ._masks import masked_count
 from ._table_one import missing_shares
 
 _ENOUGH_PATIENTS = 200
+#: Parts of a check for leaks.
+PARTS = (
+    "in both the training and the test set",
+    "repeated images",
+    "patients with two labels",
+    "patients that differ in spelling only",
+    "near images of different patients",
+)
 _MOST_MISSING = 5
 
 
@@ -33,7 +41,7 @@ def called(metric):
 def does_it_help(given):
     """Say how each row differs from the baseline, and what is not shown."""
     evaluation = given.evaluation
-    differences, level = evaluation.differences, f"{evaluation.confidence_level:.0%}"
+    differences, level = evaluation.differences, f"{100 * evaluation.confidence_level:g} %"
     if not len(differences):
         why = (
             "No row was declared as baseline, so nothing here says whether anything helps."
@@ -114,7 +122,7 @@ def _majority(given):
     share = counts.max() / counts.sum()
     units = "patients" if given.evaluation.unit == "patient" else "images"
     best = given.label(labels[counts.argmax()])
-    return [f"Always saying {best} would be right in {share:.1%} of {units}."]
+    return [f"Always saying {best} would be right in {100 * share:.1f} % of {units}."]
 
 
 def on_whom(given):
@@ -172,7 +180,9 @@ def _leaks(given):
     if found is None:
         return [*sentences, "Leaks: not looked for."]
     if not found.leaks:
-        return [*sentences, "Leaks: looked for, none found."]
+        unchecked = not_checked(found)
+        limits = f"; not checked: {', '.join(unchecked)}" if unchecked else ""
+        return [*sentences, f"Leaks: looked for, none found{limits}."]
     return [
         *sentences,
         f"Leaks: {count(found.n_leaking_patients, 'patient')} and "
@@ -181,6 +191,12 @@ def _leaks(given):
         f"{count(len(found.patient_spellings), 'pair')} of record numbers that differ in spelling "
         "only; the figures may be too good.",
     ]
+
+
+def not_checked(leakage):
+    """Return which parts of a check for leaks were not done, in its own words."""
+    lines = (line.partition(": ") for line in leakage.DESCR.splitlines())
+    return [name for name, _, text in lines if text.startswith("not checked") and name in PARTS]
 
 
 def _shortcuts(given):
@@ -205,7 +221,7 @@ def _missing(given):
     shares = missing_shares(given.cohort).sort_values(ascending=False)
     n_patients = given.n_patients
     listed = ", ".join(
-        f"{given.text(name)} {share:.0%}" if share * n_patients >= _MOST_MISSING
+        f"{given.text(name)} {100 * share:.0f} %" if share * n_patients >= _MOST_MISSING
         else f"{given.text(name)} in a few"
         for name, share in shares.head(_MOST_MISSING).items()
     )  # fmt: skip

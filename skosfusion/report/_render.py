@@ -46,7 +46,7 @@ def markdown(document):
 
 
 def _markdown_table(table):
-    lines = [f"{markdown_text(table.caption)}:", ""]
+    lines = [f"*{markdown_text(table.caption)}*", ""]
     rows = [table.columns, ["---"] * len(table.columns)]
     rows += [[markdown_text(cell) for cell in row] for row in table.rows]
     rows[0] = [markdown_text(cell) for cell in rows[0]]

@@ -9,7 +9,8 @@ from ._masks import FEW, FEWEST, MASKED
 from ._table_one import by_patient
 
 _BANDS = [-np.inf, 18, 40, 65, np.inf]
-_BAND_NAMES = ["below 18", "18 to 39", "40 to 64", "65 and above"]
+_BAND_NAMES = ["0 to 17", "18 to 39", "40 to 64", "65 and above"]
+_MOST_SEXES = 5
 _RESAMPLES = 1000
 _METRICS = ["auc", "sensitivity", "specificity"]
 
@@ -38,7 +39,7 @@ def _default_columns(cohort, groups):
     if "age" in frame and pd.api.types.is_numeric_dtype(frame["age"]):
         bands = pd.cut(frame["age"].astype(float), _BANDS, right=False, labels=_BAND_NAMES)
         columns["age band"] = bands.astype(object).to_numpy()
-    if "gender" in frame and frame["gender"].nunique() <= _RESAMPLES // 50:
+    if "gender" in frame and frame["gender"].nunique() <= _MOST_SEXES:
         columns["sex"] = frame["gender"].astype(object).to_numpy()
     return {name: values for name, values in columns.items() if not pd.isna(values).all()}
 
