@@ -141,7 +141,8 @@ def make_parser(description, *, out):
     run.add_argument(
         "--jobs",
         type=int,
-        help="fits at a time (default: 2 where the encoder is fixed and there are two cores, else 1)",
+        help="fits at a time (default: 2 where the encoder is fixed and there are two cores, "
+        "else 1)",
     )
     run.add_argument(
         "--report",

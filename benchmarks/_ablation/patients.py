@@ -68,20 +68,25 @@ def _majority(y, fold):
 
 
 def evaluate(result, rows, options):
-    """Evaluate by patient; None where folds part patients."""
+    """Evaluate by patient; None where folds part patients, or scores are refused."""
     if options.image_wise:
         return None
     alone = [name for name, inputs in rows.items() if not inputs]
-    return evaluate_scores(
-        result.y,
-        result.scores,
-        groups=result.groups,
-        fold=result.fold,
-        metrics=None if options.report else ["auc"],
-        label_rule="any" if options.label_conflicts == "keep" else None,
-        baseline=(alone or list(rows))[0],
-        random_state=options.seed,
-    )
+    try:
+        return evaluate_scores(
+            result.y,
+            result.scores,
+            groups=result.groups,
+            fold=result.fold,
+            metrics=None if options.report else ["auc"],
+            label_rule="any" if options.label_conflicts == "keep" else None,
+            baseline=(alone or list(rows))[0],
+            random_state=options.seed,
+        )
+    except ValueError as error:
+        # After a few epochs, log-odds may lie where probabilities do; the rest is not lost.
+        print(f"no figures by patient: {error}")
+        return None
 
 
 def figures(evaluation):
