@@ -62,8 +62,8 @@ def does_it_help(given):
     if len(found) > 1:
         n_apart = int(((found["low_simultaneous"] > 0) | (found["high_simultaneous"] < 0)).sum())
         sentences.append(
-            f"These intervals hold for one row each. Of those that hold for all {len(found)} rows "
-            f"together, {n_apart} exclude 0."
+            f"The intervals by patient hold for one row each; widened to hold for all {len(found)} "
+            f"rows together, {n_apart} exclude 0, training uncertainty aside."
         )
     if evaluation.mcnemar is not None:
         test = evaluation.mcnemar

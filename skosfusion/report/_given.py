@@ -5,7 +5,13 @@ import re
 import numpy as np
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:|~)?(?:[\\/][^\\/'\"\s,;()]+){2,}")
+_DRIVE = r"(?:[A-Za-z]:|~)?"
+# Within quotation marks folders may have spaces, and in a text that is a path and nothing else.
+_PATHS = [
+    re.compile(rf"(?<=['\"]){_DRIVE}[\\/][^'\"]*[\\/][^'\"]*"),
+    re.compile(rf"^{_DRIVE}[\\/][^'\"(){{}}]*[\\/][^'\"(){{}}]*$"),
+    re.compile(rf"(?<![\w.]){_DRIVE}(?:[\\/][^\\/'\"\s,;(){{}}<>]+){{2,}}"),
+]
 _WORD = re.compile(r"[\w-]+")
 _SHORTEST_RECORD = 4
 _LONGEST = 300
@@ -38,7 +44,8 @@ class Given:
         text = " ".join(_CONTROL.sub(" ", text).split())
         if text in self._records:
             return WITHHELD
-        text = _PATH.sub(_without_folders, text)
+        for path in _PATHS:
+            text = path.sub(_without_folders, text)
         text = _WORD.sub(lambda word: WITHHELD if word[0] in self._records else word[0], text)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
