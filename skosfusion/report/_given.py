@@ -15,6 +15,7 @@ _PATHS = [
 _WORD = re.compile(r"[\w-]+")
 _SHORTEST_RECORD = 4
 _LONGEST = 300
+_LONGEST_READ = 4000
 WITHHELD = "[withheld]"
 
 
@@ -40,7 +41,7 @@ class Given:
 
     def text(self, value):
         """Return a text of one line without record numbers, control characters and folders."""
-        text = str(value).encode("utf-8", "replace").decode()
+        text = str(value)[:_LONGEST_READ].encode("utf-8", "replace").decode()
         text = " ".join(_CONTROL.sub(" ", text).split())
         if text in self._records:
             return WITHHELD

@@ -173,7 +173,7 @@ def test_hostile_texts_are_shown_and_do_nothing(evaluate, cohort, tmp_path):
     assert r"\textbackslash{}input\{/etc/passwd\}" in tables.replace(".../passwd", "/etc/passwd")
     assert r"\& 5 \% \$x\$ a\_b \#1 \{\} \textasciitilde{}\textasciicircum{}" in tables
     assert not re.search(r"(?m)^[\[*]", tables)
-    lines = list(csv.reader((tmp_path / "predictions.csv").open(newline="", encoding="utf-8")))
+    lines = list(csv.reader((tmp_path / "predictions.csv").read_text().splitlines()))
     assert lines[0][4].startswith("'=cmd")
     assert {line[1] for line in lines[1:]} == {"'@SUM(1)", "[31mred"}
     assert "mueller" not in everything
