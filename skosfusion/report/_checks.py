@@ -65,7 +65,9 @@ def leaks(given):
         for name, result in zip(PARTS, results, strict=True)
     ]
     section.tables.append(Table("leakage", "What was found", ["", "number"], rows))
-    section.paragraphs.append(f"Leaks: {'yes' if found.leaks else 'none found'}.")
+    said = "found" if found.leaks else "none found in what was checked"
+    section.paragraphs.append(f"Leaks: {said}.")
+    section.given = PARTS[0] not in unchecked
     return section
 
 
