@@ -1,6 +1,5 @@
 """The table beside the paper's, and the files that keep it."""
 
-import importlib
 import textwrap
 from pathlib import Path
 
@@ -105,7 +104,9 @@ def write(folder, table, result, rows, record):
     display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
     display.figure_.savefig(chart, dpi=150)
     # Matplotlib keeps figures, and warns from the twentieth on, where a process runs many.
-    importlib.import_module("matplotlib.pyplot").close(display.figure_)
+    from matplotlib import pyplot as plt
+
+    plt.close(display.figure_)
     return [csv, *of_images, record_file, chart]
 
 
