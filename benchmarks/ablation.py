@@ -16,7 +16,7 @@ def main(arguments=None):
     started = time.monotonic()
     # Loading torch takes seconds, and nothing here is silent for long.
     print("loading skosfusion", flush=True)
-    from _ablation import protocol, report, units
+    from _ablation import patients, protocol, report, units
 
     prepared = protocol.prepare(options)
     cohort, rows = prepared.cohort, prepared.rows
@@ -24,7 +24,7 @@ def main(arguments=None):
     result = units.run(
         prepared.pipeline,
         cohort,
-        rows,
+        rows | patients.comparators(prepared) if options.report else rows,
         prepared.folds,
         settings=prepared.settings,
         folder=Path(options.out) / "parts",
@@ -38,6 +38,10 @@ def main(arguments=None):
     table = report.make_table(
         result.cv_results, rows, cohort, prepared.pipeline, with_paper=embedded
     )
+    if options.report:
+        table = patients.with_comparators(table, result, cohort, prepared.folds)
+    evaluation = patients.evaluate(result, rows, options)
+    by_patient = None if evaluation is None else patients.figures(evaluation)
     record = {
         "title": prepared.title,
         "run": units.describe_run(options, prepared.settings, cohort),
@@ -46,10 +50,16 @@ def main(arguments=None):
         "leaking_patients": prepared.leakage.n_leaking_patients,
         "leakage": report.leakage(prepared.leakage),
         "cohort": cohort.DESCR,
+        "by_patient": None if by_patient is None else by_patient.to_dict("index"),
     }
     files = report.write(options.out, table, result, rows, record)
+    if options.report and evaluation is not None:
+        files += patients.write(Path(options.out) / "report", evaluation, result, prepared)[-1:]
     print(f"\n{prepared.title}\nmean ± standard deviation over the folds\n")
     print(report.format_table(table))
+    if by_patient is not None:
+        print("\nby patient, with 95 % intervals; difference from the image alone\n")
+        print(patients.format_figures(by_patient))
     majority = max(cohort.target.mean(), 1 - cohort.target.mean())
     print(f"\nFor comparison, always naming the larger class: accuracy {majority:.4f}")
     if embedded:

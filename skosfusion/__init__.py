@@ -42,6 +42,7 @@ _ROOMS = {
     "save_model": "persistence",
     "scale_boxes": "inspection",
     "validate_by_site": "model_selection",
+    "write_report": "report",
 }
 
 __all__ = sorted(_ROOMS)

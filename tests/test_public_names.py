@@ -71,7 +71,8 @@ def test_everything_public_has_an_example(thing):
 
 
 @pytest.mark.parametrize(
-    "room", ["preprocessing", "images", "datasets", "model_selection", "evaluation"]
+    "room",
+    ["preprocessing", "images", "datasets", "model_selection", "evaluation", "report"],
 )
 def test_rooms_without_networks_do_not_load_torch(room):
     code = f"import sys, skosfusion.{room}; sys.exit('torch' in sys.modules)"
@@ -100,6 +101,7 @@ ROOMS = {
         "model_selection",
         "evaluation",
     ),
+    "report": ("_utils", "exceptions", "images", "evaluation", "inspection"),
 }
 
 

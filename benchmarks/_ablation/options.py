@@ -144,6 +144,11 @@ def make_parser(description, *, out):
         help="fits at a time (default: 2 with a fixed encoder on two cores or more, else 1)",
     )
     run.add_argument(
+        "--report",
+        action="store_true",
+        help="also clinical values alone and logistic regression, and a report of all by patient",
+    )
+    run.add_argument(
         "--data-home", metavar="DIR", help="where drawn images, encoders and features are kept"
     )
     return parser

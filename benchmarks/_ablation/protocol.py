@@ -80,6 +80,8 @@ def prepare(options):
         rows=rows,
         folds=folds,
         leakage=leakage,
+        model=model,
+        memory=memory,
         pipeline=make_fusion_pipeline(clinical=clinical, memory=memory, verbose=0, **model),
         settings=model
         | {

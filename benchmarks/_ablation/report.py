@@ -103,6 +103,10 @@ def write(folder, table, result, rows, record):
         return [csv, *of_images, record_file]
     display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
     display.figure_.savefig(chart, dpi=150)
+    # Matplotlib keeps figures, and warns from the twentieth on, where a process runs many.
+    from matplotlib import pyplot as plt
+
+    plt.close(display.figure_)
     return [csv, *of_images, record_file, chart]
 
 

@@ -15,8 +15,8 @@ from skosfusion import cross_val_scores
 
 METRICS = "accuracy", "precision", "recall", "f1"
 _HEARTBEAT_SECONDS = 5.0
-# Where and how fast it runs.
-_NOT_DECIDING = {"out", "jobs", "data_home"}
+# Where and how fast it runs, and what is written beside.
+_NOT_DECIDING = {"out", "jobs", "data_home", "report"}
 
 
 def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend, allow_leaks=False):

@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 from skosfusion import ABLATIONS, ablation_param_grid, ablation_table
 from skosfusion.model_selection import _cross_val_scores
 
-from .._helpers.scripts import ablation, data, files, parse, predictions, report, units
+from .._helpers.scripts import ablation, data, files, parse, patients, predictions, report, units
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
 
@@ -68,6 +68,38 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
     again = ablation.main(arguments)
     assert len(calls) == 9
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_a_report_has_comparators_and_names_the_cohort_synthetic(home, tmp_path, capsys):
+    arguments = [
+        "--patients", "26", "--data-home", home, "--out", str(tmp_path), "--folds", "2",
+        "--weights", "none", "--epochs", "30", "--batch-size", "8", "--rows", "Baseline", "All",
+    ]  # fmt: skip
+    before = ablation.main(arguments)
+    capsys.readouterr()
+    table = ablation.main([*arguments, "--report"])
+    printed = capsys.readouterr().out
+    assert list(table.index)[2:] == ["Clinical only", "Logistic regression", "Majority class"]
+    pd.testing.assert_frame_equal(table.loc[["Baseline", "All"]], before)
+    assert table.loc["Majority class", "recall"] == 0
+    assert "are kept as" not in printed
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "The cohort is SYNTHETIC" in page
+    assert "Adding gender, age, alp and ldh (row All) changes AUC by" in page
+    record = json.loads((tmp_path / "ablation.json").read_text())
+    evidence = json.loads((tmp_path / "report" / "evidence.json").read_text())
+    found = {line["row"]: line["auc"] for line in evidence["metrics"]}
+    assert {row: line["auc"] for row, line in record["by_patient"].items()} == found
+    assert f"{found['Logistic regression']:.4f} [" in printed
+    assert "patient0" not in page
+
+
+def test_scores_that_are_refused_cost_the_figures_by_patient_only(capsys):
+    result = Bunch(y=[0, 1, 0, 1], groups=list("abcd"), fold=[0, 0, 1, 1], scores={"A": [0.5] * 4})
+    options = parse(["--report"])
+    assert patients.evaluate(result, {"A": ()}, options) is None
+    assert "no figures by patient: row 'A'" in capsys.readouterr().out
+    assert patients.evaluate(result, {"A": ()}, parse(["--image-wise"])) is None
 
 
 def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
