@@ -42,7 +42,9 @@ def rows(given):
         ]
         caption = "Without patients whose values were imputed"
         section.tables.append(Table("without_imputed", caption, ["row", "AUC"], lines))
-    section.points += [given.text(note) for note in evaluation.DESCR.splitlines()]
+    notes = evaluation.DESCR.splitlines()
+    # Those of subgroups are told in their table, where names are checked one by one.
+    section.points += [given.text(note) for note in notes if not note.startswith("subgroup ")]
     return section
 
 

@@ -158,6 +158,7 @@ def test_hostile_texts_are_shown_and_do_nothing(evaluate, cohort, tmp_path):
     settings["estimator"] = (
         "Model(memory='C:\\Users\\Anna mueller\\m', to=PosixPath('/a b/mueller/c'))"
     )
+    settings["[1pt]"] = 1
     settings["folder"] = "/home/anna/the mueller study/x y.csv"
     page, _, everything = written(
         tmp_path, evaluation, cohort=cohort, shortcuts=shortcuts, settings=settings,
@@ -206,6 +207,17 @@ def test_no_record_number_is_in_any_file(evaluate, cohort, tmp_path):
     assert "[withheld]" in page.text
     assert "20 patients" in page.text
     assert "not checked: repeated images" not in page.text
+
+
+def test_names_of_patients_that_stand_alone_are_withheld(tmp_path):
+    names = np.array([f"Doe, J. {n}" for n in range(N_PATIENTS)])[np.repeat(range(N_PATIENTS), 2)]
+    score = np.random.default_rng(0).normal(2.0 * Y)
+    evaluation = evaluate_scores(
+        Y, score, groups=names, fold=FOLD, n_resamples=100, random_state=0,
+        subgroups={"who": np.where(Y, "Doe, J. 7", "others")},
+    )  # fmt: skip
+    *_, everything = written(tmp_path, evaluation)
+    assert "Doe, J" not in everything
 
 
 def test_parts_of_a_check_that_were_not_done_are_told(evaluate, cohort, tmp_path):
