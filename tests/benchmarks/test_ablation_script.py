@@ -95,7 +95,9 @@ def test_a_report_has_comparators_and_names_the_cohort_synthetic(home, tmp_path,
 
 
 def test_scores_that_are_refused_cost_the_figures_by_patient_only(capsys):
-    result = Bunch(y=[0, 1, 0, 1], groups=list("abcd"), fold=[0, 0, 1, 1], scores={"A": [0.5] * 4})
+    result = Bunch(
+        y=[0, 1, 0, 1], groups=list("abcd"), fold=[0, 0, 1, 1], scores={"A": [0.1, 0.9, 0.2, 0.8]}
+    )
     options = parse(["--report"])
     assert patients.evaluate(result, {"A": ()}, options) is None
     assert "no figures by patient: row 'A'" in capsys.readouterr().out
