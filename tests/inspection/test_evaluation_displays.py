@@ -39,7 +39,7 @@ def closed_figures():
 def evaluate(y=Y, names=("Baseline", "All", "Null"), **more):
     random = np.random.default_rng(0)
     scores = {
-        name: random.normal((gain * (y > 0) - gain / 2)[:, None], 1, (len(y), 2))
+        name: random.normal((gain * (y > np.unique(y)[0]) - gain / 2)[:, None], 1, (len(y), 2))
         for name, gain in zip(names, (0.4, 2.0, 0.4), strict=True)
     }
     options = {
@@ -132,10 +132,11 @@ def test_only_what_belongs_together_is_put_together(evaluation):
 @pytest.mark.parametrize("digits", [0, 6])
 def test_the_area_under_a_curve_is_the_metric_of_the_evaluation(unit, digits):
     random = np.random.default_rng(1)
-    # Scores of folds are shifted, and rounded ones are tied.
-    score = np.round(random.normal(Y - 0.5) + 3 * FOLD, digits)
+    # Folds differ in size and in how easy they are; scores are shifted, and rounded ones tied.
+    fold = np.searchsorted([20, 32, 50], PATIENT)
+    score = np.round(random.normal((Y - 0.5) * fold) + 3 * fold, digits)
     found = evaluate_scores(
-        Y, score, groups=PATIENT, fold=FOLD, unit=unit, metrics=["auc", "average_precision"],
+        Y, score, groups=PATIENT, fold=fold, unit=unit, metrics=["auc", "average_precision"],
         n_resamples=20, random_state=0,
     )  # fmt: skip
     curve = CurveDisplay.from_evaluation(found, n_resamples=5).frame().loc["model"]
@@ -368,6 +369,19 @@ def test_nothing_is_cut_off_and_nothing_else_is_changed(validation):
     pd.testing.assert_frame_equal(found.table, before.table)
     pd.testing.assert_frame_equal(found.differences, before.differences)
     pd.testing.assert_frame_equal(found.subgroups, before.subgroups)
+
+
+def test_long_labels_and_dollar_signs_are_drawn_as_they_are():
+    label = "b: a class of $one$ and $two$ with a long name"
+    found = evaluate(y=np.where(Y == 1, label, "a"), names=("$x$", "All", "Null"))
+    for kind in ("roc", "precision_recall"):
+        ax = CurveDisplay.from_evaluation(found, kind, "$x$", n_resamples=5).plot().ax_
+        text = ax.get_legend().get_texts()[0]
+        assert text.get_text().startswith("$x$")
+        assert not text.get_parse_math()
+        title = ax.get_title(loc="left")
+        assert max(map(len, title.split("\n"))) <= 62
+        assert "a class of $one$" in title.replace("\n", " ")
 
 
 def test_they_draw_where_they_are_told(evaluation, validation):
