@@ -13,6 +13,10 @@ from . import _axes
 _NEW = "new_", "empty_like", "zeros_like", "ones_like", "full_like", "rand"
 
 
+# Not every version of torch tags them, in place or not.
+_POINTWISE = {"elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "silu"}
+
+
 class Layer(NamedTuple):
     """What a layer put out the last time it ran; `step` is the operation that made it."""
 
@@ -64,7 +68,7 @@ class Trace(TorchDispatchMode):
         def axes_of(tensor):
             return known[id(tensor)]
 
-        is_pointwise = torch.Tag.pointwise in func.tags
+        is_pointwise = _is_tagged(func) or name.rstrip("_") in _POINTWISE
         axes = _axes.follow(name, is_pointwise, arguments, axes_of, inputs, outputs)
         has_grid = any(map(_axes.has_grid, axes))
         attends = has_grid and _axes.attends(name, arguments, axes_of)
@@ -148,6 +152,10 @@ class Trace(TorchDispatchMode):
     def _count(self, marks, *steps):
         steps = range(*slice(*(*steps, None)[:2]).indices(len(marks)))
         return sum(marks[step] and self._reaches[step] for step in steps)
+
+
+def _is_tagged(func):
+    return torch.Tag.pointwise in func.tags
 
 
 def _key(tensor):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import VisionTransformer
 
+from skosfusion.inspection import _trace
 from skosfusion.inspection._layers import find_feature_map
 from skosfusion.network import backbone_names, build_encoder
 from skosfusion.network._encoders import encoder_without_values
@@ -219,3 +220,19 @@ def test_parallel_branches_have_no_main_path_but_their_layers_can_be_chosen():
     with pytest.raises(ValueError, match=r"TwoStems.*all of its features.*layer=.*: a, b"):
         find_feature_map(TwoStems(), 32)
     assert find_feature_map(TwoStems(), 32, "b").name == "b"
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("layer", [nn.ReLU6, nn.SiLU, nn.Hardswish, nn.LeakyReLU])
+def test_activations_that_a_version_of_torch_does_not_tag_are_followed(monkeypatch, layer, inplace):
+    tagged = _trace._is_tagged
+    names = {"hardtanh", "silu", "hardswish", "leaky_relu"}
+    monkeypatch.setattr(
+        _trace,
+        "_is_tagged",
+        lambda func: tagged(func) and func.overloadpacket.__name__.rstrip("_") not in names,
+    )
+    encoder = nn.Sequential(
+        nn.Conv2d(3, 4, 3), layer(inplace=inplace), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    assert find_feature_map(encoder, 32).size == (30, 30)
