@@ -67,10 +67,10 @@ class DifferenceDisplay:
     --------
     >>> import numpy as np
     >>> from skosfusion import DifferenceDisplay, evaluate_scores
-    >>> random, y = np.random.default_rng(0), np.arange(60) % 2
+    >>> random, y = np.random.default_rng(0), np.arange(300) % 2
     >>> scores = {"All": random.normal(3 * y - 1.5), "Baseline": random.normal(y - 0.5)}
     >>> found = evaluate_scores(
-    ...     y, scores, groups=None, fold=np.arange(60) // 2 % 5, baseline="Baseline",
+    ...     y, scores, groups=None, fold=np.arange(300) // 2 % 5, baseline="Baseline",
     ...     metrics=["auc"], n_resamples=200, random_state=0)
     >>> DifferenceDisplay.from_evaluation(found).frame()["verdict"].tolist()
     ['better']
