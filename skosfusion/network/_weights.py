@@ -1,5 +1,6 @@
 """Initial weights of an encoder: torchvision's by name, or a local file. No pickled code is run."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -267,13 +268,24 @@ def _expected(state, backbone, source):
     misfit = _far_too_few(state, backbone)
     if misfit is not None:
         raise WeightsError(f"weights from {source} do not fit backbone {backbone!r}: {misfit}")
-    expected = encoder_without_values(backbone).state_dict()
+    is_named = isinstance(backbone, str)
+    expected = (_state_of_name if is_named else _state_without_values)(backbone)
     if not expected:
         raise WeightsError(
             f"weights from {source} have no place in backbone {backbone!r:.100}, which has no "
             "parameters; pass weights=None"
         )
     return expected
+
+
+def _state_without_values(backbone):
+    return encoder_without_values(backbone).state_dict()
+
+
+@functools.lru_cache(16)
+def _state_of_name(backbone):
+    """Return shapes and types of a named encoder's state, which each fit compares with."""
+    return {name: tensor.to("meta") for name, tensor in _state_without_values(backbone).items()}
 
 
 def _checked(state, expected, source):

@@ -257,7 +257,26 @@ class TestPackagedWeights:
         images[..., 112:] = 1
         assert 0.1 < encoder.eval()(images).std() < 10
 
+    def test_it_is_read_once_and_nobody_changes_what_is_kept(self, monkeypatch):
+        monkeypatch.setattr(_packaged_weights, "_LAST", {})
+        first = load_encoder_state(self.BACKBONE, self.PACKAGE)
+        name = next(iter(first))
+        before = first[name].clone()
+        first[name].zero_()
+        monkeypatch.setattr(_packaged_weights, "_content", None)
+        assert torch.equal(load_encoder_state(self.BACKBONE, self.PACKAGE)[name], before)
+
+    def test_a_file_that_is_another_one_is_read_again(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(_packaged_weights, "_LAST", {})
+        load_encoder_state(self.BACKBONE, self.PACKAGE)
+        other = tmp_path / "other.pth"
+        other.write_bytes(b"another")
+        monkeypatch.setattr(_packaged_weights, "_path", lambda: other)
+        with pytest.raises(WeightsError, match="damaged or another one"):
+            load_encoder_state(self.BACKBONE, self.PACKAGE)
+
     def test_another_content_is_refused(self, monkeypatch):
+        monkeypatch.setattr(_packaged_weights, "_LAST", {})
         monkeypatch.setattr(_packaged_weights, "_SHA256", "0" * 64)
         with pytest.raises(WeightsError, match=r"install the package .* anew"):
             load_encoder_state(self.BACKBONE, self.PACKAGE)
