@@ -1,7 +1,5 @@
 """Command line of the scripts that cross-validate the paper's rows."""
 
-import os
-
 from _common.options import make_parser as make_base
 
 DESCRIPTION = """\
@@ -23,10 +21,6 @@ def parse_with(parser, arguments):
     options = parser.parse_args(arguments)
     if options.folds < 2:
         parser.error(f"--folds {options.folds}: at least 2 folds are needed")
-    if options.jobs is None:
-        # A head computes small products, for which two threads wait for each other; two fits of one
-        # thread each do not.
-        options.jobs = min(2, os.cpu_count()) if options.frozen_epochs == "all" else 1
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least 1 is needed")
     return options
@@ -141,7 +135,8 @@ def make_parser(description, *, out):
     run.add_argument(
         "--jobs",
         type=int,
-        help="fits at a time (default: 2 with a fixed encoder on two cores or more, else 1)",
+        default=1,
+        help="fits at a time; 2 is faster beside other programs, 1 on a machine of one's own",
     )
     run.add_argument(
         "--report",

@@ -65,6 +65,9 @@ def exclude_rows(frame, rows, reason, *, patient="patient_id"):
     valid = isinstance(reason, str) and bool(reason.strip())
     check_parameter("reason", reason, valid, "a few words that say why")
     cells = open_table(frame, "image table", MISSING).cells
+    is_indexed = isinstance(rows, pd.Series) and isinstance(frame, pd.DataFrame)
+    if is_indexed and not rows.index.equals(frame.index):
+        rows = _in_order_of(frame, rows)
     excluded = np.asarray(rows)
     if excluded.shape != (len(cells),) or excluded.dtype != bool:
         raise ValueError(
@@ -75,6 +78,16 @@ def exclude_rows(frame, rows, reason, *, patient="patient_id"):
         raise ValueError(f"rows leaves out all {len(cells)} rows; leave some in")
     frame = frame if isinstance(frame, pd.DataFrame) else cells
     return without_rows(frame, excluded, "exclude_rows", reason.strip(), patient)
+
+
+def _in_order_of(frame, rows):
+    """Return a Series in the order of a table's index, as pandas would take it."""
+    if not (rows.index.is_unique and set(rows.index) == set(frame.index)):
+        raise ValueError(
+            "rows is a Series with another index than the table; give one with the index of the "
+            "table, or rows.to_numpy() in the order of its rows"
+        )
+    return rows.reindex(frame.index)
 
 
 def exclusion_flow(frame):

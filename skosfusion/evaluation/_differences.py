@@ -6,6 +6,8 @@ from scipy.stats import norm
 
 from ._intervals import corrected_t, percentile, simultaneous
 
+_NO_WIDTH = 1e-12
+
 
 def compare_rows(figures, by_fold, baseline, metrics, ratio, level, *, with_intervals):
     """Return the table of differences from the baseline, indexed by row and metric."""
@@ -42,7 +44,12 @@ def compare_rows(figures, by_fold, baseline, metrics, ratio, level, *, with_inte
 
 
 def _verdict(bounds, better):
-    """Say "better" or "worse" only where all intervals exclude 0 on the same side."""
+    """Say "better" or "worse" only where all intervals exclude 0 on the same side.
+
+    An interval without width says that nothing varied, not that nothing can.
+    """
+    if np.ptp(np.reshape(bounds, (-1, 2)), axis=1).min() <= _NO_WIDTH:
+        return "not shown"
     ends = better * np.array(bounds)
     if (ends > 0).all():
         return "better"

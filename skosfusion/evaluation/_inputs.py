@@ -55,7 +55,10 @@ def check_images(y, scores, groups, fold):
     """Check what was given for each image; return it as units, and the patients' names."""
     y = complete_column(y, "label")
     codes, classes = _classes_of(y)
-    scores = {str(name): score for name, score in _named(scores).items()}
+    named = _named(scores)
+    scores = {str(name): score for name, score in named.items()}
+    allowed = "rows whose names differ as text"
+    check_parameter("scores", list(named), len(scores) == len(named), allowed)
     check_parameter("scores", scores, len(scores) > 0, "at least one row")
     scores = {name: _check_score(name, score, len(y), classes) for name, score in scores.items()}
     n_repeats = _repeats_of(scores)
@@ -114,6 +117,8 @@ def _check_score(name, score, n_samples, classes):
             f"row {name!r}: scores have shape {shape}; allowed for {n_samples} samples of "
             f"{len(classes)} classes: {axes} or {repeats}"
         )
+    if is_binary and shape[1:] == (2,):
+        _refuse_two_classes(name, score)
     score = score.reshape(*axes, -1)
     _check_numbers(name, score)
     if not is_binary:
@@ -121,6 +126,19 @@ def _check_score(name, score, n_samples, classes):
             raise _are_probabilities(name, "np.log(probabilities)")
         return log_softmax(score, axis=1)
     return score
+
+
+def _refuse_two_classes(name, score):
+    """Refuse a column for each of two classes, which would count as two repeats."""
+    first, second = score.T
+    with np.errstate(over="ignore"):
+        are_logarithms = np.allclose(np.exp(first) + np.exp(second), 1)
+    if are_logarithms or np.allclose(first + second, 1) or np.allclose(first, -second):
+        raise ValueError(
+            f"row {name!r}: scores have shape {score.shape}, a column for each of two classes; "
+            "columns are repeats: give the log-odds of the second class alone, such as "
+            "scores[:, 1] - scores[:, 0] of log-probabilities"
+        )
 
 
 def _check_numbers(name, score):

@@ -37,6 +37,8 @@ def choose_metrics(metrics, classes):
     if metrics is None:
         metrics = [*_TWO, *CALIBRATION]
     metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
+    allowed = "one metric or more, by name or as callables"
+    check_parameter("metrics", metrics, len(metrics) > 0, allowed)
     known = _TWO
     if len(classes) > 2:
         several = [f"auc_{label}" for label in classes.tolist()]
@@ -60,6 +62,12 @@ def choose_metrics(metrics, classes):
             allowed = f"{', '.join([*known, *CALIBRATION])}, a scorer of scikit-learn or a callable"
             check_parameter("metrics", metric, metric in names, f"{allowed}; {guess}")
             chosen.append(Metric(metric, None, 1, get_scorer(metric)))
+    names = [metric.name for metric in chosen]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"metrics: {twice[0]!r} is the name of several; give each callable its own __name__"
+        )
     return chosen, calibration, left_out
 
 
@@ -127,7 +135,7 @@ class RowMetrics:
             elif metric.name == "average_precision":
                 found[metric.name] = _ratio([r.average_precision(weights) for r in self.ranks[1]])
             columns.append(found[metric.name])
-        return np.column_stack(columns)
+        return np.column_stack(columns) if columns else np.empty((len(weights), 0))
 
     def taken_over(self, metric):
         """Return by patient what a proportion is taken over; for an AUC positives and negatives.

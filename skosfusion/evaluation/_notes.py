@@ -29,7 +29,8 @@ def notes_on_scores(units, threshold, left_out):
     for repeat, fold in enumerate(units.fold.T):
         for one in np.unique(fold):
             if len(np.unique(units.y[fold == one])) < len(units.classes):
-                notes.append(f"Repeat {repeat}, fold {one} lacks a class: not in the AUC.")
+                where = f"Repeat {repeat}, fold {one}"
+                notes.append(f"{where} lacks a class: not in the AUC, nor in average precision.")
     return notes
 
 

@@ -18,6 +18,10 @@ class Ranks:
         self.is_positive = is_positive[order]
         self.starts = np.flatnonzero(np.diff(fold, prepend=-1))
         is_last = np.append((np.diff(fold) != 0) | (np.diff(score) != 0), True)
+        n_units = np.diff(self.starts, append=len(fold))
+        n_positive = np.add.reduceat(self.is_positive.astype(int), self.starts)
+        # Among positives alone every precision is 1.
+        self.has_both = np.repeat((n_positive > 0) & (n_positive < n_units), n_units)
         self.ends = None if is_last.all() else np.flatnonzero(is_last)
         ends = np.arange(len(fold)) if self.ends is None else self.ends
         # Which running sum stands before each threshold's fold; the last place holds 0.
@@ -46,8 +50,11 @@ class Ranks:
         return right - _product(earlier, n_negative), _product(n_positive, n_negative)
 
     def average_precision(self, weights):
-        """Return the sum of the precision at each positive unit, and their number."""
-        positive, negative = self._counts(weights)
+        """Return the sum of the precision at each positive unit, and their number.
+
+        Folds that lack a class do not count.
+        """
+        positive, negative = (np.where(self.has_both, n, 0) for n in self._counts(weights))
         above = np.cumsum(positive, axis=1, dtype=np.int32)
         total = above[:, -1].astype(float)
         everyone = above + np.cumsum(negative, axis=1, dtype=np.int32)

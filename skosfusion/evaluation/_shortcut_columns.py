@@ -9,6 +9,7 @@ from .._utils.progress import progress_bar
 from .._utils.validation import check_parameter, did_you_mean
 from ..images import ImageFacts, read_facts
 
+_MOST_CODES = 30
 _OF_FILES = ["file size", "width", "height", "aspect", "mode", "format"]
 
 
@@ -31,7 +32,24 @@ def shortcut_columns(frame, patients, columns, image_column, outcomes):
     if len(missing) > 1:
         candidates["missingness"] = missing
     candidates |= {indicator.name: [indicator] for indicator in missing}
-    return candidates | {str(name): [frame[name]] for name in columns}
+    for name in columns:
+        if str(name) in candidates:
+            raise ValueError(
+                f"column {name!r} has the name of what is asked anyway; give it another: "
+                f"frame.rename(columns={{{name!r}: 'own {name}'}})"
+            )
+        candidates[str(name)] = [frame[name], *_as_codes(frame[name])]
+    return candidates
+
+
+def _as_codes(cells):
+    """Return a column of few whole numbers as categories, too: numbers of sites have no order."""
+    if not pd.api.types.is_numeric_dtype(cells) or pd.api.types.is_bool_dtype(cells):
+        return []
+    numbers = cells.dropna().unique()
+    if not 2 < len(numbers) <= _MOST_CODES or not np.equal(np.mod(numbers, 1), 0).all():
+        return []
+    return [cells.rename(f"{cells.name} as codes").astype("category")]
 
 
 def columns_to_audit(frame, columns, image_column, outcomes):

@@ -6,6 +6,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -83,15 +84,33 @@ class ScoreFiles:
 
 
 def data_digest(X, y):
-    """Digest a table and its labels; a cell that names a file counts by the file's bytes."""
+    """Digest a table and its labels; a cell that names a file counts by its name and content.
+
+    Not by its folder, so that scores are found again where the images have moved.
+    """
     table, parts = pd.DataFrame(X), []
     for column in table:
         cells = table[column]
-        parts += [repr(column), str(cells.dtype), repr(cells.tolist())]
+        texts = [_plain_cell(cell) for cell in cells]
         if not pd.api.types.is_numeric_dtype(cells.dtype):
-            files = {os.fspath(cell) for cell in cells if isinstance(cell, str | os.PathLike)}
-            parts += [_file_digest(path) for path in sorted(files) if os.path.isfile(path)]
+            files = {text for text in texts if isinstance(text, str | os.PathLike)}
+            files = {file: _named_file(file) for file in files if os.path.isfile(file)}
+            texts = [files.get(text, text) if files else text for text in texts]
+        parts += [repr(column), str(cells.dtype), repr(texts)]
+        if isinstance(cells.dtype, pd.CategoricalDtype):
+            parts.append(repr((cells.cat.categories.tolist(), cells.cat.ordered)))
     return _joined(*parts, str(np.asarray(y).dtype), repr(np.asarray(y).tolist()))
+
+
+def _named_file(path):
+    return "file", os.path.basename(os.fspath(path)), _file_digest(path)
+
+
+def _plain_cell(cell):
+    """Return a cell whose text tells it; that of an array is cut."""
+    if cell is None or isinstance(cell, str | bool | int | float | np.generic | os.PathLike):
+        return cell
+    return repr(cell) if pd.api.types.is_scalar(cell) else joblib.hash(cell)
 
 
 def estimator_digest(estimator):

@@ -12,6 +12,8 @@ _PATHS = [
     re.compile(rf"^{_DRIVE}[\\/][^'\"(){{}}]*[\\/][^'\"(){{}}]*$"),
     re.compile(rf"(?<![\w.]){_DRIVE}(?:[\\/][^\\/'\"\s,;(){{}}<>]+){{2,}}"),
 ]
+# Record numbers may have dots and slashes.
+_TOKEN = re.compile(r"[^\s,;()\[\]{}'\"<>=]+")
 _WORD = re.compile(r"[\w-]+")
 _SHORTEST_RECORD = 4
 _LONGEST = 300
@@ -33,7 +35,8 @@ class Given:
         groups = [evaluation.groups]
         if self.cohort is not None and self.cohort.get("groups") is not None:
             groups.append(self.cohort.groups)
-        names = {str(name).strip() for some in groups for name in np.unique(np.asarray(some, str))}
+        names = {_plain(name) for some in groups for name in np.unique(np.asarray(some, str))}
+        names |= {name.removesuffix(".0") for name in names}
         # Shorter ones are numbers and letters that anything may be called.
         self._records = {name for name in names if len(name) >= _SHORTEST_RECORD}
         self.classes = np.unique(evaluation.y)
@@ -43,12 +46,18 @@ class Given:
         """Return a text of one line without record numbers, control characters and folders."""
         text = str(value)[:_LONGEST_READ].encode("utf-8", "replace").decode()
         text = " ".join(_CONTROL.sub(" ", text).split())
-        if text in self._records:
+        if _plain(text) in self._records:
             return WITHHELD
+        text = _TOKEN.sub(self._without_record, text)
         for path in _PATHS:
             text = path.sub(_without_folders, text)
-        text = _WORD.sub(lambda word: WITHHELD if word[0] in self._records else word[0], text)
+        text = _WORD.sub(self._without_record, text)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+    def _without_record(self, match):
+        token = match[0]
+        bare = token.strip(".:!?-")
+        return token.replace(bare, WITHHELD) if bare and _plain(bare) in self._records else token
 
     def label(self, label):
         """Return a class as people call it."""
@@ -87,6 +96,11 @@ class Given:
         """Whether the cohort calls itself synthetic."""
         start = str((self.cohort or {}).get("DESCR", ""))[:400]
         return "synthetic" in start.casefold()
+
+
+def _plain(name):
+    """Return a record number in one case and spacing."""
+    return " ".join(str(name).split()).casefold()
 
 
 def _without_folders(match):

@@ -1,5 +1,7 @@
 """Figures by subgroup: those of the evaluation, else age bands and sex."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -23,6 +25,18 @@ def subgroup_figures(given):
     columns = {} if given.cohort is None else _default_columns(given.cohort, evaluation.groups)
     if not columns:
         return None
+    try:
+        with warnings.catch_warnings():
+            # Of rows that are constant `evaluate_scores` has warned before.
+            warnings.simplefilter("ignore", UserWarning)
+            return _evaluated(given, columns)
+    except ValueError:
+        # Joined scores may all lie in [0, 1], where they look like probabilities.
+        return None
+
+
+def _evaluated(given, columns):
+    evaluation = given.evaluation
     return evaluate_scores(
         evaluation.y, evaluation.scores, groups=evaluation.groups, fold=evaluation.fold,
         unit=evaluation.unit, threshold=evaluation.threshold, subgroups=columns,

@@ -365,3 +365,35 @@ def test_projection_size_and_number_of_the_hannover_radiographs_are_named():
     assert warns[["projection", "file size", "number of images"]].all()
     assert "admission" not in warns.index
     assert found.time.loc[0, "n_after"] == 77
+
+
+def test_a_column_with_the_name_of_a_fact_is_refused():
+    frame = pd.DataFrame({"number of images": np.arange(60.0)})
+    with pytest.raises(ValueError, match=r"'number of images' has the name.*rename"):
+        audit_shortcuts(
+            frame,
+            np.arange(60) % 2,
+            groups=np.arange(60),
+            columns=["number of images"],
+            image_column=None,
+        )
+
+
+def test_numbers_of_sites_are_codes():
+    random = np.random.default_rng(0)
+    site = random.integers(0, 20, 200)
+    likely = random.permutation(20) % 2
+    y = np.where(random.random(200) < 0.9, likely[site], 1 - likely[site])
+    found = []
+    for cells in (site, site.astype(str)):
+        with pytest.warns(ShortcutWarning, match="site"):
+            audit = audit_shortcuts(
+                pd.DataFrame({"site": cells}),
+                y,
+                groups=np.arange(200),
+                columns=["site"],
+                image_column=None,
+                random_state=0,
+            )
+        found.append(audit.table.set_index("what").loc["site", "auc"])
+    assert found[0] == pytest.approx(found[1], abs=0.05)

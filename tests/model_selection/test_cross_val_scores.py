@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skosfusion import CLINICAL_ONLY, ablation_param_grid, ablation_table, cross_val_scores
 from skosfusion.model_selection import _cross_val_scores
+from skosfusion.model_selection._score_files import data_digest
 
 from .._helpers import tiny
 
@@ -386,3 +387,28 @@ def planted(text, **changes):
     content = json.dumps(body, sort_keys=True).encode()
     digest = hashlib.sha256(len(content).to_bytes(8, "little") + content).hexdigest()
     return json.dumps({"part": body, "sha256": digest})
+
+
+@pytest.mark.parametrize("kind", ["arrays", "order of categories"])
+def test_cells_that_their_text_does_not_tell_count(kind):
+    if kind == "arrays":
+        cells = [np.zeros(3000), np.zeros(3000)]
+        changed = [np.zeros(3000), np.r_[np.zeros(1000), 1, np.zeros(1999)]]
+        tables = [pd.DataFrame({"x": pd.Series(one, dtype=object)}) for one in (cells, changed)]
+    else:
+        tables = [
+            pd.DataFrame({"x": pd.Categorical(["a", "b"], categories=order, ordered=True)})
+            for order in (["a", "b"], ["b", "a"])
+        ]
+    digests = [data_digest(table, [0, 1]) for table in (*tables, tables[0])]
+    assert digests[0] == digests[2] != digests[1]
+
+
+def test_images_that_have_moved_are_the_same_and_changed_ones_are_not(tmp_path):
+    digests = []
+    for folder, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        path = tmp_path / folder / "knee.png"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        digests.append(data_digest(pd.DataFrame({"image": [str(path)]}), [0]))
+    assert digests[0] == digests[1] != digests[2]

@@ -404,3 +404,18 @@ def test_torch_and_matplotlib_are_not_loaded_for_a_report_without_pictures(evalu
     page, *_ = written(tmp_path, evaluate())
     assert "img" not in page.tags
     assert ("matplotlib.pyplot" in sys.modules) == loaded
+
+
+@pytest.mark.parametrize("text", ["seen 007.55.07 twice", "Doe,  John 007", "MRN_1007", "1234570"])
+def test_record_numbers_are_withheld_in_every_spelling(text):
+    from types import SimpleNamespace
+
+    from skosfusion.report._given import Given
+
+    groups = np.array(["007.55.07", "Doe, John 007", "mrn_1007", "1234570.0"])
+    evaluation = SimpleNamespace(groups=groups, y=np.array([0, 1, 0, 1]))
+    others = dict.fromkeys(("cohort", "leakage", "shortcuts", "sites", "gallery", "settings"))
+    shown = Given(evaluation, **others).text(text)
+    assert "007" not in shown
+    assert "1234570" not in shown
+    assert "withheld" in shown
