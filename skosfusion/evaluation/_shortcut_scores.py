@@ -7,6 +7,8 @@ from scipy.special import expit, logit
 from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 
+from ._ranks import Ranks
+
 MAX_CATEGORIES = 30
 FEWEST = 10
 """Patients of the smaller class from which on an AUC has an interval."""
@@ -98,18 +100,13 @@ class PatientScores:
 
     def auc(self, tested, weights=None):
         """Return the AUC of pairs within a fold; with `weights`, of each row of these."""
-        weights = np.ones((1, self.n_patients)) if weights is None else weights
+        weights = np.ones((1, self.n_patients), np.int32) if weights is None else weights
         won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
         for units, scores in tested:
-            order = np.argsort(scores, kind="stable")
-            starts = np.flatnonzero(np.diff(scores[order], prepend=np.nan) != 0)
-            of_units = weights[:, self.patient[units[order]]]
-            is_positive = self.label[units[order]] == 1
-            positive = np.add.reduceat(of_units * is_positive, starts, axis=1)
-            negative = np.add.reduceat(of_units * ~is_positive, starts, axis=1)
-            below = np.cumsum(negative, axis=1) - 0.5 * negative
-            won += (positive * below).sum(axis=1)
-            pairs += positive.sum(axis=1) * negative.sum(axis=1)
+            one_fold = np.zeros(len(units), int)
+            ranks = Ranks(self.label[units] == 1, scores, one_fold, self.patient[units])
+            won_here, pairs_here = ranks.auc(weights)
+            won, pairs = won + won_here, pairs + pairs_here
         return won / np.where(pairs, pairs, np.nan)
 
     def resampled_errors(self, all_tested, n_resamples, random_state):
@@ -124,7 +121,7 @@ class PatientScores:
 
     def _draw(self, n_draws, random_state):
         """Return how often each patient is drawn, by the labels that patients have."""
-        weights = np.zeros((n_draws, self.n_patients))
+        weights = np.zeros((n_draws, self.n_patients), np.int32)
         for members in self.strata:
             n = len(members)
             if n:
