@@ -1,7 +1,7 @@
 """The ablation table as a bar chart."""
 
 from ...model_selection import ablation_table
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 
 
 class AblationDisplay:
@@ -112,8 +112,7 @@ class AblationDisplay:
                 f"baseline={baseline!r} is not a row of the table; its rows are {rows}"
             )
         metrics = [name for name in self.table.columns if f"{name}_std" in self.table.columns]
-        if ax is None:
-            _, ax = plt.subplots(figsize=(2.2 + 2.1 * len(metrics), 4.4), layout="constrained")
+        ax = new_axes(plt, ax, 2.2 + 2.1 * len(metrics), 4.4)
         width = 0.86 / len(rows)
         # One hue from light to dark tells the rows apart without relying on color vision.
         shades = plt.get_cmap("viridis_r")(

@@ -8,12 +8,11 @@ from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
 from ..._utils.validation import check_choice, check_integer
 from ...evaluation import Draws, Units
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     check_evaluation,
     check_rows,
     counts_of,
-    new_axes,
     put_legend,
     set_title,
     style,

@@ -6,12 +6,11 @@ from scipy.special import logit
 
 from ..._utils.validation import check_parameter
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     check_evaluation,
     check_rows,
     counts_of,
-    new_axes,
     put_legend,
     set_title,
     style,

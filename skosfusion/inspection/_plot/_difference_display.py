@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     COLORS,
     MARKERS,
@@ -19,7 +19,6 @@ from ._evaluation_drawing import (
     finish_forest,
     forest_height,
     metric_name,
-    new_axes,
     put_legend,
     set_title,
     write_at_right,

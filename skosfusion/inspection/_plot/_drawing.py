@@ -25,6 +25,13 @@ def import_pyplot(who):
     return plt
 
 
+def new_axes(plt, ax, width, height):
+    """Return the Axes given, or those of a new figure, in inches."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    return ax
+
+
 def check_number_of_images(n_images):
     """Refuse more images than a figure can show."""
     if n_images > MAX_IMAGES:

@@ -91,13 +91,6 @@ def with_interval(value, low, high):
     return f"{value:.2f} [{low:.2f}, {high:.2f}]" if has_interval else f"{value:.2f}, no interval"
 
 
-def new_axes(plt, ax, width, height):
-    """Return the Axes given, or those of a new figure, in inches."""
-    if ax is None:
-        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
-    return ax
-
-
 def forest_height(n_lines):
     """Return how high the figure of a forest is, in inches."""
     return 1.9 + _INCHES_A_LINE * n_lines

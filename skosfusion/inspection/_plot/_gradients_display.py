@@ -5,7 +5,7 @@ import pandas as pd
 
 from .._clinical_gradients import clinical_gradients
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 
 
 class ClinicalGradientsDisplay:
@@ -102,8 +102,7 @@ class ClinicalGradientsDisplay:
         """
         plt = import_pyplot("ClinicalGradientsDisplay.plot")
         names, values = self.result.feature_names, self.result.importances
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6.4, 1.4 + 0.45 * len(names)), layout="constrained")
+        ax = new_axes(plt, ax, 6.4, 1.4 + 0.45 * len(names))
         places = range(len(names), 0, -1)
         ax.boxplot(
             values, positions=list(places), orientation="horizontal", whis=(5, 95), widths=0.55,

@@ -5,13 +5,12 @@ import pandas as pd
 from scipy.special import expit
 
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     COLORS,
     check_evaluation,
     check_known,
     counts_of,
-    new_axes,
     put_legend,
     set_title,
     two_classes,

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..._utils.validation import check_parameter
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     COLORS,
     MARKERS,
@@ -13,7 +13,6 @@ from ._evaluation_drawing import (
     draw_ranges,
     finish_forest,
     forest_height,
-    new_axes,
     set_title,
     with_interval,
     write_at_right,

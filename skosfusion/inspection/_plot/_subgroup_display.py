@@ -3,7 +3,7 @@
 import pandas as pd
 
 from .._samples import shorten
-from ._drawing import import_pyplot
+from ._drawing import import_pyplot, new_axes
 from ._evaluation_drawing import (
     COLORS,
     MARKERS,
@@ -15,7 +15,6 @@ from ._evaluation_drawing import (
     finish_forest,
     forest_height,
     metric_name,
-    new_axes,
     set_title,
     with_interval,
     write_at_right,
