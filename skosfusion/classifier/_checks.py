@@ -88,7 +88,7 @@ def check_indicators(names, clinical):
             )
 
 
-def check_images_count(paths, sample_weight):
+def refuse_images_of_no_weight(paths, sample_weight):
     """Refuse images in rows of weight 0 alone, from which nothing would be learned."""
     if paths is None or sample_weight is None:
         return

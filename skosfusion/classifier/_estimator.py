@@ -20,12 +20,12 @@ from ._augmentation import augmentation_of, try_augmentation
 from ._callbacks import EpochProgress, FeedImages, MilestoneScheduler, feed_images
 from ._checks import (
     check_groups,
-    check_images_count,
     check_indicators,
     check_inputs,
     check_labels,
     check_sample_weight,
     classes_in_use,
+    refuse_images_of_no_weight,
     refuse_unknown_arguments,
     weigh_classes,
 )
@@ -480,7 +480,7 @@ class FusionClassifier(ConventionalNet):
         check_consistent_length(clinical, y, groups)
         sample_weight, weight_unit = check_sample_weight(sample_weight, clinical)
         if not goes_on:
-            check_images_count(paths, sample_weight)
+            refuse_images_of_no_weight(paths, sample_weight)
             if self.fusion == "gated" and hasattr(X, "columns"):
                 names = [name for name in X.columns if name != self.image_column]
                 check_indicators(names, clinical)

@@ -95,7 +95,7 @@ def data_digest(X, y):
         if not pd.api.types.is_numeric_dtype(cells.dtype):
             files = {text for text in texts if isinstance(text, str | os.PathLike)}
             files = {file: _named_file(file) for file in files if os.path.isfile(file)}
-            texts = [files.get(text, text) if files else text for text in texts]
+            texts = [files.get(text, text) for text in texts]
         parts += [repr(column), str(cells.dtype), repr(texts)]
         if isinstance(cells.dtype, pd.CategoricalDtype):
             parts.append(repr((cells.cat.categories.tolist(), cells.cat.ordered)))

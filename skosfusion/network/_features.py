@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..images import shared_image_store
+from ..images import read_options, shared_image_store
 from ._encoder_key import encoder_key
 from ._feature_cache import shared_feature_cache
 from ._identity import library_versions, network_identity
@@ -19,8 +19,6 @@ from ._steadiness import unsteady
 # Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
 # that encode side by side find what the others have done.
 _IMAGES_PER_FILE = 128
-# As `skosfusion.images.read_image` has it.
-_USUAL_SIZE = 224
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -83,7 +81,7 @@ class EncoderFeatures:
                 identity.reason,
             )
         if not self._is_known and network.encoder is not None:
-            size = image_options.get("image_size", _USUAL_SIZE)
+            size = read_options(**image_options).image_size
             self._is_told &= unsteady(network, size, identity.digest) is None
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}

@@ -83,13 +83,14 @@ class SplineBasis(SplineTransformer):
         """
         self._check_parameters()
         values = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-        # What is no table of finite numbers is scikit-learn's to refuse.
-        if values.dtype.kind in "fiu" and values.ndim == 2 and len(values) == 1:
+        # What is not a table of finite numbers is scikit-learn's to refuse.
+        is_table = values.dtype.kind in "fiu" and values.ndim == 2
+        if is_table and len(values) == 1:
             raise ValueError(
                 "there is 1 sample to fit, and a spline needs two distinct numbers (SplineBasis); "
                 "give more rows, or use encoding='paper'"
             )
-        if values.dtype.kind in "fiu" and values.ndim == 2 and len(values):
+        if is_table and len(values):
             for place in np.flatnonzero((values == values[0]).all(axis=0)):
                 names = list(getattr(X, "columns", range(values.shape[1])))
                 raise ValueError(
