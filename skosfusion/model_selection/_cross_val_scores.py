@@ -7,6 +7,7 @@ from sklearn.model_selection import cross_validate
 from sklearn.utils import Bunch, check_consistent_length
 
 from .._utils.groups import codes_of, complete_column
+from .._utils.log_odds import LogOdds
 from .._utils.progress import progress_bar
 from .._utils.validation import check_integer, check_parameter
 from ._folds import patients_of
@@ -233,7 +234,8 @@ def _fit_one(unit, row, X, y, fold, classes, params):
 
 def _scores(rows, repeats, done, classes, n_samples):
     width = () if len(classes) == 2 else (len(classes),)
-    scores = {row.name: np.full((n_samples, *width, len(repeats)), np.nan) for row in rows}
+    shape = n_samples, *width, len(repeats)
+    scores = LogOdds({row.name: np.full(shape, np.nan) for row in rows})
     for (row, repeat, number), result in done.items():
         test = repeats[repeat][number][1]
         scores[rows[row].name][test, ..., repeat] = result["scores"]

@@ -25,14 +25,10 @@ def subgroup_figures(given):
     columns = {} if given.cohort is None else _default_columns(given.cohort, evaluation.groups)
     if not columns:
         return None
-    try:
-        with warnings.catch_warnings():
-            # Of rows that are constant `evaluate_scores` has warned before.
-            warnings.simplefilter("ignore", UserWarning)
-            return _evaluated(given, columns)
-    except ValueError:
-        # Joined scores may all lie in [0, 1], where they look like probabilities.
-        return None
+    with warnings.catch_warnings():
+        # Of rows that are constant `evaluate_scores` has warned before.
+        warnings.simplefilter("ignore", UserWarning)
+        return _evaluated(given, columns)
 
 
 def _evaluated(given, columns):
@@ -41,7 +37,7 @@ def _evaluated(given, columns):
         evaluation.y, evaluation.scores, groups=evaluation.groups, fold=evaluation.fold,
         unit=evaluation.unit, threshold=evaluation.threshold, subgroups=columns,
         metrics=_METRICS if given.is_binary else ["auc"], n_resamples=_RESAMPLES,
-        confidence_level=evaluation.confidence_level, random_state=0,
+        confidence_level=evaluation.confidence_level, random_state=0, are_log_odds=True,
     ).subgroups  # fmt: skip
 
 
