@@ -57,7 +57,9 @@ def audit_shortcuts(
         Patient of each row, such as ``cohort.groups``.
     columns : list of str or None, default=None
         Columns that are asked alone: site, projection, scanner, dates. None takes those that
-        :func:`~skosfusion.datasets.load_cohort` kept (`KeptColumn`), none in another table.
+        :func:`~skosfusion.datasets.load_cohort` kept (`KeptColumn`), which are known in
+        ``cohort.frame`` alone: name them for a merge or another table. `DESCR` says which were
+        asked.
     cv : int, splitter, iterable or None, default=None
         The folds, which must keep patients together and be those of the model, if there is one. An
         int is the number of folds of a ``StratifiedGroupKFold``, shuffled four times over,
@@ -155,6 +157,7 @@ def audit_shortcuts(
     _check_parameters(level, n_resamples, confidence_level)
     frame = _checked_frame(frame, image_column)
     outcomes = check_times(frame, times)
+    are_named = columns is not None
     columns = columns_to_audit(frame, columns, image_column, outcomes)
     labels, classes = _labels(y, frame)
     check_consistent_length(frame, groups)
@@ -171,7 +174,19 @@ def audit_shortcuts(
     if len(warning):
         warnings.warn(_warning_text(warning, level), ShortcutWarning, stacklevel=2)
     text = _describe(table, time, scores, classes, level, confidence_level)
+    text += f"\n{_columns_in_words(columns, are_named)}"
     return Bunch(table=table, time=time, DESCR=text)
+
+
+def _columns_in_words(columns, are_named):
+    """Say which columns of the table were asked, and how others could be."""
+    listed = ", ".join(map(str, columns)) or "none"
+    if are_named:
+        return f"Columns of the table: {listed}, as named in columns=."
+    return (
+        f"Columns of the table: {listed}. Those that load_cohort kept are known in cohort.frame "
+        "itself alone; a merge or another table made of it has lost them: name them in columns=."
+    )
 
 
 def _check_parameters(level, n_resamples, confidence_level):
