@@ -106,21 +106,13 @@ def _difference(given, row, line, metric):
 
 def _change(given, row):
     """Say what a row adds to the baseline where its inputs are known."""
-    rows = given.settings.get("rows")
-    rows = rows if isinstance(rows, dict) else {}
-    inputs = [_inputs(rows.get(name)) for name in (row, given.evaluation.baseline)]
+    inputs = [given.inputs_of(name) for name in (row, given.evaluation.baseline)]
     name = given.text(row)
     if None not in inputs and set(inputs[1]) < set(inputs[0]):
         added = [given.text(one) for one in inputs[0] if one not in inputs[1]]
         listed = " and ".join([", ".join(added[:-1]), added[-1]] if added[:-1] else added)
         return f"Adding {listed} (row {name})"
     return f"Row {name} instead of {given.text(given.evaluation.baseline)}"
-
-
-def _inputs(row):
-    """Return the inputs of a row as `cross_val_scores` or a plain list has them."""
-    row = row.get("inputs") if isinstance(row, dict) else row
-    return list(row) if isinstance(row, list | tuple) else None
 
 
 def _majority(given):

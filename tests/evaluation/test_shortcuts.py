@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold
 
 from skosfusion import audit_shortcuts
+from skosfusion._utils.kept_columns import KEPT
 from skosfusion.datasets import (
     KeptColumn,
     TargetColumn,
@@ -310,6 +311,30 @@ class TestImages:
         table = images[["image"]], images["label"].to_numpy(), np.arange(24)
         with pytest.raises(ValueError, match="'image' holds the paths"):
             audit(table, image_column="image", columns=["image"])
+
+
+class TestColumnsAsked:
+    def kept(self, table):
+        frame, y, groups = table
+        frame = frame.copy()
+        frame.attrs[KEPT] = ["site", "when"]
+        return frame, y, groups
+
+    def test_those_named_are_told(self, table):
+        found = audit(table, columns=["site", "noise"])
+        assert "Columns of the table: site, noise, as named in columns=." in found.DESCR
+
+    def test_those_that_were_kept_are_told(self, table):
+        found = audit(self.kept(table), columns=None)
+        assert "Columns of the table: site, when. Those that load_cohort kept" in found.DESCR
+
+    def test_after_a_merge_none_is_and_the_text_says_what_to_do(self, table):
+        frame, y, groups = self.kept(table)
+        merged = frame.merge(pd.DataFrame({"site": ["a", "b", "c"], "more": [1, 2, 3]}), on="site")
+        merged.attrs.clear()
+        found = audit((merged, y[: len(merged)], groups[: len(merged)]), columns=None)
+        assert "Columns of the table: none." in found.DESCR
+        assert "has lost them: name them in columns=." in found.DESCR
 
 
 def test_the_embedded_cohort_has_none(tmp_path):
