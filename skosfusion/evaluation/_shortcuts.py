@@ -19,7 +19,7 @@ from ._shortcut_columns import (
     shortcut_columns,
     time_table,
 )
-from ._shortcut_scores import FEWEST, PatientScores, encode, interval
+from ._shortcut_scores import FEWEST, PatientScores, encode
 
 _FOLDS, _REPEATS = 5, 4
 # Patients from which on the figures no longer depend on how the folds fall.
@@ -121,7 +121,8 @@ def audit_shortcuts(
     labels counts once for each. Only pairs of one fold are compared, since scores of two models are
     not on one scale. Images weigh so much that each patient weighs 1. Patients are resampled by
     label, the interval is symmetric on the scale of the logit, with a t quantile of the smaller
-    class. Ranks are taken of all rows, without labels.
+    class; an AUC of 0 or 1 has that of `evaluate_scores`. Ranks are taken of all rows, without
+    labels.
 
     A low figure is no proof: what only the pixels show (tubes, markers, letters), or two columns
     together, is not asked. Each interval holds by itself: of forty, one lies above 0.5 by chance.
@@ -272,8 +273,8 @@ def _table(candidates, scores, level, n_resamples, confidence_level, random_stat
         tested[what] = None if design is None else scores.log_odds(design)
     asked = [one for one in tested.values() if one is not None]
     enough = scores.n_smaller >= FEWEST
-    errors = scores.resampled_errors(asked, n_resamples, random_state) if enough and asked else []
-    errors = iter(errors)
+    drawn = scores.resampled(asked, n_resamples, random_state) if enough and asked else []
+    drawn = iter(drawn)
     lines = []
     for what, columns in candidates.items():
         auc, low, high, note = 0.5, np.nan, np.nan, "the same in all rows"
@@ -284,7 +285,7 @@ def _table(candidates, scores, level, n_resamples, confidence_level, random_stat
             auc = float(scores.auc(tested[what])[0])
             note = "" if enough else f"fewer than {FEWEST} patients of a class: no interval"
             if enough:
-                low, high = interval(auc, next(errors), scores.n_smaller, confidence_level)
+                low, high = scores.interval(auc, next(drawn), confidence_level)
         names = [str(column.name) for column in columns]
         lines.append((what, names, n_patients, auc, low, high, bool(low > level), note))
     names = ["what", "columns", "n", "auc", "low", "high", "warns", "note"]
