@@ -56,8 +56,9 @@ def cross_val_scores(
         Labels; the second of two, in sorted order, is the positive class.
     ablations : dict or None, default=None
         The rows: name to clinical inputs beside the image (a tuple, see `ablation_param_grid`), to
-        parameters that are set (a dict, such as `CLINICAL_ONLY`, or ``{}`` for the estimator as it
-        is), or to another estimator that is fitted on the same folds. None takes `ABLATIONS`.
+        parameters that are set (a dict, such as `CLINICAL_ONLY` or `CLASS_WEIGHTED`, or ``{}`` for
+        the estimator as it is), or to another estimator that is fitted on the same folds. None
+        takes `ABLATIONS`.
     groups : array-like of shape (n_samples,) or None
         Patient of each sample, which must be said. None: column ``patient_id`` of `X` where there
         is one, else each sample is a patient.

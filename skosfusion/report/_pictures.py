@@ -28,7 +28,11 @@ def curves(given):
     """Draw ROC and precision-recall curves."""
     if not given.is_binary:
         return []
-    captions = {"roc": "ROC curves", "precision_recall": "Precision-recall curves"}
+    positive = f"positive: {given.label(given.classes[1])}"
+    captions = {
+        "roc": f"ROC curves; {positive}",
+        "precision_recall": f"Precision-recall curves; {positive}",
+    }
     drawn = [
         _draw(given, caption, "CurveDisplay", "from_evaluation", given.evaluation, kind=kind)
         for kind, caption in captions.items()

@@ -44,8 +44,19 @@ def rows(given):
         section.tables.append(Table("without_imputed", caption, ["row", "AUC"], lines))
     notes = evaluation.DESCR.splitlines()
     # Those of subgroups are told in their table, where names are checked one by one.
-    section.points += [given.text(note) for note in notes if not note.startswith("subgroup ")]
+    section.points += [
+        given.text(_with_name(given, note)) for note in notes if not note.startswith("subgroup ")
+    ]
     return section
+
+
+def _with_name(given, note):
+    """Return a note in which the positive class has its name, too."""
+    number, name = str(given.classes[-1]), given.label(given.classes[-1])
+    start = f"Positive class: {number}."
+    if name == number or not note.startswith(start):
+        return note
+    return f"Positive class: {name} ({number}).{note.removeprefix(start)}"
 
 
 def _figures(given, name, caption, metrics):

@@ -64,7 +64,7 @@ def test_letters_that_the_font_lacks_are_boxes_without_a_warning(evaluate, tmp_p
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert name in page
     if name == "\u5168\u90e8":
-        assert "ROC curves; letters that its font has not are boxes" in page
+        assert "ROC curves; positive: 1; letters that its font has not are boxes" in page
 
 
 def test_other_warnings_of_a_picture_are_passed_on(evaluate, tmp_path, monkeypatch):

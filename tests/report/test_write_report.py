@@ -139,6 +139,24 @@ def test_a_metric_without_a_better_side_says_nothing_of_help(evaluate, tmp_path)
     assert "no row beside" not in everything
 
 
+def test_the_positive_class_has_its_name(evaluate, cohort, tmp_path):
+    page, _, _ = written(tmp_path, evaluate(), cohort=cohort)
+    assert "Positive class: sarcoma (1). Threshold: 0.5." in page.text
+    named = np.array(["benign", "sarcoma"])[Y]
+    page, _, _ = written(tmp_path, evaluate(y=named))
+    assert "Positive class: sarcoma. Threshold: 0.5." in page.text
+
+
+def test_tables_can_be_scrolled_by_keyboard_below_their_captions(evaluate, tmp_path):
+    write_report(tmp_path, evaluate())
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<caption" not in page
+    regions = re.findall(r'<div class="scroll"[^>]*>', page)
+    assert len(regions) == page.count("<table") > 3
+    assert all('tabindex="0" aria-labelledby="table-' in region for region in regions)
+    assert len(set(re.findall(r' id="([^"]*)"', page))) == len(re.findall(r' id="', page))
+
+
 def test_one_row_has_none_beside_it(tmp_path):
     evaluation = evaluate_scores(
         Y, {"All": np.random.default_rng(0).normal(Y)}, groups=GROUPS, fold=FOLD, baseline="All",
