@@ -54,10 +54,9 @@ class Units(NamedTuple):
 
 def check_images(y, scores, groups, fold, *, are_log_odds):
     """Check what was given for each image; return it as units, and the patients' names."""
-    are_log_odds = are_log_odds or isinstance(scores, LogOdds)
     y = complete_column(y, "label")
     codes, classes = _classes_of(y)
-    named = _named(scores)
+    given, named = scores, _named(scores)
     scores = {str(name): score for name, score in named.items()}
     allowed = "rows whose names differ as text"
     check_parameter("scores", list(named), len(scores) == len(named), allowed)
@@ -74,7 +73,8 @@ def check_images(y, scores, groups, fold, *, are_log_odds):
     _check_whole_patients(patient, fold)
     images = Units(codes, scores, fold, patient, len(names), classes)
     if not are_log_odds:
-        _check_not_probabilities(images)
+        is_certain = getattr(given, "is_certain", lambda row: False)
+        _check_not_probabilities(images, [row for row in named if not is_certain(row)])
     return images, np.asarray(names)
 
 
@@ -155,9 +155,10 @@ def _check_numbers(name, score):
         )
 
 
-def _check_not_probabilities(images):
-    """Refuse scores of two classes that all lie in [0, 1]; those of a prior may."""
-    for name, score in images.scores.items():
+def _check_not_probabilities(images, rows):
+    """Refuse rows of two classes whose scores all lie in [0, 1]; those of a prior may."""
+    for name in map(str, rows):
+        score = images.scores[name]
         lie_there = score.ndim == 2 and score.min() >= 0 and score.max() <= 1
         if lie_there and name not in images.constant_rows:
             raise _are_probabilities(

@@ -1,5 +1,8 @@
 """Scores near 0, and scores so far from it that probabilities have no digits left."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +49,17 @@ class TestScoresFromZeroToOne:
             n_resamples=50, random_state=0,
         )  # fmt: skip
         assert len(found.differences)
+
+    def test_what_is_put_beside_them_is_looked_at(self):
+        found = evaluated(self.Y, {"one": self.SCORES}, are_log_odds=True)
+        found.scores["own"] = self.SCORES[:, None]
+        with pytest.raises(ValueError, match=r"row 'own'.*probabilities do"):
+            evaluated(self.Y, found.scores)
+        kept = pickle.loads(pickle.dumps(found.scores))
+        with pytest.raises(ValueError, match=r"row 'own'.*probabilities do"):
+            evaluated(self.Y, kept)
+        del kept["own"]
+        evaluated(self.Y, copy.deepcopy(kept))
 
     @pytest.mark.parametrize("value", [1, None, "yes"])
     def test_the_word_is_true_or_false(self, value):
