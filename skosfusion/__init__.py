@@ -10,6 +10,7 @@ _ROOMS = {
     "ABLATIONS": "model_selection",
     "AblationDisplay": "inspection",
     "AgeScaler": "preprocessing",
+    "CLASS_WEIGHTED": "model_selection",
     "CLINICAL_ONLY": "model_selection",
     "ClinicalGradientsDisplay": "inspection",
     "ClinicalTransformer": "preprocessing",

@@ -4,8 +4,9 @@ from torch.nn import CrossEntropyLoss
 
 from ..network import FusionNetwork
 
+#: The default of `C`, which only a linear head may change.
+USUAL_C = 0.01
 # What trains a network step by step, and has no part in a head that is solved for.
-_USUAL_C = 0.01
 _OF_STEPS = ("callbacks__", "criterion__", "iterator_train__", "optimizer__")
 
 
@@ -20,7 +21,7 @@ def check_combination(estimator):
         )
     if estimator.head == "linear":
         _check_linear_head(estimator, training if trains_encoder else None)
-    elif estimator.C != _USUAL_C:
+    elif estimator.C != USUAL_C:
         _refuse(
             f"head={estimator.head!r}",
             f"C={estimator.C!r}",

@@ -29,7 +29,7 @@ from ._checks import (
     refuse_unknown_arguments,
     weigh_classes,
 )
-from ._combinations import check_combination, refuse_going_on
+from ._combinations import USUAL_C, check_combination, refuse_going_on
 from ._components import check_components, check_parameter_groups
 from ._dataset import FusionDataset, explained_lone_row, split_dataset
 from ._device import one_thread_where_more_do_harm, resolve_device, resolve_encoder_dtype
@@ -244,7 +244,7 @@ class FusionClassifier(ConventionalNet):
         head="mlp",
         fusion="concat",
         feature_scaling=None,
-        C=0.01,
+        C=USUAL_C,
         hidden_units=512,
         head_dropout=0.0,
         modality_dropout=0.2,

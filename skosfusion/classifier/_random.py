@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .._utils.locks import DRAWING
+from .._utils.random_states import common_states_kept, torch_states_kept
 
 # These states belong to the whole process: who seeds them must have them alone.
 _LOCK = threading.RLock()
@@ -28,25 +29,22 @@ if hasattr(os, "register_at_fork"):
 @contextlib.contextmanager
 def seeded(seed, device):
     """Seed the global random states of torch, numpy and Python, and put the caller's back."""
-    cuda = [device] if device.type == "cuda" else []
     with _LOCK, contextlib.ExitStack() as stack:
         with DRAWING:
-            stack.enter_context(torch.random.fork_rng(devices=cuda))
+            stack.enter_context(torch_states_kept(device))
             torch.default_generator.manual_seed(seed)
         outer = getattr(_seeding, "is_under_way", False)
         _seeding.is_under_way = True
-        states = np.random.get_state(), random.getstate()  # noqa: NPY002 - others draw from it
-        if cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
-        random.seed(seed)
         try:
-            yield
+            with common_states_kept():
+                if device.type == "cuda":
+                    with torch.cuda.device(device):
+                        torch.cuda.manual_seed(seed)
+                np.random.seed(seed % 2**32)  # noqa: NPY002 - others draw from it
+                random.seed(seed)
+                yield
         finally:
             _seeding.is_under_way = outer
-            np.random.set_state(states[0])  # noqa: NPY002
-            random.setstate(states[1])
             with DRAWING:
                 stack.close()
 

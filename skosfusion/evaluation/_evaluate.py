@@ -25,7 +25,7 @@ from ._thresholds import all_thresholds, check_threshold
 def evaluate_scores(
     y, scores, *, groups, fold, unit="patient", metrics=None, threshold=0.5, subgroups=None,
     baseline=None, declared=None, imputed=None, patient_rule="mean_logit", label_rule=None,
-    n_resamples=2000, confidence_level=0.95, random_state=None,
+    are_log_odds=False, n_resamples=2000, confidence_level=0.95, random_state=None,
 ):  # fmt: skip
     """Evaluate out-of-fold log-odds by patient, with intervals, differences and calibration.
 
@@ -45,7 +45,9 @@ def evaluate_scores(
         What metrics are taken over. Intervals resample patients in both cases.
     metrics : list of str or callable, default=None
         None for all of ours. Else names of ours, of scikit-learn's scorers, or callables
-        ``metric(y, score, sample_weight=...)`` where more is better.
+        ``metric(y, score, sample_weight=...)`` where more is better. Scorers and callables see
+        labels as 0 and 1, the positive class (more classes: their numbers), and what `threshold`
+        calls positive; a scorer made with `pos_label` or `labels` sees those of `y`.
     threshold : float or "youden", default=0.5
         Probability above which a unit is called positive; "youden" chooses it for each fold on the
         scores of the other folds.
@@ -61,6 +63,9 @@ def evaluate_scores(
         How scores of a patient's images are joined, see `patient_scores`.
     label_rule : "any" or None, default=None
         "any" makes a patient positive who has a positive image; None refuses differing labels.
+    are_log_odds : bool, default=False
+        True lets scores pass that all lie in [0, 1], as those of probabilities do and log-odds
+        may after few epochs. Those of ``cross_val_scores`` are known to be log-odds.
     n_resamples : int, default=2000
         Number of bootstrap replicates.
     confidence_level : float, default=0.95
@@ -79,7 +84,8 @@ def evaluate_scores(
     Raises
     ------
     ValueError
-        For scores that are probabilities, missing or infinite; folds that part a patient;
+        For scores that are probabilities, missing or infinite; a metric that is not known, or
+        takes no `sample_weight`; folds that part a patient;
         patients of several labels; a baseline that is not a row; and lengths that differ.
 
     Warns
@@ -126,11 +132,12 @@ def evaluate_scores(
     """
     check_choice("unit", unit, ("patient", "image"))
     check_threshold(threshold)
-    check_rule(patient_rule)
+    check_rule(patient_rule, "patient_rule")
+    check_parameter("are_log_odds", are_log_odds, isinstance(are_log_odds, bool), "True or False")
     check_integer("n_resamples", n_resamples, minimum=2)
     is_level = isinstance(confidence_level, float) and 0 < confidence_level < 1
     check_parameter("confidence_level", confidence_level, is_level, "a number between 0 and 1")
-    images, patients = check_images(y, scores, groups, fold)
+    images, patients = check_images(y, scores, groups, fold, are_log_odds=are_log_odds)
     _check_rows(images, baseline, declared)
 
     units = images if unit == "image" else join_patients(images, patient_rule, label_rule)

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import log_softmax
 
 from .._utils.groups import codes_of, complete_column
+from .._utils.log_odds import LogOdds
 from .._utils.validation import check_parameter, shown
 
 
@@ -23,7 +24,7 @@ class Units(NamedTuple):
 
     def take(self, rows):
         """Return some of the units; patients keep their numbers."""
-        scores = {name: score[rows] for name, score in self.scores.items()}
+        scores = LogOdds({name: score[rows] for name, score in self.scores.items()})
         return self._replace(
             y=self.y[rows], scores=scores, fold=self.fold[rows], patient=self.patient[rows]
         )
@@ -51,16 +52,18 @@ class Units(NamedTuple):
         return min(self.patients_with(code) for code in range(len(self.classes)))
 
 
-def check_images(y, scores, groups, fold):
+def check_images(y, scores, groups, fold, *, are_log_odds):
     """Check what was given for each image; return it as units, and the patients' names."""
     y = complete_column(y, "label")
     codes, classes = _classes_of(y)
-    named = _named(scores)
+    given, named = scores, _named(scores)
     scores = {str(name): score for name, score in named.items()}
     allowed = "rows whose names differ as text"
     check_parameter("scores", list(named), len(scores) == len(named), allowed)
     check_parameter("scores", scores, len(scores) > 0, "at least one row")
-    scores = {name: _check_score(name, score, len(y), classes) for name, score in scores.items()}
+    scores = LogOdds(
+        {name: _check_score(name, score, len(y), classes) for name, score in scores.items()}
+    )
     n_repeats = _repeats_of(scores)
     if groups is None:
         patient, names = np.arange(len(y)), np.arange(len(y))
@@ -69,7 +72,9 @@ def check_images(y, scores, groups, fold):
     fold = _check_fold(fold, len(y), n_repeats)
     _check_whole_patients(patient, fold)
     images = Units(codes, scores, fold, patient, len(names), classes)
-    _check_not_probabilities(images)
+    if not are_log_odds:
+        is_certain = getattr(given, "is_certain", lambda row: False)
+        _check_not_probabilities(images, [row for row in named if not is_certain(row)])
     return images, np.asarray(names)
 
 
@@ -150,18 +155,23 @@ def _check_numbers(name, score):
         )
 
 
-def _check_not_probabilities(images):
-    """Refuse scores of two classes that all lie in [0, 1]; those of a prior may."""
-    for name, score in images.scores.items():
+def _check_not_probabilities(images, rows):
+    """Refuse rows of two classes whose scores all lie in [0, 1]; those of a prior may."""
+    for name in map(str, rows):
+        score = images.scores[name]
         lie_there = score.ndim == 2 and score.min() >= 0 and score.max() <= 1
         if lie_there and name not in images.constant_rows:
-            raise _are_probabilities(name, "np.log(p / (1 - p))")
+            raise _are_probabilities(
+                name,
+                "np.log(p / (1 - p))",
+                "; if they are log-odds, as after few epochs, say are_log_odds=True",
+            )
 
 
-def _are_probabilities(name, remedy):
+def _are_probabilities(name, remedy, otherwise=""):
     return ValueError(
         f"row {name!r}: all scores lie in [0, 1], as probabilities do; allowed: log-odds, such as "
-        f"those of decision_function or {remedy} in float64"
+        f"those of decision_function or {remedy} in float64{otherwise}"
     )
 
 

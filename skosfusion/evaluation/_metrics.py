@@ -1,9 +1,11 @@
 """The metrics, and their values under counts of patients."""
 
+import inspect
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer, get_scorer_names
 
@@ -29,6 +31,8 @@ _TWO = {
         ("f1", "logit", 1), ("net_benefit", None, 1), ("expected_observed", "log", 0),
     )
 }  # fmt: skip
+# Options of a scorer that name classes as they are called in y.
+_LABEL_OPTIONS = {"pos_label", "labels"}
 CALIBRATION = ("in_the_large", "calibration_intercept", "calibration_slope")
 
 
@@ -36,8 +40,10 @@ def choose_metrics(metrics, classes):
     """Return the metrics, those of calibration by name, and what was left out."""
     if metrics is None:
         metrics = [*_TWO, *CALIBRATION]
-    metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics)
-    allowed = "one metric or more, by name or as callables"
+    is_one = isinstance(metrics, str) or callable(metrics)
+    allowed = "None, or one metric or more, by name or as callables"
+    check_parameter("metrics", metrics, is_one or isinstance(metrics, Iterable), allowed)
+    metrics = [metrics] if is_one else list(metrics)
     check_parameter("metrics", metrics, len(metrics) > 0, allowed)
     known = _TWO
     if len(classes) > 2:
@@ -49,8 +55,10 @@ def choose_metrics(metrics, classes):
     chosen, calibration, left_out = [], [], []
     for metric in metrics:
         if callable(metric):
-            chosen.append(Metric(getattr(metric, "__name__", "metric"), None, 1, metric))
-        elif metric in known:
+            chosen.append(_foreign(_name_of(metric), metric))
+            continue
+        check_parameter("metrics", metric, isinstance(metric, str), "names and callables")
+        if metric in known:
             chosen.append(known[metric])
         elif len(classes) > 2 and (metric in _TWO or metric in CALIBRATION):
             left_out.append(metric)
@@ -59,9 +67,9 @@ def choose_metrics(metrics, classes):
         else:
             names = [*known, *CALIBRATION, *get_scorer_names()]
             guess = did_you_mean(metric, names)
-            allowed = f"{', '.join([*known, *CALIBRATION])}, a scorer of scikit-learn or a callable"
-            check_parameter("metrics", metric, metric in names, f"{allowed}; {guess}")
-            chosen.append(Metric(metric, None, 1, get_scorer(metric)))
+            ours = f"{', '.join([*known, *CALIBRATION])}, a scorer of scikit-learn or a callable"
+            check_parameter("metrics", metric, metric in names, f"{ours}; {guess}")
+            chosen.append(_foreign(metric, get_scorer(metric)))
     names = [metric.name for metric in chosen]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -69,6 +77,26 @@ def choose_metrics(metrics, classes):
             f"metrics: {twice[0]!r} is the name of several; give each callable its own __name__"
         )
     return chosen, calibration, left_out
+
+
+def _name_of(metric):
+    """Return the name of a callable, of a scorer that of its function."""
+    return getattr(metric, "__name__", None) or getattr(_function_of(metric), "__name__", "metric")
+
+
+def _foreign(name, metric):
+    """Return a foreign metric; ValueError for one that cannot be told how often who was drawn."""
+    try:
+        taken = inspect.signature(_function_of(metric)).parameters.values()
+    except (TypeError, ValueError):
+        return Metric(name, None, 1, metric)
+    if not any(one.name == "sample_weight" or one.kind is one.VAR_KEYWORD for one in taken):
+        raise ValueError(
+            f"metrics: {name!r} takes no sample_weight, by which replicates of the bootstrap say "
+            "how often each patient was drawn; allowed: metrics that take it, such as a callable "
+            "metric(y, score, sample_weight=...)"
+        )
+    return Metric(name, None, 1, metric)
 
 
 class RowMetrics:
@@ -90,7 +118,8 @@ class RowMetrics:
     def _ranks_of(self, code):
         units, score = self.units, self.score
         if not self.is_binary:
-            score = score[:, code] - np.log(-np.expm1(np.minimum(score[:, code], -1e-300)))
+            # Against the others together: a probability near 1 has no digits left for its rank.
+            score = score[:, code] - logsumexp(np.delete(score, code, axis=1), axis=1)
         columns = zip(score.T, units.fold.T, strict=True)
         return [Ranks(units.y == code, column, fold, units.patient) for column, fold in columns]
 
@@ -178,7 +207,10 @@ class RowMetrics:
 
     def _scored(self, scorer, weights):
         """Call a foreign metric for each replicate and repeat."""
-        y = self.units.classes[self.units.y]
+        # 1 is the positive class, whatever it is called; a scorer may name it itself.
+        is_named = _LABEL_OPTIONS & set(getattr(scorer, "_kwargs", ()))
+        classes = self.units.classes if is_named else np.arange(len(self.units.classes))
+        y = classes[self.units.y]
         values = np.full((len(weights), self.score.shape[-1]), np.nan)
         for row, counts in zip(values, weights, strict=True):
             drawn = counts[self.units.patient].astype(float)
@@ -186,7 +218,9 @@ class RowMetrics:
             for repeat in range(len(row)):
                 column = self.score[..., repeat]
                 if _is_scorer(scorer):
-                    kept = _Kept(self.units.classes, column)
+                    shared = np.ndim(self.threshold) == 0
+                    threshold = self.threshold if shared else self.threshold[:, repeat]
+                    kept = _Kept(classes, column, threshold)
                     row[repeat] = scorer(kept, rows, y[rows], sample_weight=drawn[rows])
                 else:
                     row[repeat] = scorer(y[rows], column[rows], sample_weight=drawn[rows])
@@ -203,6 +237,11 @@ def _is_scorer(scorer):
     return hasattr(scorer, "_score_func")
 
 
+def _function_of(scorer):
+    """Return the function that a scorer calls; others are functions themselves."""
+    return scorer._score_func if _is_scorer(scorer) else scorer
+
+
 def _ratio(parts):
     """Divide sums over repeats; NaN where there is no pair."""
     above, below = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
@@ -212,8 +251,8 @@ def _ratio(parts):
 class _Kept(ClassifierMixin, BaseEstimator):
     """Scores as an estimator whose X is a column of row numbers."""
 
-    def __init__(self, classes, scores):
-        self.classes_, self.scores = classes, scores
+    def __init__(self, classes, scores, threshold):
+        self.classes_, self.scores, self.threshold = classes, scores, threshold
 
     def __sklearn_is_fitted__(self):
         return True
@@ -227,4 +266,7 @@ class _Kept(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         score = self.scores[X]
-        return self.classes_[(score > 0).astype(int) if score.ndim == 1 else score.argmax(axis=1)]
+        if score.ndim > 1:
+            return self.classes_[score.argmax(axis=1)]
+        threshold = self.threshold if np.ndim(self.threshold) == 0 else self.threshold[X]
+        return self.classes_[(score > threshold).astype(int)]

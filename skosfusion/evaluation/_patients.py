@@ -4,12 +4,16 @@ import numpy as np
 from scipy.special import log_expit, log_softmax, logsumexp
 
 from .._utils.groups import codes_of, complete_column
-from .._utils.validation import check_parameter, shown
+from .._utils.log_odds import LogOdds
+from .._utils.validation import check_parameter, did_you_mean, shown
 from ._inputs import Units
 
 #: How the scores of a patient's images become one.
 RULES = ("mean_logit", "mean", "max", "noisy_or")
-_DECIMALS = 12
+_DECIMALS, _LARGE = 12, 1e6
+# Below, exp(x) is less than half a rounding of 1.
+_LOG_ROUNDED = -38.0
+_LARGEST = np.finfo(np.float64).max
 
 
 def patient_scores(scores, groups, *, rule="mean_logit"):
@@ -74,11 +78,12 @@ def patient_scores(scores, groups, *, rule="mean_logit"):
     return np.asarray(names), _rounded(_join(scores, codes, len(names), rule))
 
 
-def check_rule(rule):
-    """Refuse what is neither one of the rules nor callable."""
+def check_rule(rule, name="rule"):
+    """Refuse what is neither one of the rules nor callable; `name` is that of the parameter."""
     is_known = callable(rule) or (isinstance(rule, str) and rule in RULES)
     allowed = ", ".join(map(repr, RULES)) + " or a callable of one patient's log-odds"
-    check_parameter("rule", rule, is_known, allowed)
+    guess = did_you_mean(rule, RULES)
+    check_parameter(name, rule, is_known, f"{allowed}; {guess}" if guess else allowed)
 
 
 def join_patients(images, rule, label_rule):
@@ -90,10 +95,12 @@ def join_patients(images, rule, label_rule):
             "'mean'"
         )
     join = _join if n_classes == 2 else _join_classes
-    scores = {
-        name: _rounded(join(score, images.patient, n_patients, rule))
-        for name, score in images.scores.items()
-    }
+    scores = LogOdds(
+        {
+            name: _rounded(join(score, images.patient, n_patients, rule))
+            for name, score in images.scores.items()
+        }
+    )
     first = np.zeros(n_patients, int)
     first[images.patient[::-1]] = np.arange(len(images.y))[::-1]
     y = _labels(images, first, label_rule)
@@ -132,7 +139,7 @@ def _join(scores, codes, n_patients, rule):
     scores, starts = _sorted(scores, codes)
     counts = np.diff(starts, append=len(scores)).reshape(-1, *[1] * (scores.ndim - 1))
     if rule == "mean_logit":
-        return _kept_if_equal(np.add.reduceat(scores, starts) / counts, scores, starts)
+        return _kept_if_equal(_means(scores, starts, counts), scores, starts)
     if rule == "max":
         return np.maximum.reduceat(scores, starts)
     if rule == "mean":
@@ -140,9 +147,7 @@ def _join(scores, codes, n_patients, rule):
         joined = positive - np.logaddexp.reduceat(log_expit(-scores), starts)
         return _kept_if_equal(joined, scores, starts)
     if rule == "noisy_or":
-        none = -np.add.reduceat(log_expit(-scores), starts)
-        # log(exp(none) - 1), which neither overflows nor cancels.
-        return none + np.log(-np.expm1(-none))
+        return _noisy_or(scores, starts)
     ends = np.append(starts[1:], len(scores))
     flat = scores.reshape(len(scores), -1)
     joined = np.array(
@@ -156,9 +161,39 @@ def _join(scores, codes, n_patients, rule):
     return joined.reshape(len(starts), *scores.shape[1:])
 
 
+def _means(scores, starts, counts):
+    """Return the mean of each patient's scores, also where their sum is beyond float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = np.add.reduceat(scores, starts) / counts
+    if np.isfinite(means).all():
+        return means
+    parts = scores / np.repeat(counts, counts.ravel(), axis=0)
+    return np.where(np.isfinite(means), means, np.add.reduceat(parts, starts))
+
+
+def _noisy_or(scores, starts):
+    """Return the log-odds that one image at least is positive; within float64 for any scores."""
+    # The chance of none is exp(-against); its logarithm lasts where it would round to 0.
+    log_against = np.logaddexp.reduceat(_log_softplus(scores), starts)
+    with np.errstate(over="ignore"):
+        against = np.minimum(-np.add.reduceat(log_expit(-scores), starts), _LARGEST)
+    # log(exp(against) - 1), which neither overflows nor cancels, and below tends to log(against).
+    is_small = log_against < _LOG_ROUNDED
+    large = np.where(is_small, 1.0, against)
+    return np.where(is_small, log_against, large + np.log(-np.expm1(-large)))
+
+
+def _log_softplus(scores):
+    """Return log(log(1 + exp(score))), which tends to the score where this is small."""
+    is_small = scores < _LOG_ROUNDED
+    return np.where(is_small, scores, np.log(np.logaddexp(0, np.where(is_small, 0.0, scores))))
+
+
 def _rounded(joined):
     """Round, so that patients of one mean are tied in whatever order it was added up."""
-    return np.round(joined, _DECIMALS)
+    # Larger ones have no such decimals, and would overflow on the way.
+    is_large = np.abs(joined) > _LARGE
+    return np.where(is_large, joined, np.round(np.where(is_large, 0.0, joined), _DECIMALS))
 
 
 def _kept_if_equal(joined, scores, starts):

@@ -3,18 +3,16 @@
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.special import expit, logit
-from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 
+from ._inputs import Units
+from ._intervals import exact_interval, interval
 from ._ranks import Ranks
+from ._resampling import Draws
 
 MAX_CATEGORIES = 30
 FEWEST = 10
 """Patients of the smaller class from which on an AUC has an interval."""
-
-# Weights of patients that are held at once, in numbers.
-_AT_ONCE = 2**21
 
 
 def encode(columns):
@@ -75,11 +73,7 @@ class PatientScores:
         units, self.unit_of = np.unique(np.column_stack([patients, y]), axis=0, return_inverse=True)
         self.unit_of = self.unit_of.reshape(-1)
         self.patient, self.label = units.T
-        # 1: images of one label, 2: of the other, 3: of both.
-        kind = np.zeros(self.patient.max() + 1, int)
-        np.bitwise_or.at(kind, self.patient, 1 + self.label)
-        self.strata = [np.flatnonzero(kind == one) for one in (1, 2, 3)]
-        self.n_patients = len(kind)
+        self.n_patients = int(self.patient.max()) + 1
         self.weights = 1.0 / np.bincount(patients)[patients]
 
     @property
@@ -109,40 +103,22 @@ class PatientScores:
             won, pairs = won + won_here, pairs + pairs_here
         return won / np.where(pairs, pairs, np.nan)
 
-    def resampled_errors(self, all_tested, n_resamples, random_state):
-        """Return the standard error of each AUC over patients resampled, the same for all."""
-        at_once = max(1, min(n_resamples, _AT_ONCE // self.n_patients))
-        found = [[] for _ in all_tested]
-        for start in range(0, n_resamples, at_once):
-            weights = self._draw(min(at_once, n_resamples - start), random_state)
+    def resampled(self, all_tested, n_resamples, random_state):
+        """Return each AUC over patients resampled, the same for all."""
+        draws = Draws(self._units(), n_resamples, random_state)
+        found = [np.empty(n_resamples) for _ in all_tested]
+        for replicates, weights in draws.blocks():
             for values, tested in zip(found, all_tested, strict=True):
-                values.append(self.auc(tested, weights))
-        return [float(np.nanstd(np.concatenate(values), ddof=1)) for values in found]
+                values[replicates] = self.auc(tested, weights)
+        return found
 
-    def _draw(self, n_draws, random_state):
-        """Return how often each patient is drawn, by the labels that patients have."""
-        weights = np.zeros((n_draws, self.n_patients), np.int32)
-        for members in self.strata:
-            n = len(members)
-            if n:
-                drawn = random_state.randint(n, size=(n_draws, n)) + n * np.arange(n_draws)[:, None]
-                counts = np.bincount(drawn.ravel(), minlength=n * n_draws)
-                weights[:, members] = counts.reshape(n_draws, n)
-        return weights
+    def _units(self):
+        one_fold = np.zeros((len(self.label), 1), int)
+        return Units(self.label, {}, one_fold, self.patient, self.n_patients, np.array([0, 1]))
 
-
-def interval(auc, error, n_smaller, confidence_level):
-    """Return the interval of an AUC on the scale of its logit; exact bounds where all or none won.
-
-    Degrees of freedom are those of the smaller class; without any error among pairs, the bound is
-    that of so many patients who all fall on one side.
-    """
-    tail = (1 - confidence_level) / 2
-    if 0 < auc < 1 and error == 0:
-        return np.nan, np.nan
-    if error == 0:
-        bound = tail ** (1 / n_smaller)
-        low, high = (bound, 1.0) if auc > 0.5 else (0.0, 1 - bound)
-        return low, high
-    width = student.ppf(1 - tail, n_smaller - 1) * error / (auc * (1 - auc))
-    return float(expit(logit(auc) - width)), float(expit(logit(auc) + width))
+    def interval(self, auc, draws, confidence_level):
+        """Return the interval of an AUC, with as many patients as the smaller class has."""
+        if auc in (0.0, 1.0):
+            sizes = np.bincount(self.label, minlength=2)[::-1]
+            return exact_interval(auc, sizes, confidence_level)
+        return interval(auc, draws, "logit", confidence_level, self.n_smaller - 1)

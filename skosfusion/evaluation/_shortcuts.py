@@ -19,7 +19,7 @@ from ._shortcut_columns import (
     shortcut_columns,
     time_table,
 )
-from ._shortcut_scores import FEWEST, PatientScores, encode, interval
+from ._shortcut_scores import FEWEST, PatientScores, encode
 
 _FOLDS, _REPEATS = 5, 4
 # Patients from which on the figures no longer depend on how the folds fall.
@@ -57,7 +57,9 @@ def audit_shortcuts(
         Patient of each row, such as ``cohort.groups``.
     columns : list of str or None, default=None
         Columns that are asked alone: site, projection, scanner, dates. None takes those that
-        :func:`~skosfusion.datasets.load_cohort` kept (`KeptColumn`), none in another table.
+        :func:`~skosfusion.datasets.load_cohort` kept (`KeptColumn`), which are known in
+        ``cohort.frame`` alone: name them for a merge or another table. `DESCR` says which were
+        asked.
     cv : int, splitter, iterable or None, default=None
         The folds, which must keep patients together and be those of the model, if there is one. An
         int is the number of folds of a ``StratifiedGroupKFold``, shuffled four times over,
@@ -119,7 +121,8 @@ def audit_shortcuts(
     labels counts once for each. Only pairs of one fold are compared, since scores of two models are
     not on one scale. Images weigh so much that each patient weighs 1. Patients are resampled by
     label, the interval is symmetric on the scale of the logit, with a t quantile of the smaller
-    class. Ranks are taken of all rows, without labels.
+    class; an AUC of 0 or 1 has that of `evaluate_scores`. Ranks are taken of all rows, without
+    labels.
 
     A low figure is no proof: what only the pixels show (tubes, markers, letters), or two columns
     together, is not asked. Each interval holds by itself: of forty, one lies above 0.5 by chance.
@@ -155,6 +158,7 @@ def audit_shortcuts(
     _check_parameters(level, n_resamples, confidence_level)
     frame = _checked_frame(frame, image_column)
     outcomes = check_times(frame, times)
+    are_named = columns is not None
     columns = columns_to_audit(frame, columns, image_column, outcomes)
     labels, classes = _labels(y, frame)
     check_consistent_length(frame, groups)
@@ -171,7 +175,19 @@ def audit_shortcuts(
     if len(warning):
         warnings.warn(_warning_text(warning, level), ShortcutWarning, stacklevel=2)
     text = _describe(table, time, scores, classes, level, confidence_level)
+    text += f"\n{_columns_in_words(columns, are_named)}"
     return Bunch(table=table, time=time, DESCR=text)
+
+
+def _columns_in_words(columns, are_named):
+    """Say which columns of the table were asked, and how others could be."""
+    listed = ", ".join(map(str, columns)) or "none"
+    if are_named:
+        return f"Columns of the table: {listed}, as named in columns=."
+    return (
+        f"Columns of the table: {listed}. Those that load_cohort kept are known in cohort.frame "
+        "itself alone; a merge or another table made of it has lost them: name them in columns=."
+    )
 
 
 def _check_parameters(level, n_resamples, confidence_level):
@@ -257,8 +273,8 @@ def _table(candidates, scores, level, n_resamples, confidence_level, random_stat
         tested[what] = None if design is None else scores.log_odds(design)
     asked = [one for one in tested.values() if one is not None]
     enough = scores.n_smaller >= FEWEST
-    errors = scores.resampled_errors(asked, n_resamples, random_state) if enough and asked else []
-    errors = iter(errors)
+    drawn = scores.resampled(asked, n_resamples, random_state) if enough and asked else []
+    drawn = iter(drawn)
     lines = []
     for what, columns in candidates.items():
         auc, low, high, note = 0.5, np.nan, np.nan, "the same in all rows"
@@ -269,7 +285,7 @@ def _table(candidates, scores, level, n_resamples, confidence_level, random_stat
             auc = float(scores.auc(tested[what])[0])
             note = "" if enough else f"fewer than {FEWEST} patients of a class: no interval"
             if enough:
-                low, high = interval(auc, next(errors), scores.n_smaller, confidence_level)
+                low, high = scores.interval(auc, next(drawn), confidence_level)
         names = [str(column.name) for column in columns]
         lines.append((what, names, n_patients, auc, low, high, bool(low > level), note))
     names = ["what", "columns", "n", "auc", "low", "high", "warns", "note"]

@@ -1,7 +1,7 @@
 """Splits that do not leak, and the paper's ablation as plain model selection."""
 
 from .._utils.naming import publish
-from ._ablation import ABLATIONS, CLINICAL_ONLY, ablation_param_grid, ablation_table
+from ._ablation import ABLATIONS, CLASS_WEIGHTED, CLINICAL_ONLY, ablation_param_grid, ablation_table
 from ._cross_val_scores import cross_val_scores
 from ._folds import PATIENT_COLUMN, in_both_sets, patients_of, row_numbers, split_rows
 from ._leakage import check_leakage
@@ -9,6 +9,7 @@ from ._validate_by_site import validate_by_site
 
 __all__ = [
     "ABLATIONS",
+    "CLASS_WEIGHTED",
     "CLINICAL_ONLY",
     "ablation_param_grid",
     "ablation_table",

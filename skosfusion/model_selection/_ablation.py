@@ -21,6 +21,9 @@ ABLATIONS = {
 #: Parameters of the pipeline with which it is fitted on clinical values alone, without an image.
 CLINICAL_ONLY = {"clinical__image": "drop", "classifier__image_column": None}
 
+#: Parameters of the pipeline with which both classes weigh the same in its loss.
+CLASS_WEIGHTED = {"classifier__class_weight": "balanced"}
+
 
 def ablation_param_grid(ablations=None, *, step="clinical", inputs=None, estimator=None):
     """Write an ablation as a parameter grid for ``GridSearchCV``.

@@ -1,15 +1,22 @@
 """Scores of each sample by models that have not seen it: all rows, under the same folds."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from scipy import sparse
 from sklearn.model_selection import cross_validate
 from sklearn.utils import Bunch, check_consistent_length
 
 from .._utils.groups import codes_of, complete_column
+from .._utils.identity import shown_spellings
+from .._utils.log_odds import LogOdds
 from .._utils.progress import progress_bar
 from .._utils.validation import check_integer, check_parameter
+from ..exceptions import LeakageWarning
 from ._folds import patients_of
+from ._look_alikes import patient_spellings
 from ._repeats import fold_of_each, leaking_groups, make_repeats
 from ._response import METRICS, ScoreKeeper, scorers
 from ._rows import make_rows
@@ -43,14 +50,15 @@ def cross_val_scores(
     ----------
     estimator : Pipeline or classifier
         What is fitted, such as ``make_fusion_pipeline()``; it is cloned.
-    X : DataFrame or array-like of shape (n_samples, n_features)
+    X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         What `estimator` is fitted on.
     y : array-like of shape (n_samples,)
         Labels; the second of two, in sorted order, is the positive class.
     ablations : dict or None, default=None
         The rows: name to clinical inputs beside the image (a tuple, see `ablation_param_grid`), to
-        parameters that are set (a dict, such as `CLINICAL_ONLY`, or ``{}`` for the estimator as it
-        is), or to another estimator that is fitted on the same folds. None takes `ABLATIONS`.
+        parameters that are set (a dict, such as `CLINICAL_ONLY` or `CLASS_WEIGHTED`, or ``{}`` for
+        the estimator as it is), or to another estimator that is fitted on the same folds. None
+        takes `ABLATIONS`.
     groups : array-like of shape (n_samples,) or None
         Patient of each sample, which must be said. None: column ``patient_id`` of `X` where there
         is one, else each sample is a patient.
@@ -114,6 +122,12 @@ def cross_val_scores(
     TypeError
         For a row that is no inputs, parameters or estimator, or an estimator without scores.
 
+    Warns
+    -----
+    LeakageWarning
+        For patients that are the same but for spelling, such as "7" and "7 ", where a fold trains
+        on one and tests the other.
+
     See Also
     --------
     validate_by_site : Sites left out in turn.
@@ -137,18 +151,22 @@ def cross_val_scores(
         "progress", progress, progress is None or callable(progress), "a function or None"
     )
     check_consistent_length(X, y, groups)
+    X = _sliceable(X)
     y = complete_column(y, "label")
     classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(f"y holds the one label {classes.tolist()[0]!r}; two or more are needed")
-    patients = patients_of(X if hasattr(X, "columns") else pd.DataFrame(X), groups)
-    codes, _ = codes_of(patients, "patient")
+    patients = patients_of(
+        X if hasattr(X, "columns") else pd.DataFrame(index=range(len(y))), groups
+    )
+    codes, known = codes_of(patients, "patient")
     rows = make_rows(estimator, ablations, step)
     repeats, seeds = make_repeats(
         cv, X, y, patients, codes, n_repeats=n_repeats, random_state=random_state
     )
     fold = np.column_stack([fold_of_each(folds, len(y)) for folds in repeats])
     n_leaking = leaking_groups(repeats, codes, allow_leaks=allow_leaks)
+    _warn_of_spellings(codes, known, repeats)
 
     units = [
         (row, repeat, number)
@@ -212,6 +230,26 @@ def cross_val_scores(
     )
 
 
+def _sliceable(X):
+    """Return a table of which rows can be taken; a sparse matrix of another form as CSR."""
+    return X.tocsr() if sparse.issparse(X) else X
+
+
+def _warn_of_spellings(codes, known, repeats):
+    """Warn of patients that are the same but for spelling, on both sides of a fold."""
+    pairs = patient_spellings(codes, known, [fold for folds in repeats for fold in folds])
+    pairs = pairs[pairs["in_both"]]
+    if len(pairs):
+        named = shown_spellings(list(zip(pairs["patient"], pairs["other"], strict=True)))
+        warnings.warn(
+            f"patients are the same but for spelling, count as different ones, and are in both the "
+            f"training and the test set: {named}; where they are one patient, write the record "
+            "number in one way in groups, or scores are too good",
+            LeakageWarning,
+            stacklevel=3,
+        )
+
+
 def _fit_one(unit, row, X, y, fold, classes, params):
     """Fit one row on one fold, and return its metrics and the log-odds of the fold's test set."""
     keeper = ScoreKeeper(classes)
@@ -233,7 +271,8 @@ def _fit_one(unit, row, X, y, fold, classes, params):
 
 def _scores(rows, repeats, done, classes, n_samples):
     width = () if len(classes) == 2 else (len(classes),)
-    scores = {row.name: np.full((n_samples, *width, len(repeats)), np.nan) for row in rows}
+    shape = n_samples, *width, len(repeats)
+    scores = LogOdds({row.name: np.full(shape, np.nan) for row in rows})
     for (row, repeat, number), result in done.items():
         test = repeats[repeat][number][1]
         scores[rows[row].name][test, ..., repeat] = result["scores"]

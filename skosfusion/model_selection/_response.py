@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn.metrics import f1_score, make_scorer, precision_score, recall_score
+from sklearn.utils.validation import _num_samples
 
 METRICS = ("accuracy", "precision", "recall", "f1")
 
@@ -55,7 +56,8 @@ def log_odds_of(estimator, X, classes):
             f"{name} has neither decision_function nor predict_proba, so there are no scores; wrap "
             "it in CalibratedClassifierCV"
         )
-    shape = (len(X),) if len(classes) == 2 else (len(X), len(classes))
+    n_samples = _num_samples(X)
+    shape = (n_samples,) if len(classes) == 2 else (n_samples, len(classes))
     if scores.shape != shape:
         raise ValueError(
             f"{name} gives scores of shape {scores.shape}, expected {shape}: one for each sample"

@@ -9,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from .._utils.files import read_regular_file, sweep_temporary_files, write_atomically
 from .._utils.private_folders import make_private_folder, warn_of_shared_folder
@@ -88,6 +89,9 @@ def data_digest(X, y):
 
     Not by its folder, so that scores are found again where the images have moved.
     """
+    if sparse.issparse(X):
+        labels = str(np.asarray(y).dtype), repr(np.asarray(y).tolist())
+        return _joined("sparse", repr(X.shape), joblib.hash(X.tocsr()), *labels)
     table, parts = pd.DataFrame(X), []
     for column in table:
         cells = table[column]

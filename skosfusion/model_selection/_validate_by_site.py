@@ -161,7 +161,9 @@ def validate_by_site(
             f"all rows are of the one site {sites.tolist()[0]!r}; two or more are needed, and "
             "cross_val_scores is for one"
         )
-    patients = patients_of(X if hasattr(X, "columns") else pd.DataFrame(X), groups)
+    patients = patients_of(
+        X if hasattr(X, "columns") else pd.DataFrame(index=range(len(y))), groups
+    )
     codes, _ = codes_of(patients, "patient")
     n_shared = _check_shared(codes, site_codes, allow_shared_patients)
     is_positive = y == classes[1]

@@ -1,18 +1,16 @@
 """Whether an encoder gives an image the same features each time, whatever lies beside it."""
 
-import contextlib
 import copy
 import logging
-import random
 import threading
 import warnings
 import weakref
 from collections import OrderedDict
 
-import numpy as np
 import torch
 
 from .._utils.locks import DRAWING
+from .._utils.random_states import common_states_kept, torch_states_kept
 
 _LOGGER = logging.getLogger(__name__)
 # Parts of a feature, and of the largest one: rounding in float32 stays below.
@@ -60,7 +58,12 @@ def _tried(network, image_size):
         twin.encoder_dtype = None
         images = _images(network, image_size)
         batches = [0, 1, 2], [0, 1, 2], [3, 0, 4]
-        with _random_states_kept(images.device), torch.inference_mode():
+        with (
+            common_states_kept(),
+            DRAWING,
+            torch_states_kept(images.device),
+            torch.inference_mode(),
+        ):
             first, again, other = (twin.encode(images[rows]) for rows in batches)
     except Exception as error:  # noqa: BLE001 - the user's code fails again, and better, on images
         _LOGGER.info("a trial of %s failed: %s", type(network.encoder).__name__, error)
@@ -83,17 +86,6 @@ def _images(network, image_size):
     spread = torch.tensor([60.0, 255, 55, 10, 100]).view(-1, 1, 1, 1)
     pixels = darkest + spread * (noise + ramp) / 2
     return pixels.to(torch.uint8).to(network.pixel_mean.device)
-
-
-@contextlib.contextmanager
-def _random_states_kept(device):
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002 - the user's code draws from it
-    try:
-        with DRAWING, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield
-    finally:
-        np.random.set_state(states[0])  # noqa: NPY002
-        random.setstate(states[1])
 
 
 def _differ(one, other, sizes):

@@ -22,7 +22,7 @@ def recipe(given):
     """Return settings, seeds and versions as they were given."""
     section = Section("recipe", "Recipe, seeds, versions", given=bool(given.settings))
     if given.settings:
-        rows = [[given.text(name), given.text(value)] for name, value in flat(given.settings)]
+        rows = [[given.text(name), given.own_text(value)] for name, value in flat(given.settings)]
         section.tables.append(Table("recipe", "Settings as given", ["setting", "value"], rows))
     else:
         section.paragraphs.append("No settings were given; cross_val_scores returns them.")
@@ -48,7 +48,7 @@ def model_card(given):
     is_external = given.sites is not None
     data = "see Patients" if given.cohort is not None else _YOURS
     lines = {
-        "model": given.text(given.settings.get("estimator", _YOURS)),
+        "model": given.own_text(given.settings.get("estimator", _YOURS)),
         "task": f"tells apart {labels}, from scores for each patient",
         "intended use": f"research only, unless you say more: {_YOURS}",
         "out of scope": "patients, scanners, kits and labels other than those measured here",

@@ -4,6 +4,7 @@ import pandas as pd
 
 from ._document import Section, Table, figure
 from ._findings import PARTS, not_checked
+from ._masks import FEW, MASKED, hidden_levels, is_few, masked_count
 from ._table_one import table_one
 
 
@@ -15,17 +16,41 @@ def flow(given):
         section.given = False
         section.paragraphs.append("No flow of exclusions was given; it comes with load_cohort.")
         return section
-    columns = [
-        "n_images", "n_patients", "excluded_images", "excluded_patients", "excluded_records"
-    ]  # fmt: skip
-    columns = [name for name in columns if name in steps]
+    columns = ["n_images", "n_patients", "excluded_images", "excluded_patients"]
+    columns = [name for name in [*columns, "excluded_records"] if name in steps]
+    cells = _masked_steps(steps, columns)
     rows = [
-        [given.text(line["reason"]), *("" if pd.isna(line[n]) else str(line[n]) for n in columns)]
-        for _, line in steps.iterrows()
+        [given.text(reason), *(cells[name][place] for name in columns)]
+        for place, reason in enumerate(steps["reason"])
     ]
     heads = ["step", *(name.removeprefix("n_").replace("_", " ") for name in columns)]
     section.tables.append(Table("flow", "From the table to the cohort", heads, rows))
     return section
+
+
+def _masked_steps(steps, columns):
+    """Return the counts of each step as texts, none of which gives away a few patients."""
+    counts = {name: [None if pd.isna(n) else int(n) for n in steps[name]] for name in columns}
+    cells = {
+        name: ["" if n is None else masked_count(n) for n in values]
+        for name, values in counts.items()
+    }
+    left_out = counts.get("excluded_patients", [None] * len(steps))
+    few = [place for place, n in enumerate(left_out) if n is not None and is_few(n)]
+    for noun in ("images", "patients"):
+        excluded, left = f"excluded_{noun}", f"n_{noun}"
+        if excluded not in counts or left not in counts:
+            continue
+        known = {place: [n] for place, n in enumerate(counts[excluded]) if n is not None}
+        hidden, is_told = hidden_levels(known, [place for place in few if place in known])
+        for place in hidden:
+            told = is_told and is_few(known[place][0])
+            cells[excluded][place] = FEW if told else MASKED
+        # What is left after each step would give them away; the last is that of the cohort.
+        n_hidden = len(steps) - 1 if hidden else 0
+        for place in range(1 if is_told and len(hidden) > 1 else 0, n_hidden):
+            cells[left][place] = cells[left][place] and MASKED
+    return cells
 
 
 def patients(given):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._document import count, number, signed, span
-from ._masks import masked_count
+from ._masks import is_few, masked_parts
 from ._table_one import missing_shares
 
 _ENOUGH_PATIENTS = 200
@@ -43,12 +43,10 @@ def does_it_help(given):
     evaluation = given.evaluation
     differences, level = evaluation.differences, f"{100 * evaluation.confidence_level:g} %"
     if not len(differences):
-        why = (
-            "No row was declared as baseline, so nothing here says whether anything helps."
-            if evaluation.baseline is None
-            else "There is no row beside the baseline, so nothing here says whether it helps."
-        )
-        return [why, *_majority(given)]
+        return [
+            f"{why_no_differences(given)}, so nothing here says whether it helps.",
+            *_majority(given),
+        ]
     metric = main_metric(differences)
     found = differences.xs(metric, level="metric")
     baseline = given.text(evaluation.baseline)
@@ -79,6 +77,15 @@ def does_it_help(given):
     return sentences + _majority(given)
 
 
+def why_no_differences(given):
+    """Say what an evaluation without differences lacks."""
+    if given.evaluation.baseline is None:
+        return "No row was declared as baseline"
+    if len(given.rows) == 1:
+        return "There is no row beside the baseline"
+    return "Of the metrics that were evaluated none is better the higher or the lower it is"
+
+
 def _difference(given, row, line, metric):
     """Say what one row changes, and no more than both intervals bear."""
     if np.isfinite(line["low_training"]):
@@ -99,9 +106,7 @@ def _difference(given, row, line, metric):
 
 def _change(given, row):
     """Say what a row adds to the baseline where its inputs are known."""
-    rows = given.settings.get("rows")
-    rows = rows if isinstance(rows, dict) else {}
-    inputs = [_inputs(rows.get(name)) for name in (row, given.evaluation.baseline)]
+    inputs = [given.inputs_of(name) for name in (row, given.evaluation.baseline)]
     name = given.text(row)
     if None not in inputs and set(inputs[1]) < set(inputs[0]):
         added = [given.text(one) for one in inputs[0] if one not in inputs[1]]
@@ -110,15 +115,12 @@ def _change(given, row):
     return f"Row {name} instead of {given.text(given.evaluation.baseline)}"
 
 
-def _inputs(row):
-    """Return the inputs of a row as `cross_val_scores` or a plain list has them."""
-    row = row.get("inputs") if isinstance(row, dict) else row
-    return list(row) if isinstance(row, list | tuple) else None
-
-
 def _majority(given):
     """Name the comparator that needs no model."""
     labels, counts = np.unique(given.evaluation.y, return_counts=True)
+    if any(map(is_few, given.patients_of)):
+        # The share would tell how many they are.
+        return []
     share = counts.max() / counts.sum()
     units = "patients" if given.evaluation.unit == "patient" else "images"
     best = given.label(labels[counts.argmax()])
@@ -129,9 +131,9 @@ def on_whom(given):
     """Say how many patients, what labels, which folds and sites."""
     evaluation = given.evaluation
     n_images = int(evaluation.counts.loc[("all", "all"), "images"])
+    sizes = masked_parts(dict(enumerate(given.patients_of)))
     labels = ", ".join(
-        f"{given.label(label)} {masked_count(n)}"
-        for label, n in zip(given.classes, given.patients_of, strict=True)
+        f"{given.label(label)} {sizes[place]}" for place, label in enumerate(given.classes)
     )
     # Scores that were joined before count as one image a patient.
     images = "" if n_images == given.n_patients else f", {n_images} images"

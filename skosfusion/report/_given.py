@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from ._paths import LONGEST, base_names
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _DRIVE = r"(?:[A-Za-z]:|~)?"
 # Within quotation marks folders may have spaces, and in a text that is a path and nothing else.
@@ -17,7 +19,6 @@ _TOKEN = re.compile(r"[^\s,;()\[\]{}'\"<>=]+")
 _WORD = re.compile(r"[\w-]+")
 _SHORTEST_RECORD = 4
 _LONGEST = 300
-_LONGEST_READ = 4000
 WITHHELD = "[withheld]"
 
 
@@ -44,7 +45,7 @@ class Given:
 
     def text(self, value):
         """Return a text of one line without record numbers, control characters and folders."""
-        text = str(value)[:_LONGEST_READ].encode("utf-8", "replace").decode()
+        text = str(value)[:LONGEST].encode("utf-8", "replace").decode()
         text = " ".join(_CONTROL.sub(" ", text).split())
         if _plain(text) in self._records:
             return WITHHELD
@@ -53,6 +54,10 @@ class Given:
             text = path.sub(_without_folders, text)
         text = _WORD.sub(self._without_record, text)
         return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+    def own_text(self, value):
+        """Return a title or a setting fit to be shown: of paths of any form, base names alone."""
+        return self.text(base_names(value))
 
     def _without_record(self, match):
         token = match[0]
@@ -74,11 +79,22 @@ class Given:
 
     @property
     def main_row(self):
-        """The declared row, else the last beside the baseline; never the one that did best."""
+        """The declared row, else the last beside the baseline; never the one that did best.
+
+        Of rows that are inputs and others, such as comparators, it is the last of inputs.
+        """
         if self.evaluation.mcnemar is not None:
             return self.evaluation.mcnemar["row"]
         others = [row for row in self.rows if row != self.evaluation.baseline]
-        return (others or self.rows)[-1]
+        inputs = [row for row in others if self.inputs_of(row) is not None]
+        return (inputs or others or self.rows)[-1]
+
+    def inputs_of(self, row):
+        """Return the inputs of a row as `cross_val_scores` or a plain list has them, else None."""
+        rows = self.settings.get("rows")
+        row = rows.get(row) if isinstance(rows, dict) else None
+        row = row.get("inputs") if isinstance(row, dict) else row
+        return list(row) if isinstance(row, list | tuple) else None
 
     @property
     def n_patients(self):

@@ -18,20 +18,61 @@ def masked_count(n):
 def masked_levels(counts):
     """Return texts for counts by level (rows) and class (columns), with their sum as last column.
 
-    A level with few patients in any class has no sum, and where it is the only one, the level with
-    the next fewest is masked too: neither can be had as a difference from what is shown.
+    The sum of all levels counts as known: no count of a few can be had by subtraction.
     """
-    few = {level for level, line in counts.items() if any(is_few(n) for n in line)}
-    hidden = set()
-    if len(few) == 1:
-        others = [level for level, line in counts.items() if level not in few and sum(line)]
-        hidden = set(sorted(others, key=lambda level: sum(counts[level]))[:1])
+    hidden, is_told = hidden_levels(counts)
     texts = {}
     for level, line in counts.items():
         if level in hidden:
-            texts[level] = [MASKED] * (len(line) + 1)
-        elif level in few:
-            texts[level] = [FEW if is_few(n) else MASKED for n in line] + [MASKED]
+            few = FEW if is_told else MASKED
+            texts[level] = [few if is_few(n) else MASKED for n in line] + [MASKED]
         else:
             texts[level] = [str(n) for n in [*line, sum(line)]]
     return texts
+
+
+def masked_parts(counts):
+    """Return texts for one count a part, of which the sum counts as known."""
+    levels = masked_levels({part: [n] for part, n in counts.items()})
+    return {part: line[0] for part, line in levels.items()}
+
+
+def hidden_levels(counts, few=()):
+    """Return the levels to hide, and whether those with a few may say so.
+
+    Beside levels with a few, and those in `few`, so many others are hidden, the smallest first,
+    that what is left of a known sum fits each number of a few. Where all that there are do not
+    suffice, nothing must tell the few from the others.
+    """
+    hidden = {level for level, line in counts.items() if any(map(is_few, line))} | set(few)
+    if len(counts) == 1:
+        # It is the whole, and no part of one.
+        return hidden, True
+    others = sorted(
+        (level for level in counts if level not in hidden), key=lambda x: sum(counts[x])
+    )
+    others = [level for level in others if sum(counts[level])]
+    while hidden and not _is_ambiguous([counts[level] for level in hidden]):
+        if not others:
+            return hidden, False
+        hidden.add(others.pop(0))
+    return hidden, True
+
+
+def _is_ambiguous(lines):
+    """Return whether each count of a few could be any of these, given the sum of each column."""
+    return all(map(_column_is_ambiguous, zip(*lines, strict=True)))
+
+
+def _column_is_ambiguous(counts):
+    n_few, total = sum(map(is_few, counts)), sum(counts)
+    n_others = len(counts) - n_few
+    if not n_few:
+        return n_others > 1 or total == 0
+
+    def fits(one):
+        rest = range(n_few - 1, (FEWEST - 1) * (n_few - 1) + 1)
+        left = [total - one - others for others in rest]
+        return any(n == 0 or (n_others and n >= FEWEST) for n in left)
+
+    return all(map(fits, range(1, FEWEST)))

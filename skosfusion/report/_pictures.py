@@ -1,13 +1,17 @@
 """The Displays as data URIs; a picture is left out where matplotlib or its Display is not there."""
 
 import base64
+import contextlib
 import io
+import re
+import warnings
 from importlib.util import find_spec
 
 from ._document import Picture
 from ._given import WITHHELD
 
 _DPI = 130
+_NO_GLYPH = re.compile(r"Glyph \d+ .* missing from|Matplotlib currently does not support")
 
 
 def forest(given):
@@ -24,7 +28,11 @@ def curves(given):
     """Draw ROC and precision-recall curves."""
     if not given.is_binary:
         return []
-    captions = {"roc": "ROC curves", "precision_recall": "Precision-recall curves"}
+    positive = f"positive: {given.label(given.classes[1])}"
+    captions = {
+        "roc": f"ROC curves; {positive}",
+        "precision_recall": f"Precision-recall curves; {positive}",
+    }
     drawn = [
         _draw(given, caption, "CurveDisplay", "from_evaluation", given.evaluation, kind=kind)
         for kind, caption in captions.items()
@@ -75,12 +83,29 @@ def _draw(given, caption, name, maker, *args, **options):
     display = getattr(inspection, name, None)
     if display is None:
         return []
-    drawn = getattr(display, maker)(*args, **options).plot()
-    from matplotlib import pyplot as plt
+    with _letters_as_boxes() as missing:
+        drawn = getattr(display, maker)(*args, **options).plot()
+        from matplotlib import pyplot as plt
 
-    uri = figure_uri(drawn.figure_)
+        uri = _uri_of(drawn.figure_)
     plt.close(drawn.figure_)
+    if missing:
+        caption += "; letters that its font has not are boxes, and are in the tables"
     return [Picture(caption, uri)]
+
+
+@contextlib.contextmanager
+def _letters_as_boxes():
+    """Collect the warnings of letters that a font lacks, as of other scripts; pass others on."""
+    missing = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield missing
+    for one in caught:
+        if _NO_GLYPH.match(str(one.message)):
+            missing.append(one)
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _levels(given):
@@ -94,6 +119,11 @@ def _levels(given):
 
 def figure_uri(figure):
     """Return a figure of matplotlib as a data URI."""
+    with _letters_as_boxes():
+        return _uri_of(figure)
+
+
+def _uri_of(figure):
     content = io.BytesIO()
     options = {"bbox_inches": "tight", "metadata": {"Software": None}}
     figure.savefig(content, format="png", dpi=_DPI, **options)

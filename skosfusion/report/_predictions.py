@@ -3,11 +3,13 @@
 import csv
 import io
 import random
+import re
 
 import numpy as np
 
 # Also as a spreadsheet in Asia writes them.
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def predictions(given):
@@ -46,5 +48,6 @@ def predictions(given):
 
 
 def csv_cell(text):
-    """Return a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    """Return a text that no spreadsheet takes for a formula; numbers stay numbers."""
+    is_formula = text.lstrip().startswith(_FORMULA) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text

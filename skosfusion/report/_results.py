@@ -4,8 +4,8 @@ import numpy as np
 
 from . import _pictures
 from ._document import Section, Table, figure, number, signed, span
-from ._findings import called
-from ._masks import FEWEST, MASKED, is_few, masked_count
+from ._findings import called, why_no_differences
+from ._masks import FEWEST, MASKED, is_few, masked_parts
 from ._subgroups import subgroup_figures, subgroup_table
 
 _RANKING = ["auc", "average_precision", "brier", "log_loss"]
@@ -44,8 +44,19 @@ def rows(given):
         section.tables.append(Table("without_imputed", caption, ["row", "AUC"], lines))
     notes = evaluation.DESCR.splitlines()
     # Those of subgroups are told in their table, where names are checked one by one.
-    section.points += [given.text(note) for note in notes if not note.startswith("subgroup ")]
+    section.points += [
+        given.text(_with_name(given, note)) for note in notes if not note.startswith("subgroup ")
+    ]
     return section
+
+
+def _with_name(given, note):
+    """Return a note in which the positive class has its name, too."""
+    number, name = str(given.classes[-1]), given.label(given.classes[-1])
+    start = f"Positive class: {number}."
+    if name == number or not note.startswith(start):
+        return note
+    return f"Positive class: {name} ({number}).{note.removeprefix(start)}"
 
 
 def _figures(given, name, caption, metrics):
@@ -69,7 +80,7 @@ def differences(given):
     found = given.evaluation.differences
     if not len(found):
         section.given = False
-        section.paragraphs.append("No baseline, or no row beside it.")
+        section.paragraphs.append(f"{why_no_differences(given)}.")
         return section
     wanted = [m for m in _COMPARED if m in found.index.get_level_values("metric")]
     wanted = wanted or list(dict.fromkeys(found.index.get_level_values("metric")))
@@ -151,14 +162,18 @@ def sites(given):
         section.paragraphs.append("Not done; validate_by_site does.")
         return section
     lines, any_few = [], False
-    for _, line in given.sites.table.iterrows():
-        few = is_few(line["n_patients"])
-        any_few |= few
-        shown = MASKED if few else figure(line["auc"], line["low"], line["high"])
-        images = MASKED if few else str(line["n_images"])
-        patients = masked_count(line["n_patients"])
-        cells = [given.text(line["row"]), given.text(line["site"]), patients, images, shown]
-        lines.append([*cells, given.text(line["note"])])
+    for row, table in given.sites.table.groupby("row", sort=False):
+        patients = masked_parts(
+            dict(zip(table.index, table["n_patients"].astype(int), strict=True))
+        )
+        for place, line in table.iterrows():
+            few = is_few(line["n_patients"])
+            any_few |= few
+            shown = MASKED if few else figure(line["auc"], line["low"], line["high"])
+            # Beside patients, images of a hidden site would be had as a difference, too.
+            images = str(line["n_images"]) if patients[place].isdigit() else MASKED
+            cells = [given.text(row), given.text(line["site"]), patients[place], images, shown]
+            lines.append([*cells, MASKED if few else given.text(line["note"])])
     heads = ["row", "site", "patients", "images", "AUC", "note"]
     section.tables.append(Table("sites", "Each tested by a model of the others", heads, lines))
     lines = [

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..evaluation import evaluate_scores
 from ._document import Table, figure
-from ._masks import FEW, FEWEST, MASKED
+from ._masks import FEWEST, MASKED, masked_parts
 from ._table_one import by_patient
 
 _BANDS = [-np.inf, 18, 40, 65, np.inf]
@@ -25,14 +25,10 @@ def subgroup_figures(given):
     columns = {} if given.cohort is None else _default_columns(given.cohort, evaluation.groups)
     if not columns:
         return None
-    try:
-        with warnings.catch_warnings():
-            # Of rows that are constant `evaluate_scores` has warned before.
-            warnings.simplefilter("ignore", UserWarning)
-            return _evaluated(given, columns)
-    except ValueError:
-        # Joined scores may all lie in [0, 1], where they look like probabilities.
-        return None
+    with warnings.catch_warnings():
+        # Of rows that are constant `evaluate_scores` has warned before.
+        warnings.simplefilter("ignore", UserWarning)
+        return _evaluated(given, columns)
 
 
 def _evaluated(given, columns):
@@ -41,7 +37,7 @@ def _evaluated(given, columns):
         evaluation.y, evaluation.scores, groups=evaluation.groups, fold=evaluation.fold,
         unit=evaluation.unit, threshold=evaluation.threshold, subgroups=columns,
         metrics=_METRICS if given.is_binary else ["auc"], n_resamples=_RESAMPLES,
-        confidence_level=evaluation.confidence_level, random_state=0,
+        confidence_level=evaluation.confidence_level, random_state=0, are_log_odds=True,
     ).subgroups  # fmt: skip
 
 
@@ -62,7 +58,10 @@ def subgroup_table(given, found, row):
     """Return the figures of one row by subgroup as a Table, levels of few patients masked."""
     metrics = [name for name in _METRICS if name in found.columns]
     here = found[found.index.get_level_values("row") == row].droplevel("row")
-    hidden = _hidden_counts(here["patients"])
+    shown = {}
+    for name, counts in here["patients"].groupby(level=0, sort=False):
+        levels = counts.droplevel(0).astype(int).to_dict()
+        shown |= {(name, level): text for level, text in masked_parts(levels).items()}
     lines = []
     for (name, level), line in here.iterrows():
         cells, n = [], int(line["patients"])
@@ -75,18 +74,7 @@ def subgroup_table(given, found, row):
             else:
                 # Of a class with a handful of patients, a share would tell who was wrong.
                 cells.append("too few patients of a class")
-        patients = FEW if n < FEWEST else MASKED if (name, level) in hidden else str(n)
-        lines.append([given.text(name), given.text(level), patients, *cells])
+        lines.append([given.text(name), given.text(level), shown[name, level], *cells])
     caption = f"Row {given.text(row)} by subgroup. Levels of fewer than {FEWEST} patients: masked."
     heads = ["subgroup", "level", "patients", *(metric.replace("auc", "AUC") for metric in metrics)]
     return Table("subgroups", caption, heads, lines)
-
-
-def _hidden_counts(patients):
-    """Return levels whose count would give away the one that is masked."""
-    hidden = set()
-    for _, counts in patients.groupby(level=0, sort=False):
-        few = counts[counts < FEWEST]
-        if len(few) == 1 and len(counts) > 1:
-            hidden.add(counts.drop(few.index).idxmin())
-    return hidden

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ._document import Table, number
-from ._masks import FEW, FEWEST, MASKED, is_few, masked_count, masked_levels
+from ._masks import FEW, FEWEST, MASKED, masked_levels, masked_parts
 
 _MOST_LEVELS = 20
 _MISSING = object()
@@ -25,12 +25,9 @@ def table_one(given):
             lines += _category_lines(given, given.text(name), column, masks)
         else:
             left_out.append(given.text(name))
-    heads = [
-        f"{given.label(label)} (n = {masked_count(int(mask.sum()))})"
-        for label, mask in zip(classes, masks, strict=True)
-    ]
-    total = MASKED if any(is_few(mask.sum()) for mask in masks) else len(target)
-    columns = ["", *heads, f"all (n = {total})", "SMD"]
+    sizes = masked_parts({label: int((target == label).sum()) for label in classes})
+    heads = [f"{given.label(label)} (n = {sizes[label]})" for label in classes]
+    columns = ["", *heads, f"all (n = {len(target)})", "SMD"]
     caption = (
         "Patients. Numbers: mean (standard deviation), median [quartiles]; others: patients (%). "
         "SMD: standardized mean difference, the largest between two classes."

@@ -9,6 +9,7 @@ from .._utils.files import sweep_temporary_files, write_atomically
 from .._utils.validation import check_parameter
 from . import _card, _checks, _gallery, _results
 from ._checklists import checklists
+from ._cohort import check_same_patients
 from ._document import Document
 from ._findings import answers
 from ._given import Given
@@ -74,7 +75,8 @@ def write_report(
     Raises
     ------
     ValueError
-        For an evaluation, or another argument, that is not what it should be.
+        For an evaluation, or another argument, that is not what it should be; for a cohort of
+        other patients or other labels than were evaluated, with their numbers.
     TypeError
         For a picture of another type.
     ImageError
@@ -122,6 +124,7 @@ def write_report(
         evaluation, cohort=cohort, leakage=leakage, shortcuts=shortcuts, sites=sites,
         gallery=gallery, settings=settings,
     )  # fmt: skip
+    check_same_patients(given)
     document = _document(given, title)
     contents = {f"{_TABLES}/{table.name}.tex": latex(table) for table in document.tables} | {
         "predictions.csv": predictions(given),
@@ -168,7 +171,7 @@ def _document(given, title):
     sections = [make(given) for make in _SECTIONS]
     sections += checklists(sections)
     classes = " and ".join(given.label(label) for label in given.classes)
-    title = f"Evaluation of {classes}" if title is None else given.text(title)
+    title = f"Evaluation of {classes}" if title is None else given.own_text(title)
     banners = []
     if given.is_synthetic:
         banners.append(

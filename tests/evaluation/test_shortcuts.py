@@ -7,14 +7,16 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, KFold
 
-from skosfusion import audit_shortcuts
+from skosfusion import audit_shortcuts, evaluate_scores
+from skosfusion._utils.kept_columns import KEPT
 from skosfusion.datasets import (
     KeptColumn,
     TargetColumn,
     load_cohort,
     make_osteosarcoma_cohort,
 )
-from skosfusion.evaluation._shortcut_scores import PatientScores, interval
+from skosfusion.evaluation._resampling import Draws
+from skosfusion.evaluation._shortcut_scores import PatientScores
 from skosfusion.exceptions import ImageError, ShortcutWarning
 
 from .._helpers.chest_xray import CHEST_XRAY
@@ -148,14 +150,32 @@ class TestScores:
         y = np.repeat([0, 1], 100)
         scores = PatientScores(y, np.arange(200), [])
         tested = [(np.arange(200), rng.normal(size=200) + y)]
-        (error,) = scores.resampled_errors([tested], 2000, np.random.RandomState(0))
-        assert error == pytest.approx(0.034, abs=0.005)
+        (drawn,) = scores.resampled([tested], 2000, np.random.RandomState(0))
+        assert drawn.shape == (2000,)
+        assert np.std(drawn) == pytest.approx(0.034, abs=0.005)
 
-    def test_an_interval_of_all_pairs_won_is_that_of_the_patients(self):
-        low, high = interval(1.0, 0.0, 10, 0.95)
-        assert low == pytest.approx(0.025**0.1)
-        assert high == 1.0
-        assert interval(0.0, 0.0, 10, 0.95)[0] == 0.0
+    def test_patients_of_both_labels_are_drawn_as_one(self):
+        y = np.array([0, 1] * 12 + [0] * 12 + [1] * 12)
+        patients = np.array(list(np.repeat(np.arange(12), 2)) + list(range(12, 36)))
+        scores = PatientScores(y, patients, [])
+        kinds = [np.arange(12), np.arange(12, 24), np.arange(24, 36)]
+        for _, weights in Draws(scores._units(), 20, 0).blocks():
+            assert all((weights[:, kind].sum(axis=1) == 12).all() for kind in kinds)
+
+    def test_an_interval_of_all_pairs_won_is_that_of_evaluate_scores(self):
+        y = np.arange(40) % 2
+        scores = PatientScores(y, np.arange(40), [])
+        low, high = scores.interval(1.0, np.ones(100), 0.95)
+        found = evaluate_scores(
+            y, 2.0 * y - 1 + np.arange(40) / 100, groups=None, fold=None, metrics=["auc"],
+            n_resamples=50, random_state=0,
+        ).table  # fmt: skip
+        assert (low, high) == tuple(found.loc["model", ["auc_low", "auc_high"]])
+        assert scores.interval(0.0, np.zeros(100), 0.95) == (0.0, pytest.approx(1 - low))
+
+    def test_an_auc_that_does_not_vary_has_no_interval(self):
+        scores = PatientScores(np.arange(40) % 2, np.arange(40), [])
+        assert np.isnan(scores.interval(0.5, np.full(100, 0.5), 0.95)).all()
 
     def test_what_tells_nothing_is_rarely_warned_of(self):
         rng = np.random.default_rng(0)
@@ -310,6 +330,30 @@ class TestImages:
         table = images[["image"]], images["label"].to_numpy(), np.arange(24)
         with pytest.raises(ValueError, match="'image' holds the paths"):
             audit(table, image_column="image", columns=["image"])
+
+
+class TestColumnsAsked:
+    def kept(self, table):
+        frame, y, groups = table
+        frame = frame.copy()
+        frame.attrs[KEPT] = ["site", "when"]
+        return frame, y, groups
+
+    def test_those_named_are_told(self, table):
+        found = audit(table, columns=["site", "noise"])
+        assert "Columns of the table: site, noise, as named in columns=." in found.DESCR
+
+    def test_those_that_were_kept_are_told(self, table):
+        found = audit(self.kept(table), columns=None)
+        assert "Columns of the table: site, when. Those that load_cohort kept" in found.DESCR
+
+    def test_after_a_merge_none_is_and_the_text_says_what_to_do(self, table):
+        frame, y, groups = self.kept(table)
+        merged = frame.merge(pd.DataFrame({"site": ["a", "b", "c"], "more": [1, 2, 3]}), on="site")
+        merged.attrs.clear()
+        found = audit((merged, y[: len(merged)], groups[: len(merged)]), columns=None)
+        assert "Columns of the table: none." in found.DESCR
+        assert "has lost them: name them in columns=." in found.DESCR
 
 
 def test_the_embedded_cohort_has_none(tmp_path):

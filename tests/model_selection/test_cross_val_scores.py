@@ -14,7 +14,13 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skosfusion import CLINICAL_ONLY, ablation_param_grid, ablation_table, cross_val_scores
+from skosfusion import (
+    CLASS_WEIGHTED,
+    CLINICAL_ONLY,
+    ablation_param_grid,
+    ablation_table,
+    cross_val_scores,
+)
 from skosfusion.model_selection import _cross_val_scores
 from skosfusion.model_selection._score_files import data_digest
 
@@ -121,6 +127,21 @@ class TestScores:
         np.testing.assert_array_equal(result.scores["Regression"][test, 0], expected)
         assert len(result.cv_results["params"]) == 1
         assert list(result.metrics["row"].unique()) == list(rows)
+
+    def test_a_class_weighted_row_stands_beside_the_others(self, pipeline, cohort, labels, folds):
+        # One class is four times as large as the other.
+        rare = (labels == 0) | (cohort["patient_id"].rank(method="dense").to_numpy() % 8 == 0)
+        X, y = cohort[rare].reset_index(drop=True), labels[rare]
+        cv = list(StratifiedGroupKFold(3).split(X, y, X["patient_id"]))
+        rows = {"All": {}, "All, class-weighted": CLASS_WEIGHTED}
+        result = cross_val_scores(pipeline, X, y, rows, groups=X["patient_id"], cv=cv)
+        train, test = cv[0]
+        weighted = pipeline.set_params(classifier__class_weight="balanced")
+        expected = weighted.fit(X.iloc[train], y[train]).decision_function(X.iloc[test])
+        np.testing.assert_array_equal(result.scores["All, class-weighted"][test, 0], expected)
+        assert result.scores["All, class-weighted"].mean() > result.scores["All"].mean()
+        described = {"params": {"classifier__class_weight": "'balanced'"}}
+        assert result.settings["rows"]["All, class-weighted"] == described
 
     def test_labels_of_three_classes_have_a_score_each(self, numbers, labels):
         y = np.array(["a", "b", "c"])[labels + (numbers["age"] > 50)]

@@ -132,6 +132,47 @@ def test_without_a_baseline_nothing_is_said_to_help(evaluate, tmp_path):
     assert record["answers"]["Does it help?"][0].startswith("No row was declared as baseline")
 
 
+def test_a_metric_without_a_better_side_says_nothing_of_help(evaluate, tmp_path):
+    _, record, everything = written(tmp_path, evaluate(metrics=["expected_observed"]))
+    sentence = record["answers"]["Does it help?"][0]
+    assert sentence.startswith("Of the metrics that were evaluated none is better the higher")
+    assert "no row beside" not in everything
+
+
+def test_the_positive_class_has_its_name(evaluate, cohort, tmp_path):
+    page, _, _ = written(tmp_path, evaluate(), cohort=cohort)
+    assert "Positive class: sarcoma (1). Threshold: 0.5." in page.text
+    named = np.array(["benign", "sarcoma"])[Y]
+    page, _, _ = written(tmp_path, evaluate(y=named))
+    assert "Positive class: sarcoma. Threshold: 0.5." in page.text
+
+
+def test_tables_can_be_scrolled_by_keyboard_below_their_captions(evaluate, tmp_path):
+    write_report(tmp_path, evaluate())
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<caption" not in page
+    regions = re.findall(r'<div class="scroll"[^>]*>', page)
+    assert len(regions) == page.count("<table") > 3
+    assert all('tabindex="0" aria-labelledby="table-' in region for region in regions)
+    assert len(set(re.findall(r' id="([^"]*)"', page))) == len(re.findall(r' id="', page))
+
+
+def test_one_row_has_none_beside_it(tmp_path):
+    evaluation = evaluate_scores(
+        Y, {"All": np.random.default_rng(0).normal(Y)}, groups=GROUPS, fold=FOLD, baseline="All",
+        n_resamples=50, random_state=0,
+    )  # fmt: skip
+    _, record, _ = written(tmp_path, evaluation)
+    assert record["answers"]["Does it help?"][0].startswith("There is no row beside the baseline")
+
+
+@pytest.mark.parametrize("labels", [(-1, 1), (-2.5, 0.5), ("-1", "+1")])
+def test_numbers_as_labels_stay_numbers(labels, evaluate, tmp_path):
+    written(tmp_path, evaluate(y=np.array(labels)[Y]))
+    lines = pd.read_csv(tmp_path / "predictions.csv")
+    assert set(lines["label"]) == {float(label) for label in labels}
+
+
 def test_the_synthetic_cohort_is_named_on_the_first_screen(evaluate, cohort, tmp_path):
     cohort.DESCR = "Synthetic osteosarcoma cohort\n\nEverything here is SYNTHETIC."
     page, record, _ = written(tmp_path, evaluate(), cohort=cohort)

@@ -73,6 +73,12 @@ class DifferenceDisplay:
     ...     metrics=["auc"], n_resamples=200, random_state=0)
     >>> DifferenceDisplay.from_evaluation(found).frame()["verdict"].tolist()
     ['better']
+
+    Several encoders stand side by side, as in the paper's figure:
+
+    >>> display = DifferenceDisplay.from_evaluation({"ResNet18": found, "ResNet50": found})
+    >>> display.frame().index.tolist()
+    [('ResNet18', 'All'), ('ResNet50', 'All')]
     """
 
     def __init__(self, table, metric, baseline, *, confidence_level=0.95, counts=None):
