@@ -263,14 +263,11 @@ def summarize_training(estimator, X, *, groups=None, rate=0.01):
     >>> import numpy as np
     >>> import pandas as pd
     >>> from skosfusion import FusionClassifier, summarize_training
-    >>> X = pd.DataFrame({"age": np.linspace(5, 20, 60), "alp": np.linspace(100, 400, 60)})
+    >>> X = pd.DataFrame({"age": np.linspace(5, 20, 60)})
     >>> classifier = FusionClassifier(max_epochs=1, random_state=0).fit(X, np.arange(60) % 2)
     >>> summary = summarize_training(classifier, X)
-    >>> summary.table[["low", "high"]].round()
-             low    high
-    column
-    age      2.0    27.0
-    alp     57.0   538.0
+    >>> summary.table.loc["age", ["low", "high"]].round().tolist()
+    [3.0, 27.0]
     """
     fitted = unwrap(estimator)
     _check_frame(X)
