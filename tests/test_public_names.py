@@ -88,7 +88,6 @@ ROOMS = {
     "network": ("_utils", "exceptions", "images"),
     "evaluation": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
-    "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
     "pipeline": ("_utils", "classifier", "preprocessing"),
     "model_selection": ("_utils", "exceptions", "preprocessing", "images", "evaluation"),
     "inspection": (
@@ -100,6 +99,16 @@ ROOMS = {
         "classifier",
         "model_selection",
         "evaluation",
+    ),
+    "persistence": (
+        "_utils",
+        "exceptions",
+        "preprocessing",
+        "images",
+        "network",
+        "classifier",
+        "evaluation",
+        "inspection",
     ),
     "report": ("_utils", "exceptions", "images", "evaluation", "inspection"),
 }

@@ -1,6 +1,7 @@
 """Cohorts of radiographs with clinical values: the embedded synthetic one, and the user's own."""
 
 from .._utils.naming import publish
+from ._cohort import Cohort
 from ._data_home import get_data_home
 from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
 from ._digests import check_digests
@@ -13,6 +14,7 @@ from ._screenshots import crop_screenshots, exclude_screenshots
 
 __all__ = [
     "AgeColumn",
+    "Cohort",
     "GenderColumn",
     "ImageColumn",
     "KeptColumn",

@@ -4,7 +4,6 @@ import logging
 import warnings
 
 import pandas as pd
-from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
 from .._utils.kept_columns import KEPT
@@ -12,6 +11,7 @@ from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
 from ..exceptions import LeakageWarning
+from ._cohort import Cohort
 from ._complete import columns_of_text, complete_columns
 from ._flow import as_table, describe_flow, next_step, steps_of
 from ._frames import folder_of
@@ -76,7 +76,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
 
     Returns
     -------
-    cohort : Bunch
+    cohort : Cohort
+        A Bunch, of which notebooks show a summary.
+
         data : DataFrame of shape (n_images, n_columns)
             "image" (absolute path) and "patient_id", both text; "gender" (text as it came) and
             "age" (years) where there are such columns; for each kit its name, ``<name>_low`` and
@@ -221,7 +223,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     frame.attrs = data.attrs | {KEPT: list(kept), FLOW: steps}
     _logger.info("%d images loaded", len(data))
     kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
-    return Bunch(
+    return Cohort(
         data=data,
         target=labels.to_numpy(),
         groups=data["patient_id"].to_numpy(dtype=object),
