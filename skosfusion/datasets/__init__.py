@@ -10,6 +10,7 @@ from ._kept_columns import KeptColumn
 from ._load import load_cohort
 from ._number_columns import AgeColumn, KitColumn
 from ._osteosarcoma import make_osteosarcoma_cohort
+from ._read_table import read_table
 from ._screenshots import crop_screenshots, exclude_screenshots
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "get_data_home",
     "load_cohort",
     "make_osteosarcoma_cohort",
+    "read_table",
 ]
 
 publish(__name__, __all__)
