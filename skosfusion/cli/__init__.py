@@ -9,22 +9,26 @@ __all__ = ["main"]
 # What the scripts beside the package share with the command. Each is opened when it is first asked
 # for: help and errors of the command line must not wait for torch to load.
 _FACE = {
-    "PAPER": "_results",
     "Output": "_output",
-    "add_comparators": "_patients",
     "add_ablation_options": "_options",
+    "add_comparators": "_patients",
+    "add_counts": "_results",
     "check_ablation_options": "_options",
     "comparators": "_patients",
+    "describe_options": "_units",
+    "format_table": "_results",
+    "heartbeat": "_units",
+    "locked": "_lock",
     "machine_facts": "_machine",
     "multiplies_bf16": "_machine",
     "prepare": "_protocol",
-    "run_units": "_units",
     "set_aside": "_files",
     "sweep_temporary_files": "_files",
     "versions": "_machine",
     "wrapped": "_results",
+    "write_ablation": "_results",
     "write_atomically": "_files",
-    "write_predictions": "_predictions",
+    "write_cohort_report": "_patients",
     "write_record": "_files",
 }
 

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from ..model_selection import ablation_table
 from . import _patients as patients
 from . import _results as results
 from ._lock import locked
@@ -37,9 +38,8 @@ def _run(options, output, prepared, folder, started):
         backend="threading" if options.frozen_epochs == "all" else "loky",
     )
 
-    table = results.make_table(
-        result.cv_results, rows, cohort, prepared.pipeline, with_paper=embedded
-    )
+    table = ablation_table(result.cv_results, rows, estimator=prepared.pipeline)
+    table = results.add_counts(table, cohort, with_paper=embedded)
     if options.report:
         table = patients.add_comparators(table, result, cohort, prepared.folds)
     evaluation = patients.evaluate(result, rows, options, output)
@@ -56,9 +56,19 @@ def _run(options, output, prepared, folder, started):
         "cohort": cohort.DESCR,
         "by_patient": None if by_patient is None else by_patient.to_dict("index"),
     }
-    files = results.write(folder, table, result, rows, record, output)
+    files = results.write_ablation(folder, table, result, rows, record, output)
     if options.report and evaluation is not None:
-        written = patients.write(folder / "report", evaluation, result, prepared, configuration)
+        of_run = {"model": prepared.settings, "weights": prepared.weights}
+        of_run |= {} if configuration is None else {"configuration file": configuration}
+        written = patients.write_cohort_report(
+            folder / "report",
+            evaluation,
+            cohort,
+            prepared.leakage,
+            prepared.folds,
+            result.settings | of_run,
+            random_state=options.seed,
+        )
         files += written[-1:]
     output.say(f"\n{prepared.title}\nmean ± standard deviation over the folds\n")
     output.say(results.format_table(table))
@@ -68,7 +78,9 @@ def _run(options, output, prepared, folder, started):
     majority = max(cohort.target.mean(), 1 - cohort.target.mean())
     output.say(f"\nFor comparison, always naming the larger class: accuracy {majority:.4f}")
     if embedded:
-        output.say("The cohort is synthetic, a test bed for the software: no figure here is medical.")
+        output.say(
+            "The cohort is synthetic, a test bed for the software: no figure here is medical."
+        )
     output.say("\n" + "\n".join(f"written: {file}" for file in files))
     output.say(f"{time.monotonic() - started:.0f} s in all")
     return {

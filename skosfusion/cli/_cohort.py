@@ -16,7 +16,7 @@ _KINDS = "kits", "numbers", "categories"
 
 
 def inputs_of(cohort):
-    """List the inputs beside the image that a cohort has, as the steps of the pipeline are named."""
+    """List the inputs that a cohort has beside the image, as the steps are named."""
     ours = [name for name in ("gender", "age") if name in cohort.data]
     return ours + [name for kind in _KINDS for name in cohort.get(kind, ())]
 

@@ -4,7 +4,15 @@ import hashlib
 import json
 import os
 
-from .._utils.files import write_atomically
+from .._utils.files import sweep_temporary_files, write_atomically
+
+__all__ = [
+    "file_digest",
+    "set_aside",
+    "sweep_temporary_files",
+    "write_atomically",
+    "write_record",
+]
 
 
 def set_aside(folder, name, run):

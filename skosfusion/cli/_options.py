@@ -56,12 +56,18 @@ def check_table_options(parser, options):
     ):
         if getattr(options, one) and getattr(options, other):
             parser.error(f"{_option(one)} and {_option(other)} exclude each other")
-    for one, needed in (("birth_date", "date"), ("date", "birth_date"), ("folders", "image_folder")):
+    for one, needed in (
+        ("birth_date", "date"),
+        ("date", "birth_date"),
+        ("folders", "image_folder"),
+    ):
         if getattr(options, one) and not getattr(options, needed):
             parser.error(f"{_option(one)} needs {_option(needed)}, too")
     if options.folders and tables:
-        parser.error("--folders takes the place of an image table; give clinical values with "
-                     "--clinical-table")
+        parser.error(
+            "--folders takes the place of an image table; give clinical values with "
+            "--clinical-table"
+        )
     if not tables and not options.folders:
         alone = _of_own_tables(parser, options)
         if alone:

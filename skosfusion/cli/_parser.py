@@ -38,8 +38,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Raise UsageError, with the way to the help."""
-        raise UsageError(f"{message}\n(skosfusion {self.prog.partition(' ')[2]} --help lists all "
-                         "options)".replace("skosfusion  ", "skosfusion "))
+        raise UsageError(
+            f"{message}\n(skosfusion {self.prog.partition(' ')[2]} --help lists all "
+            "options)".replace("skosfusion  ", "skosfusion ")
+        )
 
     def option_names(self):
         """List the options as they are typed."""
@@ -103,9 +105,7 @@ def _add_predict(parser):
 
 def _add_explain(parser):
     parser.add_argument("model", metavar="MODEL", help="a file that fit has written")
-    parser.add_argument(
-        "--out", metavar="DIR", default="explanations", help="default: %(default)s"
-    )
+    parser.add_argument("--out", metavar="DIR", default="explanations", help="default: %(default)s")
     add_table_options(parser)
     explain = parser.add_argument_group("heatmaps")
     explain.add_argument(

@@ -125,19 +125,15 @@ def format_figures(table):
     return shown.to_string()
 
 
-def write(folder, evaluation, result, prepared, configuration=None):
-    """Write the report; return its files."""
-    cohort = prepared.cohort
-    of_run = {"model": prepared.settings, "weights": prepared.weights}
-    if configuration is not None:
-        of_run["configuration file"] = configuration
+def write_cohort_report(folder, evaluation, cohort, leakage, folds, settings, *, random_state=0):
+    """Write the report, with an audit of shortcuts; return its files."""
     return write_report(
         folder,
         evaluation,
         cohort=cohort,
-        leakage=prepared.leakage,
-        shortcuts=_shortcuts(cohort, prepared.folds, prepared.settings["random_state"]),
-        settings=result.settings | of_run,
+        leakage=leakage,
+        shortcuts=_shortcuts(cohort, folds, random_state),
+        settings=settings,
     )
 
 

@@ -2,9 +2,9 @@
 
 import re
 
-# What an error of the library may say, and the option that does the same. In their order, each once.
+# What an error of the library may say, and the option that does the same, in their order.
 _OPTIONS = (
-    (r"GenderColumn\([^)]*values|gender_spellings|gender.*(?:not|neither|unknown)|'female' and 'male'",
+    (r"GenderColumn\([^)]*values|gender_spellings|gender.*(?:not|neither)|'female' and 'male'",
      "--gender-value TEXT=female"),
     (r"columns=\{'gender'", "--column gender=COLUMN"),
     (r"columns=\{'age'", "--column age=COLUMN, or --birth-date COLUMN --date COLUMN"),
@@ -49,7 +49,7 @@ _SHOWN = 6
 
 
 def with_options(text):
-    """Return a message with a line below it that names the options it is about, if there are any."""
+    """Return a message with a line below it that names the options it is about, if any."""
     found = [option for pattern, option in _PATTERNS if pattern.search(text)]
     # What is named already need not be named again.
     found = [option for option in dict.fromkeys(found) if option.split()[0] not in text]

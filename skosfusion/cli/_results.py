@@ -4,9 +4,9 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
+
 from .._utils.files import sweep_temporary_files, write_atomically
 from ..inspection import AblationDisplay
-from ..model_selection import ablation_table
 from ._files import set_aside, write_record
 from ._machine import machine_facts, versions
 from ._predictions import set_predictions_aside, write_predictions
@@ -25,9 +25,8 @@ PAPER = {
 }
 
 
-def make_table(cv_results, rows, cohort, pipeline, *, with_paper):
-    """Arrange the results."""
-    table = ablation_table(cv_results, rows, estimator=pipeline)
+def add_counts(table, cohort, *, with_paper=True):
+    """Put numbers of patients and images into a table, and the figures of the paper beside it."""
     table.insert(1, "n_patients", len(set(cohort.groups)))
     table.insert(2, "n_images", len(cohort.data))
     if with_paper:
@@ -67,7 +66,7 @@ def leakage(found):
     }
 
 
-def write(folder, table, result, rows, record, output):
+def write_ablation(folder, table, result, rows, record, output):
     """Write the table, the predictions, the record and the bar chart."""
     cv_results = result.cv_results
     folder = Path(folder)

@@ -1,7 +1,6 @@
 """From the options to a cohort."""
 
 import os
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -43,7 +42,7 @@ def load_without_labels(options, output):
     """Load the user's tables to predict from: labels are not looked for."""
     images = _images(options, output, as_frames=True)
     for frame in images if isinstance(images, list) else [images]:
-        frame[_NO_LABEL] = "none"
+        frame[_NO_LABEL] = "0"
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
     cohort = _load(options, columns, output, images)
     return Bunch(data=cohort.data, groups=cohort.groups, kept=cohort.kept, DESCR=cohort.DESCR)

@@ -204,12 +204,12 @@ def _of_torchvision():
             continue
         pairs = takers.get(path.name, [])
         digest = _HASH_IN_NAME.search(path.name)
-        backbones, names = (tuple(dict.fromkeys(part)) for part in zip(*pairs, strict=True)) if (
-            pairs
-        ) else ((), ())
-        found.append(
-            WeightsFile("torchvision", backbones, names, str(path), digest and digest[1])
+        backbones, names = (
+            (tuple(dict.fromkeys(part)) for part in zip(*pairs, strict=True))
+            if (pairs)
+            else ((), ())
         )
+        found.append(WeightsFile("torchvision", backbones, names, str(path), digest and digest[1]))
     return found
 
 
