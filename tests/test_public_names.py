@@ -72,7 +72,7 @@ def test_everything_public_has_an_example(thing):
 
 @pytest.mark.parametrize(
     "room",
-    ["preprocessing", "images", "datasets", "model_selection", "evaluation", "report"],
+    ["preprocessing", "images", "datasets", "model_selection", "evaluation", "report", "cli"],
 )
 def test_rooms_without_networks_do_not_load_torch(room):
     code = f"import sys, skosfusion.{room}; sys.exit('torch' in sys.modules)"
@@ -111,6 +111,22 @@ ROOMS = {
         "inspection",
     ),
     "report": ("_utils", "exceptions", "images", "evaluation", "inspection"),
+    "cli": (
+        "_utils",
+        "exceptions",
+        "preprocessing",
+        "images",
+        "datasets",
+        "network",
+        "classifier",
+        "persistence",
+        "pipeline",
+        "model_selection",
+        "evaluation",
+        "inspection",
+        "report",
+    ),
+    "__main__": ("cli",),
 }
 
 

@@ -2,9 +2,12 @@
 
 import importlib
 
+from .._utils.naming import publish
 from ._main import main
 
 __all__ = ["main"]
+
+publish(__name__, __all__)
 
 # What the scripts beside the package share with the command. Each is opened when it is first asked
 # for: help and errors of the command line must not wait for torch to load.

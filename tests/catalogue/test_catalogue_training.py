@@ -18,11 +18,11 @@ from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_info
 
 from skosfusion import FusionClassifier, check_leakage
+from skosfusion.cli import _units as units
 from skosfusion.exceptions import LeakageWarning
 
 from .._helpers import tiny
 from .._helpers.caches import forget
-from skosfusion.cli import _units as units
 from .refusals import no_epoch_begins
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")

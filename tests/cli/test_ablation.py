@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import time
 
@@ -10,9 +11,34 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
 
 from skosfusion import ABLATIONS, ablation_param_grid, ablation_table
+from skosfusion.cli import _cohort as data
+from skosfusion.cli import _files as files
+from skosfusion.cli import _patients as patients
+from skosfusion.cli import _predictions as predictions
+from skosfusion.cli import _results as report
+from skosfusion.cli import _units as units
+from skosfusion.cli import main
+from skosfusion.cli._errors import DataProblemError, UsageError
+from skosfusion.cli._options import check_ablation_options
+from skosfusion.cli._output import Output
+from skosfusion.cli._parser import make_parser
+from skosfusion.cli._tables import load
 from skosfusion.model_selection import _cross_val_scores
 
-from .._helpers.scripts import ablation, data, files, parse, patients, predictions, report, units
+
+def parse(arguments):
+    parser, commands = make_parser()
+    options = parser.parse_args(["ablation", *arguments])
+    check_ablation_options(commands["ablation"], options)
+    return options
+
+
+def run(arguments):
+    """Run the command, and return the table that it wrote."""
+    assert main(["ablation", *arguments]) == 0
+    last = len(arguments) - arguments[::-1].index("--out")
+    return pd.read_csv(f"{arguments[last]}/ablation.csv", index_col="row")
+
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
 
@@ -26,7 +52,7 @@ def home(tmp_path_factory):
 def first_run(home, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     embedded = ["--patients", "20", "--data-home", home, "--out", str(out), *SMALL]
-    return out, embedded, ablation.main(embedded)
+    return out, embedded, run(embedded)
 
 
 def test_the_embedded_cohort_gives_eight_rows_and_three_files(first_run):
@@ -65,7 +91,7 @@ def test_run_again_it_reads_what_is_done_and_gives_the_same_table(first_run, mon
         return fit_one(*args)
 
     monkeypatch.setattr(_cross_val_scores, "_fit_one", counted)
-    again = ablation.main(arguments)
+    again = run(arguments)
     assert len(calls) == 9
     pd.testing.assert_frame_equal(again, table)
 
@@ -75,9 +101,9 @@ def test_a_report_has_comparators_and_names_the_cohort_synthetic(home, tmp_path,
         "--patients", "26", "--data-home", home, "--out", str(tmp_path), "--folds", "2",
         "--weights", "none", "--epochs", "30", "--batch-size", "8", "--rows", "Baseline", "All",
     ]  # fmt: skip
-    before = ablation.main(arguments)
+    before = run(arguments)
     capsys.readouterr()
-    table = ablation.main([*arguments, "--report"])
+    table = run([*arguments, "--report"])
     printed = capsys.readouterr().out
     assert list(table.index)[2:] == ["Clinical only", "Logistic regression", "Majority class"]
     pd.testing.assert_frame_equal(table.loc[["Baseline", "All"]], before)
@@ -99,9 +125,9 @@ def test_scores_that_are_refused_cost_the_figures_by_patient_only(capsys):
         y=[0, 1, 0, 1], groups=list("abcd"), fold=[0, 0, 1, 1], scores={"A": [0.1, 0.9, 0.2, 0.8]}
     )
     options = parse(["--report"])
-    assert patients.evaluate(result, {"A": ()}, options) is None
+    assert patients.evaluate(result, {"A": ()}, options, Output()) is None
     assert "no figures by patient: row 'A'" in capsys.readouterr().out
-    assert patients.evaluate(result, {"A": ()}, parse(["--image-wise"])) is None
+    assert patients.evaluate(result, {"A": ()}, parse(["--image-wise"]), Output()) is None
 
 
 def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
@@ -109,14 +135,14 @@ def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
     part = next((out / "parts").rglob("*.json"))
     unfinished = [
         part.with_name(f".x.json.{'0' * 32}.tmp"),
-        out / f"ablation.csv.{'0' * 32}.part",
+        out / f".ablation.csv.{'0' * 32}.tmp",
     ]
     young = part.with_name(f".y.json.{'0' * 32}.tmp")
     for path in [*unfinished, young]:
         path.write_text("{ half a fi")
     for path in unfinished:
         os.utime(path, (time.time() - 7200,) * 2)
-    ablation.main(arguments)
+    run(arguments)
     assert not any(path.exists() for path in unfinished)
     assert young.exists()
     young.unlink()
@@ -124,7 +150,7 @@ def test_what_a_killed_run_left_unfinished_is_removed_an_hour_later(first_run):
 
 def test_predictions_are_kept_under_pseudonyms_and_the_key_apart(first_run, home):
     out, arguments, _ = first_run
-    cohort = data.load(parse(arguments))
+    cohort = load(parse(arguments), Output())
     lines = pd.read_csv(out / "predictions.csv")
     assert list(lines.columns) == ["patient", "image", "label", "fold", *ABLATIONS]
     assert len(lines) == len(cohort.data)
@@ -143,7 +169,7 @@ def test_predictions_are_kept_under_pseudonyms_and_the_key_apart(first_run, home
         right = (lines[row] > 0) == lines["label"]
         assert right.groupby(lines["fold"]).mean().tolist() == record["folds"]["accuracy"][row]
     before = (out / "predictions.csv").read_bytes(), path.read_bytes()
-    ablation.main(arguments)
+    run(arguments)
     assert ((out / "predictions.csv").read_bytes(), path.read_bytes()) == before
 
 
@@ -155,7 +181,7 @@ def test_pseudonyms_are_drawn_and_a_damaged_key_is_drawn_anew(tmp_path):
     for damage in (None, "patient\np0\n", "pseudonym,patient\nP0001,p0\nP0001,p1\n"):
         if damage is not None:
             (tmp_path / "predictions-key.csv").write_text(damage)
-        predictions.write(tmp_path, result)
+        predictions.write_predictions(tmp_path, result)
         drawn.append(pd.read_csv(tmp_path / "predictions.csv")["All"].tolist())
     assert len(set(map(tuple, drawn))) == 3
     assert all(sorted(one) == scores["All"][:, 0].tolist() for one in drawn)
@@ -164,9 +190,9 @@ def test_pseudonyms_are_drawn_and_a_damaged_key_is_drawn_anew(tmp_path):
 def test_predictions_of_another_run_are_kept_with_their_key(first_run, tmp_path):
     _, arguments, _ = first_run
     arguments = [*arguments, "--rows", "Baseline", "--out", str(tmp_path)]
-    ablation.main(arguments)
+    run(arguments)
     before = (tmp_path / "predictions.csv").read_bytes()
-    ablation.main([*arguments, "--epochs", "1"])
+    run([*arguments, "--epochs", "1"])
     kept = sorted(tmp_path.glob("predictions-*.csv"))
     assert len(kept) == 3
     assert before in [path.read_bytes() for path in kept]
@@ -174,41 +200,41 @@ def test_predictions_of_another_run_are_kept_with_their_key(first_run, tmp_path)
 
 def test_a_row_scores_the_same_in_a_shorter_run(first_run, tmp_path):
     _, arguments, table = first_run
-    alone = ablation.main([*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)])
+    alone = run([*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)])
     pd.testing.assert_frame_equal(alone, table.loc[["Baseline", "Age"]])
 
 
 def test_other_settings_do_not_meet_old_parts(first_run):
     out, arguments, _ = first_run
     before = len(list((out / "parts").iterdir()))
-    ablation.main([*arguments, "--epochs", "1", "--rows", "Baseline"])
+    run([*arguments, "--epochs", "1", "--rows", "Baseline"])
     assert len(list((out / "parts").iterdir())) == before + 1
 
 
 def test_results_of_other_options_in_one_folder_are_kept_and_said(first_run, tmp_path, capsys):
     _, arguments, table = first_run
     arguments = [*arguments, "--rows", "Baseline", "Age", "--out", str(tmp_path)]
-    ablation.main(arguments)
+    run(arguments)
     first = {path.name: path.read_bytes() for path in tmp_path.glob("ablation*.[cj]s*")}
     capsys.readouterr()
-    ablation.main([*arguments, "--jobs", "2"])
+    run([*arguments, "--jobs", "2"])
     assert "results of another run" not in capsys.readouterr().out
     assert sorted(tmp_path.glob("ablation-*")) == []
-    ablation.main([*arguments, "--epochs", "1"])
+    run([*arguments, "--epochs", "1"])
     printed = capsys.readouterr().out
     kept = sorted(tmp_path.glob("ablation-*"))
     assert [path.suffix for path in kept] == [".csv", ".json", ".png"]
     assert all(str(path) in printed for path in kept)
     assert kept[0].read_bytes() == first["ablation.csv"]
     assert json.loads((tmp_path / "ablation.json").read_text())["settings"]["epochs"] == 1
-    back = ablation.main(arguments)
+    back = run(arguments)
     pd.testing.assert_frame_equal(back, table.loc[["Baseline", "Age"]])
     assert len(list(tmp_path.glob("ablation-*"))) == 6
 
 
 def test_a_table_that_nobody_knows_is_kept_too(first_run, tmp_path, capsys):
     (tmp_path / "ablation.csv").write_text("row,accuracy\nmine,1.0\n")
-    ablation.main([*first_run[1], "--rows", "Baseline", "--out", str(tmp_path)])
+    run([*first_run[1], "--rows", "Baseline", "--out", str(tmp_path)])
     (kept,) = tmp_path.glob("ablation-*")
     assert kept.read_text() == "row,accuracy\nmine,1.0\n"
     assert str(kept) in capsys.readouterr().out
@@ -248,14 +274,14 @@ def test_parts_belong_to_the_bytes_of_the_images_and_to_the_kits(bunch, tmp_path
 def test_size_and_stages_stand_in_the_title(first_run, tmp_path):
     _, arguments, _ = first_run
     two_stages = ["--image-size", "32", "--frozen-epochs", "1", "--rows", "Baseline"]
-    ablation.main([*arguments, *two_stages, "--out", str(tmp_path)])
+    run([*arguments, *two_stages, "--out", str(tmp_path)])
     title = json.loads((tmp_path / "ablation.json").read_text())["title"]
     assert "random weights, images of 32 x 32 pixels, encoder fixed for 1 epochs" in title
 
 
 def test_an_image_wise_split_is_called_leaking(first_run, capsys):
     out, arguments, _ = first_run
-    ablation.main([*arguments, "--image-wise", "--rows", "Baseline"])
+    run([*arguments, "--image-wise", "--rows", "Baseline"])
     record = json.loads((out / "ablation.json").read_text())
     assert record["leaking_patients"] > 0
     assert record["leakage"]["leaks"] is True
@@ -270,7 +296,7 @@ def test_an_image_wise_split_is_called_leaking(first_run, capsys):
 
 
 def test_it_says_that_the_cohort_is_synthetic(first_run, capsys):
-    ablation.main([*first_run[1], "--rows", "Baseline"])
+    run([*first_run[1], "--rows", "Baseline"])
     printed = capsys.readouterr().out
     assert "SYNTHETIC" in printed
     assert "no figure here is medical" in printed
@@ -289,7 +315,7 @@ def test_own_tables_run_with_options_only(cohort, home, tmp_path):
         "--rows", "Baseline", "Laboratory=alp", "All=gender+age+alp",
         "--data-home", home, "--out", str(tmp_path / "out"), *SMALL,
     ]  # fmt: skip
-    result = ablation.main(arguments)
+    result = run(arguments)
     assert list(result.index) == ["Baseline", "Laboratory", "All"]
     assert (result["n_images"] == 48).all()
     assert not any(column.startswith("paper") for column in result)
@@ -309,7 +335,7 @@ def bunch(cohort):
 def test_the_parts_are_the_grid_search(backend, pipeline, bunch, tmp_path):
     rows = {"Baseline": (), "ALP": ("alp",), "All": ("gender", "age", "alp", "ldh")}
     folds = data.make_folds(parse(["--folds", "3"]), bunch)
-    parts = units.run(
+    parts = units.run_units(
         pipeline, bunch, rows, folds, settings={}, folder=tmp_path, jobs=2, backend=backend
     ).cv_results
     search = GridSearchCV(
@@ -337,22 +363,22 @@ def own_table(cohort, tmp_path):
     ],
 )
 def test_a_bad_value_is_named_with_the_row_of_the_table_before_anything_runs(
-    column, value, message, own_table, home
+    column, value, message, own_table, home, capsys
 ):
     table, path, options = own_table
     table[column] = table[column].astype(object)
     table.loc[table["patient_id"] == table.loc[40, "patient_id"], column] = value
     table.to_csv(path, index=False)
-    with pytest.raises(SystemExit, match=message):
-        ablation.main([*options, "--data-home", home])
+    assert main(["ablation", *[*options, "--data-home", home]]) == 3
+    assert re.search(message, capsys.readouterr().err)
 
 
-def test_an_input_without_values_in_a_fold_is_named(own_table, home):
+def test_an_input_without_values_in_a_fold_is_named(own_table, home, capsys):
     table, path, options = own_table
     table["ldh"] = None
     table.to_csv(path, index=False)
-    with pytest.raises(SystemExit, match="input 'ldh' has 0 values in all"):
-        ablation.main([*options, "--data-home", home])
+    assert main(["ablation", *[*options, "--data-home", home]]) == 3
+    assert re.search("input 'ldh' has 0 values in all", capsys.readouterr().err)
 
 
 def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path, capsys):
@@ -362,10 +388,10 @@ def test_unusable_images_stop_the_run_or_are_left_out(own_table, home, tmp_path,
     (broken / table.loc[7, "image"]).write_bytes(b"not an image")
     options[3] = str(broken)
     table.to_csv(path, index=False)
-    with pytest.raises(SystemExit, match=r"row 7(?s:.*)--unusable-images exclude"):
-        ablation.main([*options, "--data-home", home])
+    assert main(["ablation", *[*options, "--data-home", home]]) == 3
+    assert re.search(r"row 7(?s:.*)--unusable-images exclude", capsys.readouterr().err)
     assert "encoding" not in capsys.readouterr().out
-    result = ablation.main([*options, "--data-home", home, "--unusable-images", "exclude"])
+    result = run([*options, "--data-home", home, "--unusable-images", "exclude"])
     assert (result["n_images"] == len(table) - 1).all()
     assert "left out 1 of 48 images" in capsys.readouterr().out
 
@@ -380,7 +406,7 @@ def test_an_image_of_two_patients_is_a_warning_and_the_run_goes_on(
     for row in range(4, len(table), 4):
         shutil.copy(images / table.loc[0, "image"], images / table.loc[row, "image"])
     table.to_csv(path, index=False)
-    ablation.main([*options, "--data-home", home])
+    run([*options, "--data-home", home])
     printed = capsys.readouterr().out
     assert "WARNING: images in both the training and the test set: 1;" in printed
     assert printed.index("WARNING") < printed.index("encoding the images")
@@ -398,7 +424,7 @@ def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
     pipeline.set_params(classifier__max_epochs=0)
     folds = data.make_folds(parse(["--folds", "2"]), bunch)
     with pytest.raises(ValueError, match="max_epochs=0"):
-        units.run(
+        units.run_units(
             pipeline,
             bunch,
             {"A": ()},
@@ -413,20 +439,20 @@ def test_a_failing_part_stops_the_run_with_its_cause(pipeline, bunch, tmp_path):
 def test_folds_keep_patients_together_unless_asked_otherwise(bunch):
     by_patient = data.make_folds(parse([]), bunch)
     by_image = data.make_folds(parse(["--image-wise"]), bunch)
-    assert data.find_leaks(parse([]), bunch, by_patient).n_leaking_patients == 0
-    assert data.find_leaks(parse([]), bunch, by_image).n_leaking_patients > 0
+    assert data.find_leaks(parse([]), bunch, by_patient, Output()).n_leaking_patients == 0
+    assert data.find_leaks(parse([]), bunch, by_image, Output()).n_leaking_patients > 0
 
 
 def test_a_fold_with_one_class_is_refused_before_training(bunch):
     bunch.target = np.zeros(len(bunch.target), int)
     bunch.target[bunch.groups == "p000"] = 1
-    with pytest.raises(SystemExit, match=r"one class only; use fewer --folds"):
+    with pytest.raises(UsageError, match=r"one class only; use fewer --folds"):
         data.make_folds(parse(["--folds", "3"]), bunch)
 
 
 def test_labels_that_are_not_binary_ask_for_the_positive_ones(bunch):
     bunch.target = np.array(["benign", "malignant"])[bunch.target]
-    with pytest.raises(SystemExit, match=r"--positive LABEL"):
+    with pytest.raises(DataProblemError, match=r"--positive LABEL"):
         data.make_folds(parse([]), bunch)
 
 
@@ -438,7 +464,7 @@ def test_labels_that_are_not_binary_ask_for_the_positive_ones(bunch):
     ],
 )
 def test_unknown_rows_and_inputs_are_named(arguments, message, bunch):
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(UsageError, match=message):
         data.choose_rows(parse(arguments).rows, bunch)
 
 
