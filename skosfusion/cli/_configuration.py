@@ -53,7 +53,7 @@ def read_configuration(path, parser, others):
 
 def _refuse_unknown(key, name, path, actions, others):
     """Refuse a key that is no option of any command."""
-    if any(name in other.destinations() for other in others):
+    if name not in _NOT_IN_FILES and any(name in other.destinations() for other in others):
         return
     known = [one.replace("_", "-") for one in actions]
     hint = did_you_mean(key, known)

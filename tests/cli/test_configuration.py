@@ -65,9 +65,10 @@ def test_where_it_runs_may_differ_and_what_it_does_may_not(study_file, capsys):
         ('rows = ["-x"]', "is not a list of texts"),
     ],
 )
-def test_what_is_wrong_in_a_file_is_said(line, message, tmp_path, capsys):
+def test_what_is_wrong_in_a_file_is_said(line, message, tmp_path, capsys, monkeypatch):
     path = tmp_path / "study.toml"
     path.write_text(line + "\n")
+    monkeypatch.setattr("skosfusion.cli._ablation.run", lambda *_: {})
     assert main(["ablation", "--config", str(path)]) == 2
     assert message in capsys.readouterr().err
 
