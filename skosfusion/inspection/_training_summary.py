@@ -244,10 +244,11 @@ def summarize_training(estimator, X, *, groups=None, rate=0.01):
 
     Notes
     -----
-    A number is unusual beyond the outermost quantile that five patients exceed, and as far again
-    from it as that is from the median; twice, four, eight or sixteen times as far where more of the
-    training set's patients lie there than `rate` allows. The distance is one of ratios where all is
-    positive. With fewer than about 20 patients nothing is called unusual.
+    A number is unusual if it is farther from the median than three standard deviations would be,
+    were the values normally distributed with the outermost quantile that five patients exceed; two,
+    four, eight or sixteen times as far beyond it where more patients of the training set are there
+    than `rate` allows. Where all is positive, logarithms are compared. With fewer than about 20
+    patients nothing is called unusual, and limits of fewer than 100 are rough.
 
     Images are compared by the Mahalanobis distance of their features. The limit lies beyond the
     distances of patients on whom mean and covariance were not computed, in five folds. An image
@@ -267,7 +268,7 @@ def summarize_training(estimator, X, *, groups=None, rate=0.01):
     >>> classifier = FusionClassifier(max_epochs=1, random_state=0).fit(X, np.arange(60) % 2)
     >>> summary = summarize_training(classifier, X)
     >>> summary.table.loc["age", ["low", "high"]].round().tolist()
-    [3.0, 27.0]
+    [3.0, 31.0]
     """
     fitted = unwrap(estimator)
     _check_frame(X)

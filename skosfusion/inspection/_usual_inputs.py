@@ -1,6 +1,7 @@
 """What was usual in a clinical input of the training set, told so that no patient can be read."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ from ._raw_inputs import NUMBER
 FEWEST = 5
 _LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 MEDIAN = 0.5
-# How many times the distance from the median to the outermost quantile is still usual: the first
-# that leaves so few patients outside as `budget_of` allows.
-_STEPS = (1.0, 2.0, 4.0, 8.0, 16.0)
+# As far as three deviations of a normal distribution that has the outermost quantile are usual, and
+# at least half as far again from it as it is from the median ...
+_DEVIATIONS = 3.0
+_LEAST_STEP = 0.5
+# ... times the first of these that leaves so few patients outside as `budget_of` allows.
+_WIDER = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Where all patients share a value, as of a kit's limits, a neighbor of it is not unusual.
 _LEAST_SHARE = 0.25
 MOST_NAMES = 200
@@ -56,9 +60,13 @@ def _summarize_numbers(values, patients, rate):
     ends = by_patient.min().to_numpy(), by_patient.max().to_numpy()
     budget = max(FEWEST - 1, budget_of(rate, len(ends[0])) // 2)
     for scale in ("ratio", "difference")[quantiles[0] <= 0 :]:
-        outer, median = quantiles[:: len(quantiles) - 1], quantiles[levels.index(MEDIAN)]
-        low = _limit(scale, median, outer[0], -1, lambda low: (ends[0] < low).sum() <= budget)
-        high = _limit(scale, median, outer[1], 1, lambda high: (ends[1] > high).sum() <= budget)
+        median, outer = quantiles[levels.index(MEDIAN)], quantiles[:: len(quantiles) - 1]
+        steps = [
+            _step(scale, median, end, level)
+            for end, level in zip(outer, levels[:: len(levels) - 1], strict=True)
+        ]
+        low = _limit(scale, outer[0], -steps[0], lambda low: (ends[0] < low).sum() <= budget)
+        high = _limit(scale, outer[1], steps[1], lambda high: (ends[1] > high).sum() <= budget)
         summary |= {"scale": scale, "low": low, "high": high}
         if low is not None and high is not None:
             break
@@ -81,21 +89,26 @@ def _quantiles(ordered):
     ]
 
 
-def _limit(scale, median, outer, sign, is_enough):
+def _step(scale, median, outer, level):
+    """Return how far beyond the outermost quantile values are usual; a logarithm for ratios."""
+    deviations = abs(NormalDist().inv_cdf(level))
+    share = max(_DEVIATIONS / deviations - 1, _LEAST_STEP)
+    if scale == "ratio":
+        return share * max(abs(math.log(outer / median)), math.log1p(_LEAST_SHARE))
+    return share * max(abs(outer - median), _LEAST_SHARE * abs(median))
+
+
+def _limit(scale, outer, step, is_enough):
     """Return the nearest limit beyond a quantile that leaves few patients outside, None for none.
 
     It is found by counts of five patients and more, so that no patient's value decides on it.
     """
-    for step in _STEPS:
-        if scale == "ratio":
-            least = math.log1p(_LEAST_SHARE)
-            limit = outer * math.exp(sign * step * max(abs(math.log(outer / median)), least))
-        else:
-            least = _LEAST_SHARE * abs(median)
-            limit = outer + sign * step * max(abs(outer - median), least)
-        limit = _rounded(limit) if math.isfinite(limit) else math.inf
-        if math.isfinite(limit) and is_enough(limit):
-            return limit
+    for wider in _WIDER:
+        away = min(wider * abs(step), 700.0) if scale == "ratio" else wider * abs(step)
+        away = math.copysign(away, step)
+        limit = outer * math.exp(away) if scale == "ratio" else outer + away
+        if math.isfinite(limit) and is_enough(_rounded(limit)):
+            return _rounded(limit)
     return None
 
 

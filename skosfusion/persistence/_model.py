@@ -234,7 +234,7 @@ def load_summary(path):
     ...     save_model(classifier, path, summary=summarize_training(classifier, X))
     ...     summary = load_summary(path)
     >>> summary.check(classifier, pd.DataFrame({"age": [70.0]}))["usual"].tolist()
-    ['from 3.372 to 27.03']
+    ['from 2.693 to 30.77']
     """
     description, tensors = read_model_file(path)
     with _one_error(path, "summary"):
