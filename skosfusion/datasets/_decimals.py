@@ -55,8 +55,10 @@ def notation_for(cells, column, notation, reading, declared):
         return notation
     texts = [cell for cell in cells.unique() if isinstance(cell, str)]
     sign, known = decimal_of(map(notation.digits, texts)), reading.decimals.get(column)
-    if sign == "," or (known == "." and sign != "?"):
-        return replace(notation, decimal=sign or ".")
+    if sign == ",":
+        return replace(notation, decimal=",")
+    if known == "." and not any("," in text for text in texts):
+        return replace(notation, decimal=".")  # "1.200" was a number of the sheet, and no text
     if sign == "?" and "," in reading.decimals.values():
         row, text = next(
             (row, cell)

@@ -124,7 +124,9 @@ def _chosen(sheets, name, path, n_others):
         if not found:
             names = [one.name for one in sheets]
             hint = did_you_mean(name, names)
-            raise ValueError(f"it has no sheet {name!r}; its sheets are {names}. {hint}".rstrip())
+            raise ValueError(
+                f"it has no sheet {name!r}; its sheets are {names}{hint and '; '}{hint}"
+            )
         if not found[0].scan.is_filled:
             raise ValueError(f"its sheet {name!r} is empty; name another")
         return found[0]

@@ -180,7 +180,7 @@ def test_a_million_columns_are_compared_row_by_row(folder):
 
 
 def test_a_csv_beyond_the_limit_is_refused(folder, monkeypatch):
-    monkeypatch.setattr("skosfusion.datasets._tables._MAX_BYTES", 100)
+    monkeypatch.setattr("skosfusion.datasets._csv.MAX_BYTES", 100)
     path = folder / "table.csv"
     path.write_bytes(b"image,patient_id,diagnosis\n" + b"a.png,1,x\n" * 20)
     with pytest.raises(ValueError, match=r"'table.csv': it holds more than 100 characters; split"):
