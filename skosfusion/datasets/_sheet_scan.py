@@ -68,12 +68,13 @@ def scan_xlsx(xml, shared):
     """Return what a sheet of an .xlsx holds; `shared` is the XML of its shared texts."""
     scan = SheetScan()
     root = _ROOT.search(xml)
-    patterns = _patterns(root[1] or b"" if root else b"")
+    prefix = root[1] or b"" if root else b""
+    patterns = _patterns(prefix)
     cells = patterns["filled"].findall(xml)
     if cells:
         scan.height = max(map(int, {row for _, row in cells}))
         scan.width = 1 + max(map(_column, {column for column, _ in cells}))
-    if len(patterns["opened"].findall(xml)) > len(cells):
+    if xml.count(b"</" + prefix + b"c>") > len(cells):
         # Cells without an address follow each other.
         rows = [len(patterns["opened"].findall(row)) for row in patterns["row"].split(xml)]
         scan.height, scan.width = max(scan.height, len(rows) - 1), max(scan.width, *rows)

@@ -226,10 +226,10 @@ def _rows(archive, chosen):
 
 def _as_table(rows, path, chosen, decimal):
     """Return rows as a table of text, the decimal sign of its columns, and those with dates."""
-    start = next(i for i, row in enumerate(rows) if any(cell != "" for cell in row))
+    start = next(i for i, row in enumerate(rows) if row.count("") < len(row))
     header = [_text(cell) for cell in rows[start]]
     body = rows[start + 1 :]
-    is_empty = [all(cell == "" for cell in row) for row in body]
+    is_empty = [row.count("") == len(row) for row in body]
     body = [row for row, empty in zip(body, is_empty, strict=True) if not empty]
     check_header(
         header,
@@ -239,14 +239,13 @@ def _as_table(rows, path, chosen, decimal):
     columns = list(zip(*body, strict=True)) if body else [()] * len(header)
     cells, decimals, dates = [], {}, []
     for name, column in zip(header, columns, strict=True):
+        kinds = set(map(type, column))
         sign = decimal or decimal_of(cell for cell in column if type(cell) is str)
         if sign == ",":
             decimals[name] = ","
-        elif not any(type(cell) is str and "," in cell for cell in column) and any(
-            type(cell) is float and not cell.is_integer() for cell in column
-        ):
+        elif float in kinds and not any(type(cell) is str and "," in cell for cell in column):
             decimals[name] = "."
-        if any(isinstance(cell, datetime.date) for cell in column):
+        if kinds & {datetime.date, datetime.datetime}:
             dates.append(name)
         texts = [cell if type(cell) is str else _text(cell, sign) for cell in column]
         cells.append(pd.Series(texts, dtype="str"))

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -152,6 +153,48 @@ def test_any_parquet_loads_or_is_refused(folder, parquets, seed, edits, keep_foo
     if keep_footer:  # offsets in the footer still lead somewhere
         damaged = damaged[:body].ljust(body, b"\0")
     path.write_bytes(damaged + data[body:])
+    check(path, folder, columns=KEEP)
+
+
+@FUZZ
+@given(edits=st.lists(EDIT, min_size=1, max_size=3), separator=st.sampled_from(";\t|"))
+def test_any_text_with_other_separators_loads_or_is_refused(folder, edits, separator):
+    text = FRAME.to_csv(index=False, sep=separator, decimal=",").encode()
+    path = folder / "table.csv"
+    path.write_bytes(mutated(text, edits))
+    check(path, folder, columns=KEEP)
+
+
+@pytest.fixture(scope="module")
+def workbook(tmp_path_factory):
+    pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
+    path = tmp_path_factory.mktemp("books") / "table.xlsx"
+    FRAME.to_excel(path, index=False)
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@settings(FUZZ, max_examples=80)
+@given(data=st.data(), edits=st.lists(EDIT, min_size=1, max_size=3))
+def test_any_part_of_a_workbook_loads_or_is_refused(folder, workbook, data, edits):
+    part = data.draw(st.sampled_from([name for name in workbook if "theme" not in name]))
+    path = folder / "table.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in workbook.items():
+            archive.writestr(name, mutated(content, edits) if name == part else content)
+    check(path, folder, columns=KEEP)
+
+
+@settings(FUZZ, max_examples=60)
+@given(edits=st.lists(EDIT, min_size=1, max_size=3))
+def test_any_archive_loads_or_is_refused(folder, workbook, edits):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in workbook.items():
+            archive.writestr(name, part)
+    path = folder / "table.xlsx"
+    path.write_bytes(mutated(content.getvalue(), edits))
     check(path, folder, columns=KEEP)
 
 
