@@ -217,6 +217,10 @@ def _rows(archive, chosen):
             rows = [list(row) for row in sheet.iter_rows()]
     except (python_calamine.CalamineError, OSError, ValueError, OverflowError) as error:
         raise ValueError(f"it is damaged ({error}); save the workbook again") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the reader, and no Exception
+            raise
+        raise ValueError(f"it cannot be read ({error}); save the workbook again") from error
     for (row, column), text in chosen.scan.errors.items():
         if row < len(rows) and 0 <= column - left < len(rows[row]):
             rows[row][column - left] = text
