@@ -17,7 +17,10 @@ def columns_with_commas(cells):
     found = []
     for place, column in enumerate(cells.columns):
         texts = cells.iloc[:, place]
-        if texts.str.contains(",", regex=False).any() and decimal_of(texts.unique()) == ",":
+        if (
+            texts.str.contains(",", regex=False).any()
+            and decimal_of(texts.unique().tolist()) == ","
+        ):
             found.append(column)
     return found
 
@@ -33,12 +36,17 @@ def decimal_of(texts):
         if not isinstance(text, str) or ("," not in text and "." not in text):
             continue
         text = text.strip()
-        has_comma = has_comma or bool(_CLEAR_COMMA.fullmatch(text))
-        has_point = has_point or bool(_CLEAR_POINT.fullmatch(text))
-        has_either = has_either or bool(_EITHER.fullmatch(text))
-    if has_comma != has_point:
+        if not has_comma and "," in text and _CLEAR_COMMA.fullmatch(text):
+            has_comma = True
+        elif not has_point and "." in text and _CLEAR_POINT.fullmatch(text):
+            has_point = True
+        elif not has_either and _EITHER.fullmatch(text):
+            has_either = True
+        if has_comma and has_point:
+            return None
+    if has_comma or has_point:
         return "," if has_comma else "."
-    return "?" if has_either and not has_comma else None
+    return "?" if has_either else None
 
 
 def notation_for(cells, column, notation, reading, declared):
@@ -53,10 +61,12 @@ def notation_for(cells, column, notation, reading, declared):
         return replace(notation, decimal=reading.decimal)
     if not reading.has_signs:
         return notation
-    texts = [cell for cell in cells.unique() if isinstance(cell, str)]
-    sign, known = decimal_of(map(notation.digits, texts)), reading.decimals.get(column)
-    if sign == "," or (known == "." and sign != "?"):
-        return replace(notation, decimal=sign or ".")
+    texts = [cell for cell in cells.unique().tolist() if isinstance(cell, str)]
+    if reading.decimals.get(column) == "." and not any("," in text for text in texts):
+        return replace(notation, decimal=".")  # "1.200" was a number of the sheet, and no text
+    sign = decimal_of(notation.digits(text) for text in texts if "," in text or "." in text)
+    if sign == ",":
+        return replace(notation, decimal=",")
     if sign == "?" and "," in reading.decimals.values():
         row, text = next(
             (row, cell)

@@ -126,9 +126,10 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     -----
     UserWarning
         For inputs whose column has no value in any row, which are left out; for hidden rows and
-        columns of a workbook, which are read; for columns whose names are nearly ours and are not read; for numbers that look like codes
-        for a missing value; for labels that say "unknown", and for a pattern that counts the
-        opposite as positive. Each names the column, how often it is so, and the remedy.
+        columns of a workbook, which are read; for columns whose names are nearly ours and are not
+        read; for numbers that look like codes for a missing value; for labels that say "unknown",
+        and for a pattern that counts the opposite as positive. Each names the column, how often it
+        is so, and the remedy.
     LeakageWarning
         For record numbers that are the same but for spelling (case, leading zeros, a trailing
         ".0", hyphens, invisible characters and the like), in either table, with the pairs. They

@@ -15,7 +15,7 @@ _PARQUET_SUFFIXES = (".parquet", ".pq")
 
 
 def read_table(source, *, sheet=None, separator=None, decimal=None, encoding=None):
-    """Read a table from a file, with all its cells as text.
+    r"""Read a table from a file, with all its cells as text.
 
     What a file is, how its columns are separated and how its letters and numbers are written is
     found out, said, and an error where it could be meant in two ways. :func:`load_cohort` reads
@@ -84,7 +84,7 @@ def read_table(source, *, sheet=None, separator=None, decimal=None, encoding=Non
     >>> from skosfusion.datasets import read_table
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "values.csv")
-    ...     text = "record;crp\\n007;14,5\\n"
+    ...     text = "record;crp\n007;14,5\n"
     ...     _ = path.write_text(text)
     ...     table = read_table(path)
     >>> table

@@ -9,7 +9,7 @@ from ._tables import Table, open_table
 
 
 def open_tables(source, kind, missing, texts):
-    """Return the tables that a table, or a list of tables, makes; those of the same columns are one.
+    """Return the tables that a table or a list of them makes; those of the same columns are one.
 
     A row of stacked tables has the name of its table in its number: "3 of 'b.csv'".
     """

@@ -6,24 +6,42 @@ first cell to the last, and takes errors and formulas without a value for empty 
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 MAX_AREA = 2**24
 MAX_TEXT = 2**28
 
-_PREFIX = rb"(?:[\w.-]+:)?"
-_REF = rb"([A-Z]{1,3})(\d{1,7})"
-_FILLED = re.compile(rb"<" + _PREFIX + rb'c\s(?:[^>]*?\s)?r="' + _REF + rb'"(?:[^>]*[^/>])?>')
-_CELL = re.compile(rb"<" + _PREFIX + rb"c(\s[^>]*)?(?<!/)>(.*?)</" + _PREFIX + rb"c>", re.DOTALL)
-_OPENED = re.compile(rb"<" + _PREFIX + rb"c(?:\s[^>]*)?(?<!/)>")
-_AT = re.compile(rb'\sr="' + _REF + rb'"')
+_REF = rb'r="([A-Z]{1,3})(\d{1,7})"'
+_ROOT = re.compile(rb"<([\w.-]+:)?worksheet[\s/>]")
+_AT = re.compile(rb"\s" + _REF)
 _TYPE = re.compile(rb'\st="(\w+)"')
-_FORMULA = re.compile(rb"<" + _PREFIX + rb"f[\s/>]")
-_VALUE = re.compile(rb"<" + _PREFIX + rb"v(?:\s[^>]*)?>([^<]+)<|<" + _PREFIX + rb"is[\s>]")
-_MERGED = re.compile(rb"<" + _PREFIX + rb'mergeCell\s[^>]*?ref="' + _REF + rb":" + _REF + rb'"')
-_HIDDEN_ROW = re.compile(rb"<" + _PREFIX + rb'row\s[^>]*?\s?hidden="(?:1|true)"')
-_HIDDEN_COLUMNS = re.compile(rb"<" + _PREFIX + rb'col\s[^>]*?\s?hidden="(?:1|true)"')
-_SHARED = re.compile(rb't="s"[^>]*><' + _PREFIX + rb"v>(\d+)<")
-_SHARED_TEXT = re.compile(rb"<" + _PREFIX + rb"si[\s>].*?</" + _PREFIX + rb"si>", re.DOTALL)
+
+
+@lru_cache(maxsize=8)
+def _patterns(prefix):
+    """Return the patterns of a sheet, whose tags have this prefix."""
+    prefix = re.escape(prefix)
+    texts = {
+        "filled": rb"<_c\s(?:[^>]*?\s)?" + _REF + rb"(?:[^>]*[^/>])?>",
+        "opened": rb"<_c(?:\s[^>]*)?(?<!/)>",
+        "cell": rb"<_c(\s[^>]*)?(?<!/)>(.*?)</_c>",
+        "formula": rb"<_f[\s/>]",
+        "value": rb"<_v(?:\s[^>]*)?>([^<]+)<|<_is[\s>]",
+        "merged": rb'<_mergeCell\s[^>]*?ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"',
+        "hidden_row": rb'<_row\s(?:[^>]*?\s)?hidden="(?:1|true)"[^>]*>',
+        "hidden_column": rb'<_col\s(?:[^>]*?\s)?hidden="(?:1|true)"[^>]*>',
+        "shared": rb't="s"[^>]*><_v>(\d+)<',
+        "row": rb"<_row[\s>]",
+    }
+    return {
+        name: re.compile(text.replace(b"<_", b"<" + prefix).replace(b"</_", b"</" + prefix), re.S)
+        for name, text in texts.items()
+    }
+
+
+_SHARED_TEXT = re.compile(rb"<(?:[\w.-]+:)?si[\s>].*?</(?:[\w.-]+:)?si>", re.DOTALL)
+_ROW_NUMBER = re.compile(rb'\sr="(\d{1,7})"')
+_BOUNDS = re.compile(rb'\s(min|max)="(\d{1,5})"')
 
 
 @dataclass
@@ -49,42 +67,49 @@ class SheetScan:
 def scan_xlsx(xml, shared):
     """Return what a sheet of an .xlsx holds; `shared` is the XML of its shared texts."""
     scan = SheetScan()
-    cells = _FILLED.findall(xml)
-    n_opened = sum(1 for _ in _OPENED.finditer(xml))
-    if n_opened > len(cells):
-        # Cells without an address follow each other.
-        rows = [sum(1 for _ in _OPENED.finditer(row)) for row in re.split(rb"<(?:\w+:)?row", xml)]
-        scan.height, scan.width = len(rows) - 1, max(rows)
+    root = _ROOT.search(xml)
+    prefix = root[1] or b"" if root else b""
+    patterns = _patterns(prefix)
+    cells = patterns["filled"].findall(xml)
     if cells:
-        scan.height = max(scan.height, max(map(int, {row for _, row in cells})))
-        scan.width = max(scan.width, 1 + max(map(_column, {column for column, _ in cells})))
-    n_shared = xml.count(b't="s"')
-    scan.n_texts = n_shared * len(shared)
+        scan.height = max(map(int, {row for _, row in cells}))
+        scan.width = 1 + max(map(_column, {column for column, _ in cells}))
+    if xml.count(b"</" + prefix + b"c>") > len(cells):
+        # Cells without an address follow each other.
+        rows = [len(patterns["opened"].findall(row)) for row in patterns["row"].split(xml)]
+        scan.height, scan.width = max(scan.height, len(rows) - 1), max(scan.width, *rows)
+    scan.n_texts = xml.count(b't="s"') * len(shared)
     if scan.n_texts > MAX_TEXT:
         lengths = [match.end() - match.start() for match in _SHARED_TEXT.finditer(shared)]
-        used = map(int, _SHARED.findall(xml))
+        used = map(int, patterns["shared"].findall(xml))
         scan.n_texts = sum(lengths[place] for place in used if place < len(lengths))
-    if b't="e"' in xml or _FORMULA.search(xml):
-        _look_at_cells(xml, scan)
-    for match in _MERGED.finditer(xml):
+    if b't="e"' in xml or patterns["formula"].search(xml):
+        _look_at_cells(xml, scan, patterns)
+    for match in patterns["merged"].finditer(xml) if b"mergeCell " in xml else ():
         first, last = _place(match[1], match[2]), _place(match[3], match[4])
         scan.merged.append((*first, *last))
-    scan.n_hidden_rows = sum(1 for _ in _HIDDEN_ROW.finditer(xml))
-    scan.n_hidden_columns = sum(1 for _ in _HIDDEN_COLUMNS.finditer(xml))
+    if b'hidden="' in xml:
+        for match in patterns["hidden_row"].finditer(xml):
+            number = _ROW_NUMBER.search(match[0])
+            scan.n_hidden_rows += number is None or int(number[1]) <= scan.height
+        for match in patterns["hidden_column"].finditer(xml):
+            bounds = {name: int(number) for name, number in _BOUNDS.findall(match[0])}
+            first, last = bounds.get(b"min", 1), min(bounds.get(b"max", 1), scan.width)
+            scan.n_hidden_columns += max(0, last - first + 1)
     return scan
 
 
-def _look_at_cells(xml, scan):
+def _look_at_cells(xml, scan, patterns):
     """Note formulas and errors."""
-    for match in _CELL.finditer(xml):
+    for match in patterns["cell"].finditer(xml):
         attributes, content = match[1] or b"", match[2]
-        is_formula = _FORMULA.search(content)
+        is_formula = patterns["formula"].search(content)
         kind = _TYPE.search(attributes)
         kind = kind[1] if kind else b"n"
         if not is_formula and kind != b"e":
             continue
         at = _AT.search(attributes)
-        value = _VALUE.search(content)
+        value = patterns["value"].search(content)
         scan.n_formulas += bool(is_formula)
         if is_formula and not value and kind != b"str":
             scan.uncached.append((at[1] + at[2]).decode() if at else "without an address")

@@ -124,7 +124,9 @@ def _chosen(sheets, name, path, n_others):
         if not found:
             names = [one.name for one in sheets]
             hint = did_you_mean(name, names)
-            raise ValueError(f"it has no sheet {name!r}; its sheets are {names}. {hint}".rstrip())
+            raise ValueError(
+                f"it has no sheet {name!r}; its sheets are {names}{hint and '; '}{hint}"
+            )
         if not found[0].scan.is_filled:
             raise ValueError(f"its sheet {name!r} is empty; name another")
         return found[0]
@@ -215,6 +217,10 @@ def _rows(archive, chosen):
             rows = [list(row) for row in sheet.iter_rows()]
     except (python_calamine.CalamineError, OSError, ValueError, OverflowError) as error:
         raise ValueError(f"it is damaged ({error}); save the workbook again") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of the reader, and no Exception
+            raise
+        raise ValueError(f"it cannot be read ({error}); save the workbook again") from error
     for (row, column), text in chosen.scan.errors.items():
         if row < len(rows) and 0 <= column - left < len(rows[row]):
             rows[row][column - left] = text
@@ -224,10 +230,10 @@ def _rows(archive, chosen):
 
 def _as_table(rows, path, chosen, decimal):
     """Return rows as a table of text, the decimal sign of its columns, and those with dates."""
-    start = next(i for i, row in enumerate(rows) if any(cell != "" for cell in row))
+    start = next(i for i, row in enumerate(rows) if row.count("") < len(row))
     header = [_text(cell) for cell in rows[start]]
     body = rows[start + 1 :]
-    is_empty = [all(cell == "" for cell in row) for row in body]
+    is_empty = [row.count("") == len(row) for row in body]
     body = [row for row, empty in zip(body, is_empty, strict=True) if not empty]
     check_header(
         header,
@@ -237,14 +243,13 @@ def _as_table(rows, path, chosen, decimal):
     columns = list(zip(*body, strict=True)) if body else [()] * len(header)
     cells, decimals, dates = [], {}, []
     for name, column in zip(header, columns, strict=True):
+        kinds = set(map(type, column))
         sign = decimal or decimal_of(cell for cell in column if type(cell) is str)
         if sign == ",":
             decimals[name] = ","
-        elif not any(type(cell) is str and "," in cell for cell in column) and any(
-            type(cell) is float and not cell.is_integer() for cell in column
-        ):
+        elif float in kinds and not any(type(cell) is str and "," in cell for cell in column):
             decimals[name] = "."
-        if any(isinstance(cell, datetime.date) for cell in column):
+        if kinds & {datetime.date, datetime.datetime}:
             dates.append(name)
         texts = [cell if type(cell) is str else _text(cell, sign) for cell in column]
         cells.append(pd.Series(texts, dtype="str"))

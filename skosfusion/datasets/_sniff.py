@@ -26,7 +26,7 @@ _NAMES |= {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32"}
 _NAMES |= {"cp1252": "cp1252 (that of Windows in Western Europe)"}
 
 # Windows-1252 as it is written in Western Europe; other bytes speak for another encoding.
-_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒ"  # noqa: RUF001
+_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüýßœÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒ"
 _SYMBOLS = "°µ±²³§€–—‘’“”„…«»·×÷½¼¾®©ªº¿¡‰†\xa0"  # noqa: RUF001
 _IN_WORDS = "°µ–—‘’·×ªº\xa0"  # noqa: RUF001
 _ODD = re.compile(rf"[^\W\d_][{''.join(c for c in _SYMBOLS if c not in _IN_WORDS)}][^\W\d_]")
