@@ -32,11 +32,6 @@ def test_columns_and_kits_become_declarations():
     }
 
 
-def test_genders_of_another_language():
-    found = declarations(options_of("--column", "gender=Geschlecht", "--gender-value", "d=female"))
-    assert found["gender"] == datasets.GenderColumn("Geschlecht", values={"d": "female"})
-
-
 def test_labels():
     options = options_of("--target", "d", "--positive", "a", "--label-conflicts", "keep")
     expected = datasets.TargetColumn("d", positive="a", label_conflicts="keep")
@@ -49,6 +44,7 @@ def test_labels():
         (["--number", "bmi=BMI"], "NumberColumn", "bmi", ("BMI",), {}),
         (["--category", "view=projection"], "CategoryColumn", "view", ("projection",), {}),
         (["--one-hot", "site=femur, tibia"], "OneHotColumn", "site", (("femur", "tibia"),), {}),
+        (["--gender-value", "d=female"], "GenderColumn", "gender", (), {"values": {"d": "female"}}),
         (["--suffix", ".png"], "ImageColumn", "image", (), {"suffix": ".png"}),
     ],
 )
