@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from _ablation.options import make_parser, parse_with
+from _common.options import make_parser
+
+from skosfusion.cli import add_ablation_options, check_ablation_options
 
 DESCRIPTION = """\
 Cross-validate two models as the ablation script does, and explain the rows that they have not seen.
@@ -21,7 +23,8 @@ random weights.
 
 def parse(arguments=None):
     """Read the options."""
-    parser = make_parser(DESCRIPTION, out="interpretability-results")
+    parser = make_parser(DESCRIPTION)
+    add_ablation_options(parser, out="interpretability-results")
     explain = parser.add_argument_group("explanations")
     explain.add_argument("--layer", help="of the encoder; default: its last feature map")
     explain.add_argument(
@@ -35,7 +38,8 @@ def parse(arguments=None):
         "--random-models", type=int, default=10, help="models with random weights to compare with"
     )
     parser.set_defaults(rows=["Baseline", "All"])
-    options = parse_with(parser, arguments)
+    options = parser.parse_args(arguments)
+    check_ablation_options(parser, options)
     if len(options.rows) != 2:
         parser.error(f"--rows {options.rows}: two rows are compared, such as Baseline All")
     if not 1 <= options.examples <= 40:
@@ -52,13 +56,13 @@ def main(arguments=None):
     print("loading skosfusion", flush=True)
     import joblib
     import matplotlib as mpl
-    from _ablation import protocol
     from _interpretability import measures, report
 
     from skosfusion import ComparisonDisplay, GradCAM
+    from skosfusion.cli import prepare
 
     mpl.use("Agg")
-    prepared = protocol.prepare(options)
+    prepared = prepare(options)
     cohort, names = prepared.cohort, tuple(prepared.rows)
     boxes = getattr(cohort, "tumor_boxes", None)
     backend = "threading" if options.frozen_epochs == "all" else "loky"

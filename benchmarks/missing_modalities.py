@@ -25,11 +25,12 @@ def main(arguments=None):
     if "embedded_age" in options.data_sets:
         parser.error("--data-sets embedded_age has no laboratory values that could be missing")
     print("loading skosfusion", flush=True)
-    from _ablation.encoder import choose_encoder
     from _quality import absent, cohorts
 
+    from skosfusion.network import choose_encoder
+
     try:
-        encoder = choose_encoder(options)
+        encoder = choose_encoder(options.backbone, options.weights, tell=print)
     except ValueError as error:
         sys.exit(f"--backbone {options.backbone}, --weights {options.weights}: {error}")
     for name in options.data_sets:

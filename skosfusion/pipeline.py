@@ -17,6 +17,12 @@ _RECIPES = {
 }
 
 
+def clinical_options(recipe):
+    """Return the parameters of the clinical transformer that a recipe has."""
+    check_choice("recipe", recipe, tuple(_RECIPES))
+    return dict(_RECIPES[recipe][1])
+
+
 def make_fusion_pipeline(*, recipe="paper", image="image", clinical=None, **params):
     """Make the whole method: normalize the clinical columns, then fuse and classify.
 

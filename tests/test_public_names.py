@@ -72,7 +72,7 @@ def test_everything_public_has_an_example(thing):
 
 @pytest.mark.parametrize(
     "room",
-    ["preprocessing", "images", "datasets", "model_selection", "evaluation", "report"],
+    ["preprocessing", "images", "datasets", "model_selection", "evaluation", "report", "cli"],
 )
 def test_rooms_without_networks_do_not_load_torch(room):
     code = f"import sys, skosfusion.{room}; sys.exit('torch' in sys.modules)"
@@ -88,7 +88,6 @@ ROOMS = {
     "network": ("_utils", "exceptions", "images"),
     "evaluation": ("_utils", "exceptions", "images"),
     "classifier": ("_utils", "exceptions", "images", "network"),
-    "persistence": ("_utils", "exceptions", "preprocessing", "images", "network", "classifier"),
     "pipeline": ("_utils", "classifier", "preprocessing"),
     "model_selection": ("_utils", "exceptions", "preprocessing", "images", "evaluation"),
     "inspection": (
@@ -101,7 +100,33 @@ ROOMS = {
         "model_selection",
         "evaluation",
     ),
+    "persistence": (
+        "_utils",
+        "exceptions",
+        "preprocessing",
+        "images",
+        "network",
+        "classifier",
+        "evaluation",
+        "inspection",
+    ),
     "report": ("_utils", "exceptions", "images", "evaluation", "inspection"),
+    "cli": (
+        "_utils",
+        "exceptions",
+        "preprocessing",
+        "images",
+        "datasets",
+        "network",
+        "classifier",
+        "persistence",
+        "pipeline",
+        "model_selection",
+        "evaluation",
+        "inspection",
+        "report",
+    ),
+    "__main__": ("cli",),
 }
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 
-def make_parser(description, *, out, quick=None, seed=None):
+def make_parser(description, *, out=None, quick=None, seed=None):
     """Make a parser with ``--out``, and ``--quick`` and ``--seed`` where there is help for them."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -13,5 +13,6 @@ def make_parser(description, *, out, quick=None, seed=None):
         parser.add_argument("--quick", action="store_true", help=quick)
     if seed is not None:
         parser.add_argument("--seed", type=int, default=0, help=seed)
-    parser.add_argument("--out", type=Path, default=Path(out), help="default: %(default)s")
+    if out is not None:
+        parser.add_argument("--out", type=Path, default=Path(out), help="default: %(default)s")
     return parser

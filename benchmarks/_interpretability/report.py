@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
-from _ablation.report import versions, wrapped
 from _common.files import write_atomically, write_record
 
 from skosfusion import ClinicalGradientsDisplay
+from skosfusion.cli import versions, wrapped
 
 #: The paper's ratio of the gradients of ALP and LDH.
 PAPER_RATIO = 2.415

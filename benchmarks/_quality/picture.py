@@ -1,8 +1,9 @@
 """Dots with intervals: the difference of each method from the reference, for each data set."""
 
 import numpy as np
-from _ablation.report import wrapped
 from matplotlib.figure import Figure
+
+from skosfusion.cli import wrapped
 
 _METRICS = {"log_loss": "log loss, left is better", "auc": "AUC, right is better"}
 _COLORS = {"better": "tab:green", "worse": "tab:red", "not shown": "gray", "reference": "black"}

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _ablation.report import versions, wrapped
 from _common import machine
-from _common.files import set_aside, sweep, write_atomically, write_record
+from _common.files import (
+    set_aside,
+    sweep_temporary_files,
+    write_atomically,
+    write_record,
+)
+
+from skosfusion.cli import versions, wrapped
 
 from .folds import LIMIT
 from .methods import METHODS
@@ -123,7 +129,8 @@ def scores_table(record):
 def start(folder, run):
     """Keep the results of another run under another name."""
     folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder, f"{NAME}.")
+    for ending in ("csv", "json", "png"):
+        sweep_temporary_files(folder, of=f"{NAME}.{ending}")
     for old, kept in set_aside(folder, NAME, run):
         print(f"{old} held the results of another run; they are kept as {kept}")
 

@@ -6,8 +6,9 @@ import sys
 import time
 
 import numpy as np
-from _ablation.encoder import choose_encoder
 from tqdm.auto import tqdm
+
+from skosfusion.network import choose_encoder
 
 from . import cohorts, folds, report
 from .methods import METHODS, usual, why_not
@@ -27,7 +28,7 @@ def score_all(options):
     if unknown:
         sys.exit(f"--methods {unknown[0]!r} is none of {', '.join(METHODS)}")
     try:
-        encoder = choose_encoder(options)
+        encoder = choose_encoder(options.backbone, options.weights, tell=print)
     except ValueError as error:
         sys.exit(f"--backbone {options.backbone}, --weights {options.weights}: {error}")
     earlier = json.loads(options.join.read_text()) if options.join else {"data_sets": {}}

@@ -1,6 +1,7 @@
 """What stands in columns of ages and is not an age, and how to make ages of it."""
 
 import datetime
+import re
 
 import numpy as np
 
@@ -9,6 +10,25 @@ from .missing_codes import POSITIVE_CODES
 _OLDEST = 120
 _LAST_EXCEL_DAY = 60_000
 _EXCEL = "unit='D', origin='1899-12-30'"
+
+
+_UNITS = [
+    (12, re.compile(r"(m|mo|mos|mon|monate?n?|months?|mths?|mois|mes(es)?|mesi|mm)\.?", re.I)),
+    (52.18, re.compile(r"(w|wk|wks|wochen?|weeks?|semaines?|semanas?)\.?", re.I)),
+    (365.25, re.compile(r"(d|t|tage?n?|days?|jours?|d[ií]as?|giorni)\.?", re.I)),
+]
+
+
+def age_in_other_unit(number, unit):
+    """Return what to do about an age in months, weeks or days; None where it is no such unit."""
+    for a_year, pattern in _UNITS:
+        if pattern.fullmatch(unit.strip()):
+            example = f", {number / a_year:.2g} for this one" if number is not None else ""
+            return (
+                f"is an age in {unit!r}, and ages are read in years; write it in years (divide by "
+                f"{a_year:g}{example})"
+            )
+    return None
 
 
 def age_of_dates(column, text):

@@ -56,9 +56,10 @@ class Notation:
 
     def digits(self, text):
         """Return the part of a text that is read as a number."""
-        text = text.translate(_BLANKS).strip()
+        text = (text if text.isascii() else text.translate(_BLANKS)).strip()
         bound = _BOUND.match(text) if self.censored == "limit" else None
-        return self._without_unit(text[bound.end() :] if bound else text)
+        text = text[bound.end() :] if bound else text
+        return self._without_unit(text) if self.unit else text
 
     def _without_unit(self, text):
         for unit in sorted(self.unit, key=len, reverse=True):

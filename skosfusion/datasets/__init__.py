@@ -1,6 +1,7 @@
 """Cohorts of radiographs with clinical values: the embedded synthetic one, and the user's own."""
 
 from .._utils.naming import publish
+from ._cohort import Cohort
 from ._data_home import get_data_home
 from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
 from ._digests import check_digests
@@ -9,10 +10,12 @@ from ._kept_columns import KeptColumn
 from ._load import load_cohort
 from ._number_columns import AgeColumn, KitColumn
 from ._osteosarcoma import make_osteosarcoma_cohort
+from ._read_table import read_table
 from ._screenshots import crop_screenshots, exclude_screenshots
 
 __all__ = [
     "AgeColumn",
+    "Cohort",
     "GenderColumn",
     "ImageColumn",
     "KeptColumn",
@@ -27,6 +30,7 @@ __all__ = [
     "get_data_home",
     "load_cohort",
     "make_osteosarcoma_cohort",
+    "read_table",
 ]
 
 publish(__name__, __all__)

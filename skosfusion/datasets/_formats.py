@@ -1,7 +1,6 @@
-"""Tables of other formats: recognized by their content, each with the line of pandas that reads it.
+"""What kind of file a table is, by its content; of formats that are not read here, what reads them.
 
-What is recognized is refused: which separator, decimal sign or encoding is meant is for the user to
-say, and the line that says it is in the error.
+Those are refused, with the line of pandas in the error.
 """
 
 import bz2
@@ -14,16 +13,17 @@ import re
 import zipfile
 import zlib
 
-_HEAD = 2**16
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars", ",": "commas"}
+from ._sniff import BOMS, HEAD, decoded_head, separator_of
+
+_OLE = b"\xd0\xcf\x11\xe0"
+_PARTS = ("[content_types].xml", "content.xml")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*", re.ASCII)
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"(\xb5/\xfd": "zstd"}
 _MARKS = {
-    b"PAR1": ("Parquet under another name", "pd.read_parquet({path})"),
     b"ARROW1": ("an Arrow (Feather) file", "pd.read_feather({path})"),
-    b"\xd0\xcf\x11\xe0": (
-        "an Excel workbook of the old kind (.xls; reading it needs the package xlrd)",
-        "pd.read_excel({path}, dtype=str)",
+    _OLE: (
+        "an Excel workbook of the old kind (.xls; save it as .xlsx, or read it yourself)",
+        "pd.read_excel({path}, dtype=str, engine='calamine')",
     ),
     b"$FL2": ("an SPSS file (reading it needs the package pyreadstat)", "pd.read_spss({path})"),
     b"$FL3": ("an SPSS file (reading it needs the package pyreadstat)", "pd.read_spss({path})"),
@@ -40,16 +40,41 @@ _MARKS = {
     ),
 }
 _SAS = b"\x00" * 12 + b"\xc2\xea\x81\x60"
-_BOMS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-def recognize_table(path, texts):
-    """Return what a file is that is not comma-separated text, and how it is read; else None.
+def kind_of(path, texts):
+    """Return "text", "workbook" or "parquet" for what is read here; raise ValueError for others.
 
-    `texts` are the columns that must stay text.
+    `texts` are the columns that must stay text, for the line of pandas in the error.
     """
     with open(path, "rb") as file:
-        head = file.read(_HEAD)
+        head = file.read(HEAD)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(_OLE) and _is_encrypted(path):
+        raise ValueError(
+            "it is a workbook under a password; open it in a spreadsheet, remove the password (in "
+            "Excel: File, Info, Protect Workbook, Encrypt with Password), and save it"
+        )
+    other = _refusal_of(path, head, texts)
+    if other:
+        raise ValueError(other)
+    return "workbook" if head.startswith(b"PK\x03\x04") else "text"
+
+
+def _is_encrypted(path):
+    """Return whether a container of Microsoft holds an encrypted package."""
+    name, last = "EncryptedPackage".encode("utf-16-le"), b""
+    with open(path, "rb") as file:
+        while chunk := file.read(2**20):
+            if name in last + chunk:
+                return True
+            last = chunk[-len(name) :]
+    return False
+
+
+def _refusal_of(path, head, texts):
+    """Return what a file is that is not read here, and how it is read; else None."""
     for mark, (what, line) in _MARKS.items():
         if head.startswith(mark):
             return _refusal(what, line.format(path=repr(str(path))))
@@ -61,7 +86,7 @@ def recognize_table(path, texts):
         if head.startswith(mark):
             inner = _decompressed(head, kind)
             return _refusal(f"compressed with {kind}", _csv_line(path, inner, texts, kind))
-    return _text(path, head, texts)
+    return _text(path, head)
 
 
 def _refusal(what, line):
@@ -69,13 +94,10 @@ def _refusal(what, line):
 
 
 def _archive(path, head, texts):
-    if b"opendocument.spreadsheet" in head[:200]:
-        what = "an OpenDocument table (.ods; reading it needs the package odfpy)"
-        return _refusal(what, f"pd.read_excel({str(path)!r}, dtype=str, engine='odf')")
+    """Return what a zip archive is that is no workbook; None where it may be one."""
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")].lower()
-    if not name.endswith((b".csv", b".txt", b".tsv", b"/")):
-        what = "an Excel workbook (.xlsx; reading it needs the package openpyxl)"
-        return _refusal(what, f"pd.read_excel({str(path)!r}, dtype=str)")
+    if not name.endswith((b".csv", b".txt", b".tsv", b"/")) or _has_part(path, _PARTS):
+        return None
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         n_files = len(archive.namelist())
         # pandas reads an archive of one file alone, without a folder beside it.
@@ -99,13 +121,20 @@ def _decompressed(head, kind):
         "xz": lzma.LZMADecompressor,
     }
     try:
-        return makers[kind]().decompress(head, _HEAD) if kind in makers else b""
+        return makers[kind]().decompress(head, HEAD) if kind in makers else b""
     except (OSError, EOFError, zlib.error, lzma.LZMAError):
         return b""
 
 
-def _text(path, head, texts):
-    """Return what a text is that is not comma-separated UTF-8; None where it may be."""
+def _has_part(path, names):
+    """Return whether a zip archive holds a part of one of these names."""
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return any(name.lower() in names for name in archive.namelist())
+    return False
+
+
+def _text(path, head):
+    """Return what a text is that is no table; None where it may be one."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
     if start.startswith((b"<!doctype html", b"<html", b"<table", b"<meta")):
         # Its default takes decimal commas for marks between thousands.
@@ -114,18 +143,9 @@ def _text(path, head, texts):
     if start.startswith((b"[{", b'{"')):
         lines = ", lines=True" if start.startswith(b'{"') and _is_json_line(head) else ""
         return _refusal("JSON", f"pd.read_json({str(path)!r}, dtype=False{lines})")
-    encoding = _encoding(path, head)
-    separator, skipped = _form(_decoded(head, encoding))
-    if encoding == "utf-8" and separator == "," and not skipped:
-        return None
-    found = []
-    if encoding != "utf-8":
-        found.append(f"in {encoding}, not in utf-8" + _GUESS.get(encoding, ""))
-    if separator != ",":
-        found.append(f"separated by {_SEPARATORS[separator]}, not by commas")
-    if skipped:
-        found.append("begun by a line 'sep=...', which only Excel knows")
-    return _refusal("text " + " and ".join(found), _csv_line(path, head, texts, None, encoding))
+    if start.startswith(b"<?xml"):
+        return "it is XML, perhaps a workbook of Excel 2003; save it as .xlsx or CSV"
+    return None
 
 
 def _is_json_line(head):
@@ -137,57 +157,17 @@ def _is_json_line(head):
         return False
 
 
-_GUESS = {"cp1252": " (that of Windows in Western Europe; name another if letters look wrong)"}
-
-
-def _encoding(path, head):
-    """Return the encoding of a text."""
-    for mark, encoding in _BOMS.items():
-        if head.startswith(mark):
-            return encoding
-    if len(head) > 3 and head[1::2].count(0) > len(head) // 4:
-        return "utf-16-le"
-    if len(head) > 3 and head[::2].count(0) > len(head) // 4:
-        return "utf-16-be"
-    for encoding in ("utf-8", "cp1252"):
-        try:
-            with open(path, encoding=encoding) as file:
-                while file.read(_HEAD):
-                    pass
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    return "latin-1"
-
-
-def _decoded(head, encoding):
-    """Return the beginning of a text, without a last line that may be cut."""
-    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
-    text = head.decode(encoding, errors="ignore")
-    return text if len(head) < _HEAD else text.rpartition("\n")[0]
-
-
-def _form(text):
-    """Return the separator of a text, and how many lines stand before the names of columns."""
-    lines = text.lstrip("\r\n").splitlines()
-    first = lines[0] if lines else ""
-    skipped = int(first.lower().replace('"', "").startswith("sep="))
-    header = re.sub(r'"[^"]*"', "", lines[skipped] if len(lines) > skipped else "")
-    best = max(_SEPARATORS, key=header.count)
-    return (best if header.count(best) > header.count(",") else ","), skipped
-
-
-def _csv_line(path, head, texts, compression=None, encoding=None):
+def _csv_line(path, head, texts, compression):
     """Return the line of pandas that reads a text: as text, but for numbers with decimal commas."""
-    if encoding is None:
-        encoding = next((kind for mark, kind in _BOMS.items() if head.startswith(mark)), None)
-        encoding = encoding or ("utf-8" if _is_utf8(head) else "cp1252")
-    text = _decoded(head, encoding)
-    separator, skipped = _form(text)
+    encoding = next((kind for mark, kind in BOMS.items() if head.startswith(mark)), None)
+    encoding = encoding or ("utf-8" if _is_utf8(head) else "cp1252")
+    text = decoded_head(head, encoding)
+    skipped = int(text.lower().lstrip('"\r\n').startswith("sep="))
+    separator = separator_of(text.partition("\n")[2] if skipped else text, is_cut=True)
     options = [] if separator == "," else [f"sep={separator!r}"]
     options += ["skiprows=1"] * skipped
     options += [] if encoding == "utf-8" else [f"encoding={encoding!r}"]
-    options += [] if compression is None else [f"compression={compression!r}"]
+    options.append(f"compression={compression!r}")
     if texts and separator != "," and _has_decimal_commas(text, separator):
         options.append("decimal=','")
         # With dtype=str all cells would stay text, decimal commas and all.

@@ -9,6 +9,7 @@ from .._utils.cells import MISSING
 from ._complete import as_image_column
 from ._declarations import ImageColumn
 from ._image_files import check_names
+from ._reading import folder_of_frame
 from ._tables import Table, open_table
 
 
@@ -38,4 +39,9 @@ def folder_of(table, image_folder):
     """Return the folder that image paths are relative to; None for a DataFrame without one."""
     if image_folder is not None:
         return os.fspath(image_folder)
-    return None if isinstance(table, pd.DataFrame) else os.path.dirname(os.fspath(table))
+    if isinstance(table, list | tuple):
+        folders = {folder_of(one, None) for one in table}
+        return folders.pop() if len(folders) == 1 else None
+    if isinstance(table, pd.DataFrame):
+        return folder_of_frame(table)
+    return os.path.dirname(os.fspath(table)) if isinstance(table, str | os.PathLike) else None

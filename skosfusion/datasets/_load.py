@@ -4,7 +4,6 @@ import logging
 import warnings
 
 import pandas as pd
-from sklearn.utils import Bunch
 
 from .._utils.cells import MISSING, spelling
 from .._utils.kept_columns import KEPT
@@ -12,7 +11,9 @@ from .._utils.missing_codes import CHECKED
 from .._utils.problems import Problems
 from .._utils.validation import check_parameter
 from ..exceptions import LeakageWarning
+from ._cohort import Cohort
 from ._complete import columns_of_text, complete_columns
+from ._empty_columns import leave_out_empty
 from ._flow import as_table, describe_flow, next_step, steps_of
 from ._frames import folder_of
 from ._kept_columns import KeptColumn
@@ -20,7 +21,8 @@ from ._near_names import near_names, note_near_names
 from ._number_columns import KitColumn
 from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
-from ._tables import FLOW, open_table
+from ._several import open_tables, split_by_images
+from ._tables import FLOW
 
 _logger = logging.getLogger(__name__)
 
@@ -29,11 +31,11 @@ _DESCR = """\
 
 Labels: {labels}
 Inputs: {inputs}
-Inputs not found: {absent}
+Inputs not found: {absent}{empty}
 Missing values: {missing}
 Kept beside the inputs: {kept}
 Columns not read: {unread}
-{flow}
+{read}{flow}
 """
 
 
@@ -45,15 +47,16 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
 
     Parameters
     ----------
-    image_table : path-like or DataFrame
-        One row per image. A path is read as Parquet if it ends in ``.parquet`` or ``.pq``, else as
-        CSV in UTF-8, separated by commas, whose cells stay text until their column is known.
-    clinical_table : path-like, DataFrame or None, default=None
-        One row per patient, joined to the images by record number. With None, the image table holds
-        the clinical values too.
+    image_table : path-like, DataFrame, or list of these
+        One row per image. A path is read as :func:`read_table` reads it, which has the options to
+        read it otherwise. Of several tables, those with the same columns are stacked; the others
+        are joined by record number, and only one kind of them may have the column of images.
+    clinical_table : path-like, DataFrame, list of these or None, default=None
+        One row per patient, joined to the images by record number; several tables as above. With
+        None, the image table holds the clinical values too.
     image_folder : path-like or None, default=None
         Folder that the image paths are relative to. None takes that of `image_table`; to be given
-        where this is a DataFrame.
+        where this is a DataFrame that :func:`read_table` has not read.
     columns : dict or None, default=None
         What the columns of the tables are, by our names:
 
@@ -76,7 +79,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
 
     Returns
     -------
-    cohort : Bunch
+    cohort : Cohort
+        A Bunch, of which notebooks show a summary.
+
         data : DataFrame of shape (n_images, n_columns)
             "image" (absolute path) and "patient_id", both text; "gender" (text as it came) and
             "age" (years) where there are such columns; for each kit its name, ``<name>_low`` and
@@ -115,14 +120,16 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     ImageError
         For an image that is a folder, a device or a link to nothing.
     ImportError
-        For Parquet without pyarrow.
+        For Parquet without pyarrow, or a workbook without python-calamine.
 
     Warns
     -----
     UserWarning
-        For columns whose names are nearly ours and are not read; for numbers that look like codes
-        for a missing value; for labels that say "unknown", and for a pattern that counts the
-        opposite as positive. Each names the column, how often it is so, and the remedy.
+        For inputs whose column has no value in any row, which are left out; for hidden rows and
+        columns of a workbook, which are read; for columns whose names are nearly ours and are not
+        read; for numbers that look like codes for a missing value; for labels that say "unknown",
+        and for a pattern that counts the opposite as positive. Each names the column, how often it
+        is so, and the remedy.
     LeakageWarning
         For record numbers that are the same but for spelling (case, leading zeros, a trailing
         ".0", hyphens, invisible characters and the like), in either table, with the pairs. They
@@ -130,6 +137,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
 
     See Also
     --------
+    read_table : Read a table that needs a word on its sheet, separator, decimal sign or encoding.
     check_digests : Compare the image files with a column of digests.
     exclude_rows : Leave rows out of an image table, for a reason that is counted.
     exclude_screenshots : Leave screenshots out of an image table.
@@ -140,7 +148,8 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     Notes
     -----
     Errors count rows from 0. A DataFrame whose rows were selected keeps its index of increasing
-    numbers, and errors name rows by it.
+    numbers, and errors name rows by it. Rows of stacked tables are named with their table, "3 of
+    'b.csv'".
 
     Of a Parquet file, columns of lists, structs and bytes are left out.
 
@@ -179,8 +188,11 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     missing = MISSING.union(spelling(value) for value in na_values)
     folder = folder_of(image_table, image_folder)
     if folder is None:
+        where = "a DataFrame of unknown origin"
+        if isinstance(image_table, list | tuple):
+            where = "a list of tables that do not lie in one folder"
         raise ValueError(
-            "image_folder=None is not allowed where image_table is a DataFrame; give the folder "
+            f"image_folder=None is not allowed where image_table is {where}; give the folder "
             "that the image paths are relative to"
         )
     columns = {} if columns is None else columns
@@ -189,10 +201,12 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     columns, absent = complete_columns(columns, tables, problems)
     image, patient, target = (columns.pop(name) for name in ("image", "patient_id", "target"))
     kept = {name: columns.pop(name) for name in list(columns) if _is_kept(columns[name])}
+    used = [image, patient, target, *columns.values(), *kept.values()]
+    empty = leave_out_empty(columns, tables)
     names = labels = None
     with problems.collected():
         names = image._names(tables[0])
-    records = join_tables(tables[0], (*tables, None)[1], patient, problems)
+    records = join_tables(tables[0], tables[1:], patient, problems)
     data = _read_inputs(records, columns, problems)
     kept_data = _read_kept(records, kept, data, target, problems)
     _check_target(target, data, [image, patient, *columns.values()])
@@ -206,9 +220,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     if spellings:
         warnings.warn(spellings, LeakageWarning, stacklevel=2)
 
-    used = [image, patient, target, *columns.values(), *kept.values()]
     near = near_names(absent, tables, used)
-    for note in records.notes + note_near_names(near):
+    notes = [note for table in tables for note in table.notes]
+    for note in notes + list(empty.values()) + records.notes + note_near_names(near):
         warnings.warn(note, UserWarning, stacklevel=2)
     data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
     data = data.reset_index(drop=True)
@@ -221,7 +235,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     frame.attrs = data.attrs | {KEPT: list(kept), FLOW: steps}
     _logger.info("%d images loaded", len(data))
     kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
-    return Bunch(
+    return Cohort(
         data=data,
         target=labels.to_numpy(),
         groups=data["patient_id"].to_numpy(dtype=object),
@@ -229,18 +243,21 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         frame=frame,
         flow=flow,
         target_names=list(n_images),
-        DESCR=_describe(data, description, columns, absent, kept, _unread(tables, used), flow),
+        DESCR=_describe(
+            data, description, columns, absent, empty, kept, _unread(tables, used), flow, tables
+        ),
         kits={name: columns[name]._kit(name) for name in kits},
     )
 
 
 def _open_tables(image_table, clinical_table, missing, columns):
-    """Return the image table and, where there is one, the clinical table."""
+    """Return the table of images, and those with a record for each patient."""
     tables, problems, texts = [], Problems(), columns_of_text(columns)
     for source, kind in ((image_table, "image table"), (clinical_table, "clinical table")):
         if kind == "image table" or source is not None:
             with problems.collected():
-                tables.append(open_table(source, kind, missing, texts))
+                opened = open_tables(source, kind, missing, texts)
+                tables += split_by_images(opened, texts[0]) if kind == "image table" else opened
     problems.raise_any()
     return tables
 
@@ -305,7 +322,8 @@ def _check_target(target, data, inputs):
     check_parameter("target", target.column, target.column not in taken, allowed)
 
 
-def _describe(data, labels, columns, absent, kept, unread, flow):
+def _describe(data, labels, columns, absent, empty, kept, unread, flow, tables):
+    readings = [reading for table in tables for reading in table.readings if reading]
     gaps = data.isna().sum()
     return _DESCR.format(
         n_images=int(data["image"].notna().sum()),
@@ -313,8 +331,10 @@ def _describe(data, labels, columns, absent, kept, unread, flow):
         labels=labels,
         inputs=", ".join(columns) or "none",
         absent=", ".join(absent) or "none",
+        empty="".join(f"\nInput left out, without any value: {name}" for name in empty),
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",
         kept=", ".join(kept) or "none",
         unread=", ".join(unread) or "none",
+        read="".join(f"Read: {reading.sentence}\n" for reading in readings),
         flow=describe_flow(flow),
     )

@@ -9,12 +9,13 @@ import joblib
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.utils import Bunch, check_scalar
+from sklearn.utils import check_scalar
 
 from .._utils.files import sweep_temporary_files, write_atomically
 from .._utils.kept_columns import KEPT
 from .._utils.progress import progress_bar
 from ..preprocessing import PAPER_KITS
+from ._cohort import Cohort
 from ._data_home import get_data_home
 from ._flow import as_table, describe_flow, first_step, next_step
 from ._synthetic import _cohort_plan
@@ -95,7 +96,9 @@ def make_osteosarcoma_cohort(
 
     Returns
     -------
-    cohort : sklearn.utils.Bunch
+    cohort : Cohort
+        A Bunch, of which notebooks show a summary.
+
         data : DataFrame of shape (n_images, 10)
             One row per image: `image` (absolute path), `patient_id`, `gender` ("F" or "M"), `age`
             (whole years, 4 to 81), `alp`, `alp_low`, `alp_high`, `ldh`, `ldh_low`, `ldh_high`
@@ -260,7 +263,7 @@ def _as_bunch(folder, patients, images):
     steps.append(next_step(steps[0], "make_osteosarcoma_cohort", "rows of the cohort", *counts))
     frame.attrs = {KEPT: [], FLOW: steps}
     flow = as_table(steps)
-    return Bunch(
+    return Cohort(
         data=data,
         target=target,
         groups=data["patient_id"].to_numpy(dtype=object),

@@ -8,6 +8,7 @@ import pandas as pd
 from .._utils.cells import shown_cell
 from .._utils.identity import respelled, shown_spellings
 from .._utils.validation import shown
+from ._column import option_for
 from ._tables import Table, missing_column
 
 _logger = logging.getLogger(__name__)
@@ -15,13 +16,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Records:
-    """Columns of one table, or of two that are joined, with one cell per image."""
+    """Columns of one table, or of several that are joined, with one cell per image."""
 
     images: Table
-    clinical: Table | None
+    clinical: tuple  # of tables with a record for each patient
     patients: pd.Series | None  # record number of each image; None where they cannot be read
-    rows: pd.Series | None  # row of its clinical record; None where the tables cannot be joined
-    numbers_as_written: pd.Series  # record numbers in both tables
+    rows: tuple  # of each clinical table the rows of the images; None where it cannot be joined
+    numbers_as_written: pd.Series  # record numbers in all tables
     notes: list = field(default_factory=list)  # warnings, for the end
     n_without_image: int = 0  # clinical records that are left out
 
@@ -55,36 +56,54 @@ class Records:
 
     def _table_of(self, column, option):
         """Return the one table that has a column."""
-        both = [self.images] if self.clinical is None else [self.images, self.clinical]
-        tables = [table for table in both if table.has(column)]
+        given = [self.images, *self.clinical]
+        tables = [table for table in given if table.has(column)]
         if not tables:
-            raise missing_column(column, option, both)
+            raise missing_column(column, option, given)
         if len(tables) > 1:
             raise ValueError(
                 f"column {column!r} is in {tables[0].title} and in "
-                f"{tables[1].title}; take it out of one of them"
+                f"{tables[1].title}; take it out of one of them, or rename it in one"
             )
         return tables[0]
 
     def _per_image(self, table, cells):
         # Only now, after they were read: errors name the row of the table.
-        if table is self.images or self.rows is None:
-            return cells
-        return cells.loc[self.rows].set_axis(self.rows.index)
+        rows = None
+        if table is not self.images:
+            place = next(i for i, one in enumerate(self.clinical) if one is table)
+            rows = self.rows[place]
+        return cells if rows is None else cells.loc[rows].set_axis(rows.index)
 
 
 def join_tables(images, clinical, patient, problems):
     """Return the Records of images; each problem of the join is added to `problems`."""
-    patients = numbers = None
+    numbers = [_numbers(table, patient, problems) for table in (images, *clinical)]
+    patients = numbers[0]
+    joined = [
+        _joined(images, table, patients, its_numbers, problems)
+        for table, its_numbers in zip(clinical, numbers[1:], strict=True)
+    ]
+    n_left_out = sum(n_unused for _, _, n_unused in joined)
+    if n_left_out:
+        _logger.info("%d clinical records have no image and are left out", n_left_out)
+    tables, rows = (tuple(one[place] for one in joined) for place in (0, 1))
+    written = _as_written(*numbers)
+    return Records(images, tables, patients, rows, written, n_without_image=n_left_out)
+
+
+def _numbers(table, patient, problems):
+    """Return the record number of each row; None where they cannot be read."""
     with problems.collected():
-        patients = patient._numbers(images)
-    if clinical is None:
-        return Records(images, None, patients, None, _as_written(patients))
-    with problems.collected():
-        numbers = patient._numbers(clinical)
-    written = _as_written(patients, numbers)
+        table.refuse_dates(patient.column, option_for("patient_id"))
+        return patient._numbers(table)
+    return None
+
+
+def _joined(images, clinical, patients, numbers, problems):
+    """Return a clinical table, its rows for the images, and how many records have no image."""
     if patients is None or numbers is None:
-        return Records(images, clinical, patients, None, written)
+        return clinical, None, 0
     n_problems = len(problems.errors)
     for check in (_refuse_repeated, _refuse_unknown):
         with problems.collected():
@@ -93,14 +112,11 @@ def join_tables(images, clinical, patient, problems):
     if len(problems.errors) == n_problems:
         rows = pd.Series(numbers.index, index=numbers).loc[patients].set_axis(patients.index)
     used = numbers.isin(patients)
-    if not used.all():
-        _logger.info("%d clinical records have no image and are left out", int((~used).sum()))
-    left_out = int((~used).sum())
-    return Records(images, clinical.select(used), patients, rows, written, n_without_image=left_out)
+    return clinical.select(used), rows, int((~used).sum())
 
 
 def _as_written(*columns):
-    """Return the record numbers of both tables, as far as they can be read."""
+    """Return the record numbers of all tables, as far as they can be read."""
     readable = [column for column in columns if column is not None]
     return pd.concat(readable) if readable else pd.Series(dtype="str")
 

@@ -1,30 +1,28 @@
 """Untrusted tables: read as they are, and read column by column."""
 
-import csv
 import decimal
 import numbers
 import os
+import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .._utils.cells import is_missing, shown_cell, whole_text
-from .._utils.number_columns import read_numbers
+from .._utils.notation import Notation
+from .._utils.number_columns import declared_when_loading, read_numbers
+from .._utils.problems import Problems
 from .._utils.validation import did_you_mean, shown
-from ._formats import recognize_table
+from ._decimals import notation_for
+from ._read_table import read_file
+from ._reading import FLOW, reading_of
 
-FLOW = "skosfusion: flow of exclusions"
-"""Where a table keeps what has been left out of it (`DataFrame.attrs`), see `_flow.py`."""
+__all__ = ["FLOW", "Table", "check_unicode", "missing_column", "open_table"]
 
-_PARQUET_SUFFIXES = (".parquet", ".pq")
-# What fits into the memory of a small machine; real tables stay far below.
-_MAX_ROWS = 10_000_000
-_MAX_BYTES = 2**30
-_MAX_LINE = 2**20
-# Rows of Python texts take fifty times their size, so they become columns now and then.
-_CELLS_AT_ONCE = 2**18
+_ERRORS = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!", "#DIV/0!", "#SPILL!", "#CALC!"]
+_ERRORS += ["#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#ERROR", "#GETTING_DATA"]
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d( .*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,9 @@ class Table:
     title: str
     cells: pd.DataFrame
     missing: frozenset
+    readings: tuple = (None,)  # how each of its parts was read, None where it is not known
+    notes: tuple = ()  # what the user is warned of
+    parts: pd.Series | None = None  # place in `readings` of each row; None where there is one
 
     def has(self, column):
         """Return whether the table has a column."""
@@ -43,7 +44,44 @@ class Table:
         """Return the cells of a column, as they came; `option` is how one names another."""
         if not self.has(column):
             raise missing_column(column, option, [self])
-        return self.cells[column]
+        cells = self.cells[column]
+        self._refuse_errors(cells, column)
+        return cells
+
+    def _refuse_errors(self, cells, column):
+        """Raise ValueError for what a spreadsheet shows in place of a value that it has not."""
+        if not any(self.readings) or pd.api.types.is_numeric_dtype(cells.dtype):
+            return
+        rows = cells.index[cells.isin(_ERRORS)]
+        rows = [row for row in rows if not is_missing(cells[row], self.missing)]
+        if rows:
+            error = cells[rows[0]]
+            raise ValueError(
+                f"column {column!r} of {self.title}, row {rows[0]}: {error!r} is the error of a "
+                f"spreadsheet in place of a value ({shown(rows, 'row')}); correct the formula, or, "
+                f"if it stands for a missing value, use load_cohort(..., na_values=[{error!r}])"
+            )
+
+    def refuse_dates(self, column, option):
+        """Raise ValueError for cells of dates in a column of record numbers."""
+        cells = self.column(column, option)
+        for reading, part in self._parts_of(cells):
+            if reading is None or column not in reading.date_columns:
+                continue
+            rows = [row for row, text in part.items() if _ISO_DATE.fullmatch(str(text))]
+            if rows:
+                raise ValueError(
+                    f"column {column!r} of {self.title}, row {rows[0]}: the record number is a "
+                    f"date, {part[rows[0]]!r} ({shown(rows, 'row')}), which a spreadsheet makes of "
+                    "numbers such as '3-1'; write the record numbers anew into cells of text"
+                )
+
+    def _parts_of(self, cells):
+        """Return the cells of a column by file, each with how this was read."""
+        if self.parts is None:
+            return [(self.readings[0], cells)]
+        places = self.parts.loc[cells.index]
+        return [(self.readings[place], cells[places == place]) for place in sorted(set(places))]
 
     def known(self, column, option):
         """Return the cells of a column as they came, NaN where missing."""
@@ -52,14 +90,25 @@ class Table:
 
     def select(self, rows):
         """Return the table with some of its rows, which keep their numbers."""
-        return replace(self, cells=self.cells.loc[rows])
+        cells = self.cells.loc[rows]
+        parts = None if self.parts is None else self.parts.loc[cells.index]
+        return replace(self, cells=cells, parts=parts)
 
     def numbers(self, column, option, *, missing=frozenset(), **how):
         """Return a column as float64, NaN where missing; `missing` is so in this column alone."""
         cells = self.column(column, option)
         missing = self.missing | missing if missing else self.missing
-        values = read_numbers(cells, column, missing=missing, rows=cells.index.tolist(), **how)
-        return pd.Series(_at_limits(values, column), index=cells.index)
+        notation = how.pop("notation", Notation())
+        values, problems = pd.Series(np.nan, cells.index), Problems()
+        for reading, part in self._parts_of(cells):
+            with problems.collected():
+                how["notation"] = notation_for(
+                    part, column, notation, reading, how.get("declared", declared_when_loading)
+                )
+                read = read_numbers(part, column, missing=missing, rows=part.index.tolist(), **how)
+                values.loc[part.index] = read
+        problems.raise_any()
+        return pd.Series(_at_limits(values.to_numpy(), column), index=cells.index)
 
     def texts(self, column, option):
         """Return a column as text without surrounding white space, NaN where missing."""
@@ -94,18 +143,20 @@ class Table:
 
 
 def open_table(source, kind, missing, texts=()):
-    """Return a DataFrame, or the CSV or Parquet file of this path, as a Table.
+    """Return a DataFrame, or the table in the file of this path, as a Table.
 
     `texts` are the columns that must stay text, for the remedy where a file is of another format.
     """
     if isinstance(source, pd.DataFrame):
-        title, cells = f"the {kind}", _with_row_numbers(source)
+        reading, notes = reading_of(source), ()
+        title = f"the {kind}" + (f" {reading.name!r}" if reading else "")
+        cells = _with_row_numbers(source)
     elif isinstance(source, str | os.PathLike):
-        title, cells = _read_file(Path(source), kind, texts)
+        title, cells, reading = read_file(source, kind, texts)
+        notes = reading.notes
     else:
         raise TypeError(
-            f"the {kind} must be a DataFrame or the path of a CSV or Parquet file, "
-            f"got {type(source).__name__}"
+            f"the {kind} must be a DataFrame or the path of a table, got {type(source).__name__}"
         )
     twice = cells.columns[cells.columns.duplicated()].tolist()
     if twice:
@@ -113,7 +164,7 @@ def open_table(source, kind, missing, texts=()):
     for size, noun in zip(cells.shape, ("rows", "columns"), strict=True):
         if size == 0:
             raise ValueError(f"{title} has no {noun}")
-    return Table(title, cells, missing)
+    return Table(title, cells, missing, (reading,), notes)
 
 
 def _with_row_numbers(frame):
@@ -126,124 +177,6 @@ def _with_row_numbers(frame):
         and bool((index >= 0).all())
     )
     return frame.rename_axis(index=None) if is_selection else frame.reset_index(drop=True)
-
-
-def _read_file(path, kind, texts):
-    """Return the title and the cells of a table in a file."""
-    if not path.exists():
-        raise FileNotFoundError(f"the {kind} {str(path)!r} does not exist")
-    if not path.is_file():
-        raise ValueError(f"the {kind} {str(path)!r} is not a regular file")
-    title = f"the {kind} {path.name!r}"
-    if path.suffix.lower() in _PARQUET_SUFFIXES:
-        return title, _read_parquet(path, title)
-    other = recognize_table(path, texts)
-    if other:
-        raise ValueError(f"cannot read {title}: {other}")
-    return title, _read_csv(path, title)
-
-
-def _read_csv(path, title):
-    header, rows, parts, n_rows, n_empty = None, [], [], 0, 0
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            for row in csv.reader(_lines(file), strict=True):
-                if header is None:
-                    header = row or None
-                elif row and len(row) != len(header):
-                    raise ValueError(
-                        f"row {n_rows} has {len(row)} cells, but the header has {len(header)}; "
-                        "quote cells that hold a comma, and write empty cells out"
-                        f"{_title_lines(len(row), len(header), n_rows)}"
-                    )
-                elif not row:
-                    n_empty += 1
-                else:
-                    rows.append(row)
-                    n_rows += 1
-                if len(rows) * len(header or ()) >= _CELLS_AT_ONCE:
-                    parts.append(pd.DataFrame(rows, columns=header, dtype="str"))
-                    rows = []
-                    _check_rows(n_rows)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"cannot read {title}: {error}; it must be comma-separated text in UTF-8"
-        ) from error
-    except ValueError as error:
-        raise ValueError(f"cannot read {title}: {error}") from error
-    if header is None:
-        raise ValueError(f"{title} is empty; its first line must name the columns")
-    if rows or not parts:
-        parts.append(pd.DataFrame(rows, columns=header, dtype="str"))
-    cells = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
-    kept = _without_left_over(cells)
-    n_empty += len(cells) - len(kept)
-    if n_empty:
-        kept.attrs[FLOW] = _flow_of_file(len(kept), n_empty)
-    return kept
-
-
-def _title_lines(n_cells, n_names, row):
-    """Return the remedy where lines stand above the one that names the columns."""
-    if row or n_names >= n_cells or n_names > 2:
-        return ""
-    return (
-        "; if lines of a title stand above the names of the columns, leave them out: table = "
-        "pd.read_csv(path, skiprows=1, dtype=str), with their number in place of 1"
-    )
-
-
-def _check_rows(n_rows):
-    if n_rows > _MAX_ROWS:
-        raise ValueError(f"it has more than {_MAX_ROWS} rows; split it")
-
-
-def _without_left_over(cells):
-    """Return a table without the rows and columns of nothing but commas that spreadsheets leave."""
-    n_rows = len(cells)
-    while n_rows and not any(cell.strip() for cell in cells.iloc[n_rows - 1]):
-        n_rows -= 1
-    cells = cells.iloc[:n_rows]
-    is_left_over = [
-        not name.strip() and not any(cells.iloc[:, i]) for i, name in enumerate(cells.columns)
-    ]
-    return cells.loc[:, np.logical_not(is_left_over)]
-
-
-def _flow_of_file(n_rows, n_empty):
-    """Return the first steps of a file with lines of nothing, or of nothing but commas."""
-    counts = {"n_patients": None, "excluded_patients": None, "excluded_records": 0}
-    return [
-        {"step": "table", "reason": "lines of the file", "n_images": n_rows + n_empty}
-        | {"excluded_images": 0, **counts, "excluded_patients": 0},
-        {"step": "table", "reason": "lines without any value", "n_images": n_rows}
-        | {"excluded_images": n_empty, **counts},
-    ]
-
-
-def _lines(file):
-    """Yield the lines of a file; a giant one is an error, not a giant in memory."""
-    n_read = 0
-    while line := file.readline(_MAX_LINE + 1):
-        n_read += len(line)
-        if len(line) > _MAX_LINE:
-            raise ValueError(f"it has a line of more than {_MAX_LINE} characters")
-        if n_read > _MAX_BYTES:
-            raise ValueError(f"it holds more than {_MAX_BYTES} characters; split it")
-        yield line
-
-
-def _read_parquet(path, title):
-    try:
-        from ._parquet import PARQUET_ERRORS, read_flat_columns
-    except ImportError as error:
-        raise ImportError(
-            "reading Parquet needs pyarrow: pip install 'skosfusion[parquet]'"
-        ) from error
-    try:
-        return read_flat_columns(path, max_rows=_MAX_ROWS, max_bytes=_MAX_BYTES)
-    except PARQUET_ERRORS as error:
-        raise ValueError(f"cannot read {title}: {error}") from error
 
 
 def missing_column(column, option, tables):

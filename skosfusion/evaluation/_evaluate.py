@@ -1,10 +1,10 @@
 """Metrics of out-of-fold log-odds by patient, with intervals and paired differences."""
 
 import pandas as pd
-from sklearn.utils import Bunch
 
 from .._utils.validation import check_choice, check_integer, check_parameter, did_you_mean
 from ._differences import compare_rows, declared_test
+from ._evaluation import Evaluation
 from ._figures import figures_by_fold, replicate
 from ._inputs import check_images
 from ._metrics import choose_metrics
@@ -75,11 +75,12 @@ def evaluate_scores(
 
     Returns
     -------
-    Bunch
-        `table` (a row for each of `scores`; each metric with its `_low` and `_high`),
-        `differences` (by row and metric: difference, intervals of test patients, of training and
-        of all rows together, verdict), `subgroups`, `replicates` (dict of DataFrame), `counts`,
-        `mcnemar` (dict or None), `table_without_imputed` (or None), `DESCR`, and the inputs.
+    Evaluation
+        A Bunch, which notebooks show as tables: `table` (a row for each of `scores`; each metric
+        with its `_low` and `_high`), `differences` (by row and metric: difference, intervals of
+        test patients, of training and of all rows together, verdict), `subgroups`, `replicates`
+        (dict of DataFrame), `counts`, `mcnemar` (dict or None), `table_without_imputed` (or None),
+        `DESCR`, and the inputs.
 
     Raises
     ------
@@ -164,7 +165,7 @@ def evaluate_scores(
         if len(by_fold[baseline]) < 2:
             notes.append("One fold: no interval with training; verdicts are of these models.")
     notes.append(f"Intervals: {confidence_level:.0%}, {n_resamples} replicates.")
-    return Bunch(
+    return Evaluation(
         table=tables[ALL],
         differences=differences,
         subgroups=subgroup_table(parts, tables),

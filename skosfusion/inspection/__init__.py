@@ -15,6 +15,7 @@ from ._plot._gradients_display import ClinicalGradientsDisplay
 from ._plot._risk_calibration_display import RiskCalibrationDisplay
 from ._plot._site_display import SiteDisplay
 from ._plot._subgroup_display import SubgroupDisplay
+from ._training_summary import TrainingSummary, summarize_training
 
 __all__ = [
     "AblationDisplay",
@@ -28,10 +29,12 @@ __all__ = [
     "RiskCalibrationDisplay",
     "SiteDisplay",
     "SubgroupDisplay",
+    "TrainingSummary",
     "clinical_gradients",
     "localization_scores",
     "modality_importance",
     "scale_boxes",
+    "summarize_training",
 ]
 
 publish(__name__, __all__)

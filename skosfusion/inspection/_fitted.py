@@ -100,10 +100,15 @@ class FusionModel(NamedTuple):
 
     def input_columns(self, X, table):
         """Map each clinical input in use to its transformer and columns, None if not known."""
+        if self._columns_step() is None:
+            return None
+        return self.inputs_beside([] if self.image_column is None else self.image_sources(X, table))
+
+    def inputs_beside(self, images):
+        """Map each clinical input in use to its transformer and columns, images left out."""
         first = self._columns_step()
         if first is None:
             return None
-        images = [] if self.image_column is None else self.image_sources(X, table)
         inputs = {}
         for name, transformer, columns in first.transformers_:
             if isinstance(transformer, str) and transformer == "drop":

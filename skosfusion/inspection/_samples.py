@@ -58,7 +58,7 @@ def describe_clinical(fitted, X, table):
     if inputs is None:
         inputs, X = {name: (None, [name]) for name in fitted.clinical_names}, table
     inputs = {
-        name: (transformer, [column for column in columns if not _is_record(column)])
+        name: (transformer, [column for column in columns if not is_record(column)])
         for name, (transformer, columns) in inputs.items()
     }
     inputs = {name: described for name, described in inputs.items() if described[1]}
@@ -75,7 +75,7 @@ def _describe(name, transformer, columns, row):
     return f"{name} {' '.join(values)}"
 
 
-def _is_record(column):
+def is_record(column):
     """Return whether a column holds record numbers, by its name; a prefix does not matter."""
     return str(column).rpartition("__")[2].strip().casefold() == PATIENT_COLUMN
 

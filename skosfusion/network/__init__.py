@@ -2,6 +2,14 @@
 
 from .._utils.naming import publish
 from ._activations import KeptActivations, StageActivations
+from ._available import (
+    ChosenEncoder,
+    WeightsFile,
+    available_weights,
+    choose_encoder,
+    digest_of_weights,
+    hub_folder,
+)
 from ._encoder_input import IMAGENET_MEAN, IMAGENET_STD, check_pixel_scale
 from ._encoders import (
     backbone_names,
@@ -30,14 +38,19 @@ from ._weights import (
 )
 
 __all__ = [
+    "ChosenEncoder",
     "EncoderFeatures",
     "EncoderState",
     "FeatureCache",
     "FusionNetwork",
     "GatedHead",
+    "WeightsFile",
     "WeightsReport",
+    "available_weights",
     "backbone_names",
     "build_encoder",
+    "choose_encoder",
+    "digest_of_weights",
     "folded_encoder",
     "load_encoder_state",
     "shared_feature_cache",

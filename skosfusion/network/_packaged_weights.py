@@ -37,6 +37,11 @@ def has_package():
     return True
 
 
+def packaged_file():
+    """Return the package's file and its SHA-256 digest; None where it is not installed."""
+    return (_path(), _SHA256) if has_package() else None
+
+
 def packaged_state(expected):
     """Read the package's weights under the names of timm's whole model, which come with shapes.
 

@@ -3,8 +3,10 @@
 import contextlib
 import copy
 import functools
+import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import torch
 
@@ -16,6 +18,7 @@ from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, is_packaged, packaged
 PREFIX = "timm:"
 _CONNECT_SECONDS = 4.0
 _SAFETENSORS, _PICKLED = "model.safetensors", "pytorch_model.bin"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_timm_name(backbone):
@@ -182,6 +185,27 @@ def _cached_file(repository):
         if isinstance(found, str):
             return found
     return None
+
+
+def cached_timm_files():
+    """List name, path and digest of timm's weights in the cache of huggingface_hub.
+
+    timm itself is not needed, only the package that keeps the cache. The digest is None where the
+    cache does not say it.
+    """
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return []
+    found = []
+    for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--timm--*")):
+        name = folder.name.removeprefix("models--timm--")
+        for file in sorted(folder.glob("snapshots/*/*")):
+            if file.name in (_SAFETENSORS, _PICKLED) and file.is_file():
+                # Large files are kept under their SHA-256 digest.
+                blob = file.resolve().name
+                found.append((name, str(file), blob if _SHA256.fullmatch(blob) else None))
+    return found
 
 
 def _connect():

@@ -1,8 +1,8 @@
 """Fitted models in files without pickle."""
 
 from .._utils.naming import publish
-from ._model import load_model, save_model
+from ._model import load_model, load_recalibration, load_summary, save_model
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "load_recalibration", "load_summary", "save_model"]
 
 publish(__name__, __all__)

@@ -9,9 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .. import __version__
 from ..classifier import FusionClassifier
+from ..evaluation import Recalibration
 from ..exceptions import ModelFileError
+from ..inspection import TrainingSummary
 from ._classifier import describe, restore
 from ._components import Decoder
+from ._extras import describe_extras, take_extras
 from ._file import read_model_file, write_model_file
 from ._pipeline import import_skops, pack_steps, unpack_steps
 from ._trusted import check_trusted
@@ -21,7 +24,7 @@ _FORMAT = 2
 _STEPS = "pipeline.steps"
 
 
-def save_model(estimator, path):
+def save_model(estimator, path, *, summary=None, recalibration=None):
     """Write a fitted classifier, or a pipeline that ends in one, to one file without pickle.
 
     The file is safetensors with a description in JSON under one digest, which reveals any damage.
@@ -41,16 +44,22 @@ def save_model(estimator, path):
         Fitted; a pipeline ends in a `FusionClassifier`, such as that of `make_fusion_pipeline`.
     path : str or os.PathLike
         The file, such as ``"model.safetensors"``, in a folder that exists.
+    summary : TrainingSummary or None, default=None
+        What the model was trained on, of `summarize_training`; `load_summary` reads it again.
+    recalibration : Recalibration or None, default=None
+        What an evaluation has found; `load_recalibration` reads it again. `load_model` does not
+        apply it.
 
     Raises
     ------
     TypeError
-        For another kind of estimator.
+        For another kind of estimator, summary or recalibration.
     NotFittedError
         If it is not fitted.
     ValueError
         For what prediction needs and `load_model` could not read, such as a lambda that selects
-        columns, or a tree; every such type is named.
+        columns, or a tree; every such type is named. For a summary of other columns, and a
+        recalibration of more than two classes.
     OSError
         If the file cannot be written; an earlier one is left as it was.
     ImportError
@@ -65,6 +74,8 @@ def save_model(estimator, path):
     See Also
     --------
     load_model : Read it again.
+    load_summary : Read the summary of what it was trained on.
+    load_recalibration : Read the recalibration.
 
     References
     ----------
@@ -92,13 +103,15 @@ def save_model(estimator, path):
     if name is not None:
         import_skops()
     check_is_fitted(classifier)
+    kept, arrays = describe_extras(classifier, summary, recalibration)
     description, tensors = describe(classifier)
     if name is not None:
         archive = pack_steps(steps, name)
         description["classifier_step"] = name
         tensors[_STEPS] = torch.frombuffer(bytearray(archive), dtype=torch.uint8)
     kind = "classifier" if name is None else "pipeline"
-    write_model_file(path, {"format": _FORMAT, "kind": kind} | description, tensors)
+    description = {"format": _FORMAT, "kind": kind} | description | kept
+    write_model_file(path, description, tensors | arrays)
 
 
 def load_model(path, trusted=()):
@@ -167,6 +180,7 @@ def load_model(path, trusted=()):
         import_skops()
     with _one_error(path):
         _refuse_other_formats(description)
+        take_extras(tensors)
         kind = description["kind"]
         if kind not in ("classifier", "pipeline"):
             raise ValueError(f"it holds a {kind!r:.50}, not a classifier or a pipeline")
@@ -179,8 +193,105 @@ def load_model(path, trusted=()):
         return classifier if kind == "classifier" else Pipeline([*steps, (name, classifier)])
 
 
+def load_summary(path):
+    """Read the summary of what a model was trained on from the file of the model.
+
+    The model itself is not built, and nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file that `save_model` has written.
+
+    Returns
+    -------
+    TrainingSummary or None
+        None if the model was saved without one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, cut off, or not a model of skosfusion, or holds what is not a
+        summary.
+
+    See Also
+    --------
+    save_model : Write it.
+    summarize_training : Make a summary.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from skosfusion import FusionClassifier, load_summary, save_model, summarize_training
+    >>> X = pd.DataFrame({"age": np.linspace(5, 20, 60)})
+    >>> classifier = FusionClassifier(max_epochs=1, random_state=0).fit(X, np.arange(60) % 2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/model.safetensors"
+    ...     save_model(classifier, path, summary=summarize_training(classifier, X))
+    ...     summary = load_summary(path)
+    >>> summary.check(classifier, pd.DataFrame({"age": [70.0]}))["usual"].tolist()
+    ['from 2.693 to 30.77']
+    """
+    description, tensors = read_model_file(path)
+    with _one_error(path, "summary"):
+        _refuse_other_formats(description)
+        arrays = take_extras(tensors)
+        if description.get("summary") is None:
+            return None
+        return TrainingSummary(description["summary"], arrays)
+
+
+def load_recalibration(path):
+    """Read the recalibration of a model from the file of the model.
+
+    The model itself is not built, and nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file that `save_model` has written.
+
+    Returns
+    -------
+    Recalibration or None
+        To the bit that which was saved; None if the model was saved without one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, cut off, or not a model of skosfusion, or holds what is not a
+        recalibration.
+
+    See Also
+    --------
+    save_model : Write it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skosfusion import FusionClassifier, Recalibration, load_recalibration, save_model
+    >>> classifier = FusionClassifier(max_epochs=1).fit([[0.0], [1.0]], [0, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = f"{folder}/model.safetensors"
+    ...     save_model(classifier, path, recalibration=Recalibration(-0.5, 0.8))
+    ...     load_recalibration(path)
+    Recalibration(intercept=-0.5, slope=0.8)
+    """
+    description, _ = read_model_file(path)
+    with _one_error(path, "recalibration"):
+        _refuse_other_formats(description)
+        kept = description.get("recalibration")
+        return None if kept is None else Recalibration(**kept)
+
+
 @contextmanager
-def _one_error(path):
+def _one_error(path, what="model"):
     """Turn whatever an untrusted model file makes go wrong into one type of error."""
     try:
         yield
@@ -188,7 +299,7 @@ def _one_error(path):
         raise
     except Exception as error:
         raise ModelFileError(
-            f"{os.fspath(path)!r} holds no usable model: {error!s:.500}"
+            f"{os.fspath(path)!r} holds no usable {what}: {error!s:.500}"
         ) from error
 
 

@@ -9,8 +9,5 @@ sys.path.append(str(BENCHMARKS))
 import ablation  # noqa: E402, F401
 import interpretability  # noqa: E402, F401
 import quality  # noqa: E402, F401
-from _ablation import data, patients, predictions, protocol, report, units  # noqa: E402, F401
-from _ablation.options import parse  # noqa: E402, F401
-from _common import files  # noqa: E402, F401
 from _interpretability import measures  # noqa: E402, F401
 from _quality import absent, cohorts, drawing, folds, methods, statistics, truth  # noqa: E402, F401

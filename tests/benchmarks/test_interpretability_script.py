@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from .._helpers.scripts import interpretability, measures, protocol
+from skosfusion.cli import prepare
+
+from .._helpers.scripts import interpretability, measures
 
 SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none", "--patients", "12"]
 SMALL += ["--backbone", "mobilenet_v3_small"]
@@ -59,7 +61,7 @@ def test_localization_is_that_of_all_tumors_out_of_fold(run):
 
 def test_models_with_random_weights_have_learned_nothing(run, home, tmp_path):
     options = interpretability.parse([*SMALL, "--data-home", home, "--random-models", "1"])
-    prepared = protocol.prepare(options)
+    prepared = prepare(options)
     seen = []
     measure = measures.GradCAM
 

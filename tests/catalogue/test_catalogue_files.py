@@ -57,7 +57,7 @@ def test_case_60_model_of_an_accelerator(trained, tmp_path):
 _BENCHMARK = """
 import pandas as pd
 from tests._helpers import tiny
-from tests._helpers.scripts import units
+from skosfusion.cli import _units as units
 from sklearn.utils import Bunch
 from sklearn.model_selection import StratifiedGroupKFold
 from skosfusion import make_fusion_pipeline
@@ -70,7 +70,7 @@ pipeline = make_fusion_pipeline(
 )
 rows = {"Baseline": (), "All": ("gender", "age", "alp", "ldh")}
 def run(folder):
-    return units.run(
+    return units.run_units(
         pipeline, bunch, rows, folds, settings={}, folder=folder, jobs=1, backend="threading"
     )
 """

@@ -18,11 +18,11 @@ from skorch.dataset import ValidSplit
 from threadpoolctl import threadpool_info
 
 from skosfusion import FusionClassifier, check_leakage
+from skosfusion.cli import _units as units
 from skosfusion.exceptions import LeakageWarning
 
 from .._helpers import tiny
 from .._helpers.caches import forget
-from .._helpers.scripts import units
 from .refusals import no_epoch_begins
 
 needs_no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
@@ -202,7 +202,7 @@ def test_case_58_part_of_a_grid_fails(fitted_pipeline, cohort, labels, tmp_path)
     folds = list(StratifiedGroupKFold(2).split(cohort, labels, cohort["patient_id"]))
     rows = {"Baseline": (), "ALP": ("alp",)}
     with pytest.raises(ValueError, match=r"^Negative values in data: -1 in column 'alp'"):
-        units.run(
+        units.run_units(
             clone(fitted_pipeline.estimator), bunch, rows, folds,
             settings={}, folder=tmp_path, jobs=1, backend="threading",
         )  # fmt: skip

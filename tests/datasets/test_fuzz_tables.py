@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -155,6 +156,48 @@ def test_any_parquet_loads_or_is_refused(folder, parquets, seed, edits, keep_foo
     check(path, folder, columns=KEEP)
 
 
+@FUZZ
+@given(edits=st.lists(EDIT, min_size=1, max_size=3), separator=st.sampled_from(";\t|"))
+def test_any_text_with_other_separators_loads_or_is_refused(folder, edits, separator):
+    text = FRAME.to_csv(index=False, sep=separator, decimal=",").encode()
+    path = folder / "table.csv"
+    path.write_bytes(mutated(text, edits))
+    check(path, folder, columns=KEEP)
+
+
+@pytest.fixture(scope="module")
+def workbook(tmp_path_factory):
+    pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
+    path = tmp_path_factory.mktemp("books") / "table.xlsx"
+    FRAME.to_excel(path, index=False)
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@settings(FUZZ, max_examples=80)
+@given(data=st.data(), edits=st.lists(EDIT, min_size=1, max_size=3))
+def test_any_part_of_a_workbook_loads_or_is_refused(folder, workbook, data, edits):
+    part = data.draw(st.sampled_from([name for name in workbook if "theme" not in name]))
+    path = folder / "table.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in workbook.items():
+            archive.writestr(name, mutated(content, edits) if name == part else content)
+    check(path, folder, columns=KEEP)
+
+
+@settings(FUZZ, max_examples=60)
+@given(edits=st.lists(EDIT, min_size=1, max_size=3))
+def test_any_archive_loads_or_is_refused(folder, workbook, edits):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in workbook.items():
+            archive.writestr(name, part)
+    path = folder / "table.xlsx"
+    path.write_bytes(mutated(content.getvalue(), edits))
+    check(path, folder, columns=KEEP)
+
+
 # Small files that stand for much
 
 
@@ -180,7 +223,7 @@ def test_a_million_columns_are_compared_row_by_row(folder):
 
 
 def test_a_csv_beyond_the_limit_is_refused(folder, monkeypatch):
-    monkeypatch.setattr("skosfusion.datasets._tables._MAX_BYTES", 100)
+    monkeypatch.setattr("skosfusion.datasets._csv.MAX_BYTES", 100)
     path = folder / "table.csv"
     path.write_bytes(b"image,patient_id,diagnosis\n" + b"a.png,1,x\n" * 20)
     with pytest.raises(ValueError, match=r"'table.csv': it holds more than 100 characters; split"):

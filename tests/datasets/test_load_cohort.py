@@ -176,7 +176,7 @@ class TestFiles:
     ):
         pytest.importorskip("pyarrow")
         images.to_parquet(folder / "images.parquet")
-        monkeypatch.setattr("skosfusion.datasets._tables._MAX_ROWS", 2)
+        monkeypatch.setattr("skosfusion.datasets._read_table.MAX_ROWS", 2)
         with pytest.raises(ValueError, match="it has 3 rows, more than 2"):
             load_cohort(folder / "images.parquet", records)
 

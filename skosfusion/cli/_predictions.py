@@ -5,12 +5,12 @@ import io
 import os
 import random
 
-from _common.files import write_atomically
+from .._utils.files import write_atomically
 
 NAME, KEY = "predictions.csv", "predictions-key.csv"
 
 
-def set_aside(folder, mark):
+def set_predictions_aside(folder, mark):
     """Rename the predictions of another run, and their key; return old and new paths."""
     moved = []
     for name in (NAME, KEY):
@@ -22,7 +22,7 @@ def set_aside(folder, mark):
     return moved
 
 
-def write(folder, result):
+def write_predictions(folder, result):
     """Write what `cross_val_scores` gave, one line an image; return the paths.
 
     Patients are "P0001" and so on in random order, and the lines are in the order of these: neither

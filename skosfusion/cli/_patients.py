@@ -13,19 +13,24 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import skosfusion
-from skosfusion import CLINICAL_ONLY, ImageEncoder, evaluate_scores, write_report
+from ..classifier import ImageEncoder
+from ..evaluation import audit_shortcuts, evaluate_scores
+from ..exceptions import ShortcutWarning
+from ..model_selection import CLINICAL_ONLY
+from ..report import write_report
+from ._units import METRICS
 
-from .units import METRICS
+_OF_ENCODER = (
+    "backbone", "weights", "image_size", "image_options", "precision", "device", "random_state",
+    "memory",
+)  # fmt: skip
 
-_OF_ENCODER = "backbone", "weights", "image_size", "image_options", "precision", "device"
 
-
-def comparators(prepared):
+def comparators(pipeline, rows):
     """Return rows beside the ablation: clinical values alone, and logistic regression."""
-    clinical = prepared.pipeline.named_steps["clinical"]
-    options = {name: prepared.model[name] for name in (*_OF_ENCODER, "random_state")}
-    encoder = ImageEncoder(memory=prepared.memory, **options)
+    clinical, classifier = pipeline["clinical"], pipeline["classifier"]
+    options = {name: getattr(classifier, name) for name in _OF_ENCODER}
+    encoder = ImageEncoder(**options)
     logistic = make_pipeline(
         clone(clinical),
         make_column_transformer((encoder, ["image"]), remainder="passthrough"),
@@ -33,11 +38,11 @@ def comparators(prepared):
         StandardScaler(),
         LogisticRegression(C=0.01, max_iter=1000),
     )
-    rows = {"Logistic regression": logistic}
-    return {"Clinical only": CLINICAL_ONLY, **rows} if any(prepared.rows.values()) else rows
+    logistic = {"Logistic regression": logistic}
+    return {"Clinical only": CLINICAL_ONLY, **logistic} if any(rows.values()) else logistic
 
 
-def with_comparators(table, result, cohort, folds):
+def add_comparators(table, result, cohort, folds):
     """Add the comparators and the larger class to the table of the ablation."""
     lines = {
         row: found
@@ -67,7 +72,7 @@ def _majority(y, fold):
     return {"accuracy": accuracy_score(y[test], said)} | found
 
 
-def evaluate(result, rows, options):
+def evaluate(result, rows, options, output):
     """Evaluate by patient; None where folds part patients, or scores are refused."""
     if options.image_wise:
         return None
@@ -85,7 +90,7 @@ def evaluate(result, rows, options):
         )
     except ValueError as error:
         # After a few epochs, log-odds may lie where probabilities do; the rest is not lost.
-        print(f"no figures by patient: {error}")
+        output.say(f"no figures by patient: {error}")
         return None
 
 
@@ -120,25 +125,22 @@ def format_figures(table):
     return shown.to_string()
 
 
-def write(folder, evaluation, result, prepared):
-    """Write the report; return its files."""
-    cohort = prepared.cohort
+def write_cohort_report(folder, evaluation, cohort, leakage, folds, settings, *, random_state=0):
+    """Write the report, with an audit of shortcuts; return its files."""
     return write_report(
         folder,
         evaluation,
         cohort=cohort,
-        leakage=prepared.leakage,
-        shortcuts=_shortcuts(cohort, prepared.folds, prepared.settings["random_state"]),
-        settings=result.settings | {"model": prepared.settings, "weights": prepared.weights},
+        leakage=leakage,
+        shortcuts=_shortcuts(cohort, folds, random_state),
+        settings=settings,
     )
 
 
 def _shortcuts(cohort, folds, seed):
-    if "audit_shortcuts" not in skosfusion.__all__:
-        return None
     with warnings.catch_warnings():
         # The report says what is warned of.
-        warnings.simplefilter("ignore", skosfusion.exceptions.ShortcutWarning)
-        return skosfusion.audit_shortcuts(
+        warnings.simplefilter("ignore", ShortcutWarning)
+        return audit_shortcuts(
             cohort.data, cohort.target, groups=cohort.groups, cv=folds, random_state=seed
         )

@@ -11,15 +11,15 @@ import numpy as np
 from joblib import parallel_config
 from tqdm.auto import tqdm
 
-from skosfusion import cross_val_scores
+from ..model_selection import cross_val_scores
+from ._files import file_digest
+from ._options import NOT_DECIDING
 
 METRICS = "accuracy", "precision", "recall", "f1"
 _HEARTBEAT_SECONDS = 5.0
-# Where and how fast it runs, and what is written beside.
-_NOT_DECIDING = {"out", "jobs", "data_home", "report"}
 
 
-def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend, allow_leaks=False):
+def run_units(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend, allow_leaks=False):
     """Run the ablation, in parts that survive an interruption; return scores and metrics."""
     # `cross_val_scores` makes what is missing for the owner alone, and results are for others, too.
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,13 @@ def run(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend, allow
 
 def describe_run(options, settings, cohort):
     """Say what decides the results of a run: options, and a digest of all that they lead to."""
-    told = {name: value for name, value in vars(options).items() if name not in _NOT_DECIDING}
-    return {"options": told, "digest": _digest(settings, cohort)}
+    return describe_options(options) | {"digest": _digest(settings, cohort)}
+
+
+def describe_options(options):
+    """Return the options that decide the results of a run."""
+    told = {name: value for name, value in vars(options).items() if name not in NOT_DECIDING}
+    return {"options": told}
 
 
 def _digest(settings, cohort):
@@ -66,11 +71,9 @@ def _digest(settings, cohort):
     return digest.hexdigest()[:16]
 
 
-def file_digest(path):
+def weights_digest(path):
     """Digest a weights file, so that another one under the same name starts anew."""
-    if path is None or not os.path.isfile(path):
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return file_digest(path) if path is not None and os.path.isfile(path) else None
 
 
 @contextlib.contextmanager

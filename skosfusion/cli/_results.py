@@ -4,14 +4,13 @@ import textwrap
 from pathlib import Path
 
 import pandas as pd
-import torch
-from _common import machine
-from _common.files import set_aside, sweep, write_atomically, write_record
 
-from skosfusion import AblationDisplay, ablation_table
-
-from . import predictions
-from .units import METRICS
+from .._utils.files import sweep_temporary_files, write_atomically
+from ..inspection import AblationDisplay
+from ._files import set_aside, write_record
+from ._machine import machine_facts, versions
+from ._predictions import set_predictions_aside, write_predictions
+from ._units import METRICS
 
 #: Table 1 of the paper (ResNet18, images of 848 patients): accuracy, precision, recall, F1.
 PAPER = {
@@ -26,9 +25,8 @@ PAPER = {
 }
 
 
-def make_table(cv_results, rows, cohort, pipeline, *, with_paper):
-    """Arrange the results."""
-    table = ablation_table(cv_results, rows, estimator=pipeline)
+def add_counts(table, cohort, *, with_paper=True):
+    """Put numbers of patients and images into a table, and the figures of the paper beside it."""
     table.insert(1, "n_patients", len(set(cohort.groups)))
     table.insert(2, "n_images", len(cohort.data))
     if with_paper:
@@ -68,21 +66,21 @@ def leakage(found):
     }
 
 
-def write(folder, table, result, rows, record):
+def write_ablation(folder, table, result, rows, record, output):
     """Write the table, the predictions, the record and the bar chart."""
     cv_results = result.cv_results
     folder = Path(folder)
-    for name in ("ablation.", "predictions"):
-        sweep(folder, name)
+    for name in ("ablation.csv", "ablation.json", "predictions.csv", "predictions-key.csv"):
+        sweep_temporary_files(folder, of=name)
     moved = set_aside(folder, "ablation", record["run"])
     if moved:
         mark = moved[-1][1].stem.removeprefix("ablation-")
-        moved += predictions.set_aside(folder, mark)
+        moved += set_predictions_aside(folder, mark)
     for old, kept in moved:
-        print(f"{old} held the results of another run; they are kept as {kept}")
+        output.say(f"{old} held the results of another run; they are kept as {kept}")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
     write_atomically(csv, table.to_csv().encode())
-    of_images = predictions.write(folder, result)
+    of_images = write_predictions(folder, result)
     folds = {
         metric: {
             row: [
@@ -94,12 +92,12 @@ def write(folder, table, result, rows, record):
         }
         for metric in METRICS
     }
-    record = record | {"folds": folds, "versions": versions(), "machine": machine.facts()}
+    record = record | {"folds": folds, "versions": versions(), "machine": machine_facts()}
     write_record(record_file, record)
     try:
         display = AblationDisplay.from_cv_results(cv_results, ablations=rows).plot()
     except ImportError as error:
-        print(f"no bar chart: {error}")
+        output.say(f"no bar chart: {error}")
         return [csv, *of_images, record_file]
     display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
     display.figure_.savefig(chart, dpi=150)
@@ -115,9 +113,3 @@ def wrapped(title, n_characters):
     return "\n".join(
         textwrap.fill(line, n_characters, break_on_hyphens=False) for line in title.splitlines()
     )
-
-
-def versions():
-    """Give the versions that decide a result, and what torch computes with."""
-    capability = "CUDA" if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
-    return machine.versions() | {"computes with": capability}

@@ -1,0 +1,29 @@
+"""From the options to the parameters of the classifier."""
+
+import torch
+
+from ..network import choose_encoder
+from ._errors import UsageError
+
+
+def model_of(options, output):
+    """Find the encoder, and return it with the classifier's parameters."""
+    try:
+        chosen = choose_encoder(options.backbone, options.weights, tell=output.say)
+    except ValueError as error:
+        raise UsageError(
+            f"--backbone {options.backbone}, --weights {options.weights}: {error}"
+        ) from error
+    return chosen, {
+        "optimizer": {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[options.optimizer],
+        "backbone": chosen.backbone,
+        "weights": chosen.weights,
+        "image_size": options.image_size,
+        "max_epochs": options.epochs,
+        "batch_size": options.batch_size,
+        "frozen_epochs": options.frozen_epochs,
+        "precision": options.precision,
+        "device": options.device,
+        "random_state": options.seed,
+        "image_options": None if options.frame is None else {"frame": options.frame},
+    }
