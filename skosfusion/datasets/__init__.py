@@ -2,9 +2,10 @@
 
 from .._utils.naming import publish
 from ._data_home import get_data_home
-from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
+from ._declarations import ImageColumn, PatientColumn, TargetColumn
 from ._digests import check_digests
 from ._flow import exclude_rows, exclusion_flow
+from ._gender_column import GenderColumn
 from ._kept_columns import KeptColumn
 from ._load import load_cohort
 from ._number_columns import AgeColumn, KitColumn

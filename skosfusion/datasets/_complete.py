@@ -3,7 +3,8 @@
 from .._utils.validation import check_parameter, did_you_mean, refused
 from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
 from ._column import is_column_name
-from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
+from ._declarations import ImageColumn, PatientColumn, TargetColumn
+from ._gender_column import GenderColumn
 from ._kept_columns import KeptColumn
 from ._number_columns import AgeColumn, KitColumn
 

@@ -142,37 +142,6 @@ class PatientColumn(Column):
 
 
 @dataclass(frozen=True, repr=False)
-class GenderColumn(Column):
-    """Declare the column of the patients' genders, which are kept as text.
-
-    Parameters
-    ----------
-    column : str, default="gender"
-        Your name for the column.
-
-    Raises
-    ------
-    ValueError
-        For what is not the name of a column.
-
-    See Also
-    --------
-    skosfusion.preprocessing.GenderEncoder : Turn the text into numbers.
-
-    Examples
-    --------
-    >>> from skosfusion.datasets import GenderColumn
-    >>> GenderColumn("sex")
-    GenderColumn(column='sex')
-    """
-
-    column: Hashable = "gender"
-
-    def _read(self, records, name):
-        return {name: records.texts(self.column, option_for(name))}
-
-
-@dataclass(frozen=True, repr=False)
 class TargetColumn(Column):
     """Declare the column of the labels.
 
