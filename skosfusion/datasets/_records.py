@@ -40,6 +40,20 @@ class Records:
         table = self._table_of(column, option)
         return self._per_image(table, read(table.column(column, option), table.missing))
 
+    def together(self, columns, option, read):
+        """Return what `read` makes of several columns of one table, and of what is missing in it.
+
+        `option` is how one names others.
+        """
+        tables = [self._table_of(column, option) for column in columns]
+        for column, table in zip(columns, tables, strict=True):
+            if table is not tables[0]:
+                raise ValueError(
+                    f"column {columns[0]!r} is in {tables[0].title} and column {column!r} in "
+                    f"{table.title}; {option} takes columns of one table"
+                )
+        return self._per_image(tables[0], read(tables[0].cells[list(columns)], tables[0].missing))
+
     def labels(self, column, option):
         """Return a column without missing cells, as it came."""
         table = self._table_of(column, option)

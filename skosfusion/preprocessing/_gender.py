@@ -29,12 +29,12 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         What becomes of a missing value: NaN in the output, or a ValueError.
     unknown : {"error", "missing", "zero"}, default="error"
         What becomes of any other value: a ValueError, NaN, or 0.0 (half way between the two).
-    female : sequence of str or int
+    female : sequence of str or int, or None, default=None
         Spellings or codes of female; a code may be given as number or text, 2 and "2" are the same.
-        By default "f", "female" and the usual words of German, French, Spanish, Italian, Turkish
+        None takes "f", "female" and the usual words of German, French, Spanish, Italian, Turkish
         and Chinese, such as "weiblich", "femme" and "女"; "w" is not among them.
-    male : sequence of str or int
-        Spellings or codes of male. By default "m", "male", "h" and the usual words, as above.
+    male : sequence of str or int, or None, default=None
+        Spellings or codes of male. None takes "m", "male", "h" and the usual words, as above.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
            [ nan]], dtype=float32)
     """
 
-    def __init__(self, *, missing="nan", unknown="error", female=FEMALE, male=MALE):
+    def __init__(self, *, missing="nan", unknown="error", female=None, male=None):
         self.missing = missing
         self.unknown = unknown
         self.female = female
@@ -134,15 +134,18 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return read_table(self, X, read_column, reset=reset)
 
     def _codes(self):
-        for name, spellings in (("female", self.female), ("male", self.male)):
-            valid = not isinstance(spellings, str) and np.iterable(spellings) and len(spellings) > 0
-            check_parameter(name, spellings, valid, "a sequence of spellings, such as ('f',)")
-        codes = {spelling(value): 0.5 for value in self.female}
-        for value in self.male:
-            check_parameter(
-                "male", self.male, spelling(value) not in codes, "spellings that are not in female"
+        own = {"female": self.female, "male": self.male}
+        for name, spellings in own.items():
+            valid = spellings is None or (
+                not isinstance(spellings, str) and np.iterable(spellings) and len(spellings) > 0
             )
-            codes[spelling(value)] = -0.5
+            allowed = "a sequence of spellings, such as ('f',), or None"
+            check_parameter(name, spellings, valid, allowed)
+        codes = {spelling(text): 0.5 for text in (FEMALE if self.female is None else self.female)}
+        for text in MALE if self.male is None else self.male:
+            valid = spelling(text) not in codes
+            check_parameter("male", self.male, valid, "spellings that are not in female")
+            codes[spelling(text)] = -0.5
         return codes
 
     def _code(self, cell, codes, column, row):
