@@ -84,7 +84,7 @@ class GenderColumn(Column):
         known = gender_of_words() | own
         male = [text for text, gender in known.items() if gender == "male" and text not in own]
         # A man may be declared by a word that is not known otherwise.
-        refuse_two_meanings(cells, self.column, male, self._say_what_m_is())
+        refuse_two_meanings(cells, self.column, male, self._say_what_m_is)
         genders, unknown, problems = [], {}, Problems()
         for row, cell in cells.items():
             gender = np.nan
@@ -109,9 +109,12 @@ class GenderColumn(Column):
                 f"{shown_cell(cell)} ({type(cell).__name__}); give text, such as 'f'"
             )
 
-    def _say_what_m_is(self):
-        values = dict(self.values) | {"m": "female"}
-        return f"declare {self._declared('gender', values=values)}, or 'male' for 'female'"
+    def _say_what_m_is(self, man):
+        values = {man: "male"} | dict(self.values) | {"m": "female"}
+        return (
+            f"declare {self._declared('gender', values=values)}, or 'male' for 'm', too (on the "
+            "command line: --gender-value m=female)"
+        )
 
     def _unknown(self, cell, rows):
         shown_text = whole_text(cell)[:_MOST_CHARACTERS]

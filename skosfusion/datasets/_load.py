@@ -15,9 +15,9 @@ from ..exceptions import LeakageWarning
 from ._complete import columns_of_text, complete_columns
 from ._flow import as_table, describe_flow, next_step, steps_of
 from ._frames import folder_of
+from ._inputs import inputs_of, without_empty
 from ._kept_columns import KeptColumn
 from ._near_names import near_names, note_near_names
-from ._number_columns import KitColumn
 from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
 from ._tables import FLOW, open_table
@@ -33,7 +33,7 @@ Inputs not found: {absent}
 Missing values: {missing}
 Kept beside the inputs: {kept}
 Columns not read: {unread}
-{flow}
+{patients}{flow}
 """
 
 
@@ -61,10 +61,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
           :class:`GenderColumn`, "age": :class:`AgeColumn`, "target": :class:`TargetColumn`. The
           name of a column is short for its declaration: ``{"gender": "sex"}``.
         - any other name: a laboratory value, :class:`KitColumn`, or ``(value, low, high)`` for
-          short: ``{"crp": ("CRP", 0, 5)}``.
-
-        - any other name: a column that is no input and is kept, :class:`KeptColumn`:
-          ``{"site": KeptColumn("hospital")}``.
+          short: ``{"crp": ("CRP", None, 5)}``; another input, :class:`NumberColumn`,
+          :class:`CategoryColumn` or :class:`OneHotColumn`; or a column that is no input and is
+          kept, :class:`KeptColumn`: ``{"site": KeptColumn("hospital")}``.
 
         What is not declared is looked for under our own names; the labels are "diagnosis" then.
         Gender, age and the laboratory values of the paper (``{"alp": ("alp", "alp_low",
@@ -80,7 +79,8 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         data : DataFrame of shape (n_images, n_columns)
             "image" (absolute path) and "patient_id", both text; "gender" (text as it came) and
             "age" (years) where there are such columns; for each kit its name, ``<name>_low`` and
-            ``<name>_high`` as float64, in their own unit. NaN where missing.
+            ``<name>_high`` as float64, in their own unit; for each number its name, as float64, and
+            for each category, as text. NaN where missing. Inputs without any value are left out.
         target : ndarray of shape (n_images,)
             Labels.
         groups : ndarray of str objects, shape (n_images,)
@@ -98,6 +98,12 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
             What was loaded, in words.
         kits : dict
             The kits of `data`, for :func:`~skosfusion.preprocessing.make_clinical_transformer`.
+        numbers, categories : dict
+            The further numbers and categories of `data`, name to column, for the same.
+        inputs : dict
+            All inputs of `data`, as the arguments of the same: "gender" and "age" (None where
+            there is no such column), "kits", "numbers" and "categories". So
+            ``make_clinical_transformer(**cohort.inputs)`` takes what the tables hold.
 
     Raises
     ------
@@ -122,11 +128,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     UserWarning
         For columns whose names are nearly ours and are not read; for numbers that look like codes
         for a missing value; for labels that say "unknown", and for a pattern that counts the
-        opposite as positive. Each names the column, how often it is so, and the remedy.
+        opposite as positive; for inputs without any value. Each names the column, how often it is
+        so, and the remedy.
     LeakageWarning
-        For record numbers that are the same but for spelling (case, leading zeros, a trailing
-        ".0", hyphens, invisible characters and the like), in either table, with the pairs. They
-        stay different patients; ``PatientColumn(..., spellings="keep")`` says that they are.
+        Where each image counts as a patient of its own (``{"patient_id": None}``), and for record
+        numbers that are the same but for spelling (case, leading zeros, a trailing ".0", hyphens,
+        invisible characters and the like), in either table, with the pairs. They stay different
+        patients; ``PatientColumn(..., spellings="keep")`` says that they are.
 
     See Also
     --------
@@ -202,16 +210,16 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         if names is not None:
             data["image"] = image._find(names, folder)
     problems.raise_any()
-    spellings = patient._spelling_text(records.numbers_as_written)
-    if spellings:
-        warnings.warn(spellings, LeakageWarning, stacklevel=2)
+    leaks = patient._leak_text(records.numbers_as_written)
+    if leaks:
+        warnings.warn(leaks, LeakageWarning, stacklevel=2)
 
     used = [image, patient, target, *columns.values(), *kept.values()]
     near = near_names(absent, tables, used)
-    for note in records.notes + note_near_names(near):
-        warnings.warn(note, UserWarning, stacklevel=2)
     data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
-    data = data.reset_index(drop=True)
+    data, columns, empty = without_empty(data.reset_index(drop=True), columns)
+    for note in records.notes + note_near_names(near) + empty:
+        warnings.warn(note, UserWarning, stacklevel=2)
     kept_data = pd.DataFrame(kept_data, index=records.patients.index).reset_index(drop=True)
     data.attrs[CHECKED] = list(columns)
     labels = labels.reset_index(drop=True)
@@ -220,7 +228,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     frame = pd.concat([data, kept_data], axis=1).assign(**{target.column: labels})
     frame.attrs = data.attrs | {KEPT: list(kept), FLOW: steps}
     _logger.info("%d images loaded", len(data))
-    kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
+    inputs = inputs_of(columns)
     return Bunch(
         data=data,
         target=labels.to_numpy(),
@@ -229,8 +237,13 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         frame=frame,
         flow=flow,
         target_names=list(n_images),
-        DESCR=_describe(data, description, columns, absent, kept, _unread(tables, used), flow),
-        kits={name: columns[name]._kit(name) for name in kits},
+        DESCR=_describe(
+            data, description, columns, absent, kept, _unread(tables, used), patient, flow
+        ),
+        inputs=inputs,
+        kits=inputs["kits"],
+        numbers=inputs["numbers"],
+        categories=inputs["categories"],
     )
 
 
@@ -305,7 +318,7 @@ def _check_target(target, data, inputs):
     check_parameter("target", target.column, target.column not in taken, allowed)
 
 
-def _describe(data, labels, columns, absent, kept, unread, flow):
+def _describe(data, labels, columns, absent, kept, unread, patient, flow):
     gaps = data.isna().sum()
     return _DESCR.format(
         n_images=int(data["image"].notna().sum()),
@@ -316,5 +329,6 @@ def _describe(data, labels, columns, absent, kept, unread, flow):
         missing=", ".join(f"{name} {count}" for name, count in gaps[gaps > 0].items()) or "none",
         kept=", ".join(kept) or "none",
         unread=", ".join(unread) or "none",
+        patients=f"Patients: {patient._describe()}\n" if patient._describe() else "",
         flow=describe_flow(flow),
     )

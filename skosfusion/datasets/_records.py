@@ -90,6 +90,8 @@ class Records:
 def join_tables(images, clinical, patient, problems):
     """Return the Records of images; each problem of the join is added to `problems`."""
     patients = numbers = None
+    if clinical is not None:
+        patient._refuse_join([images.title, clinical.title])
     with problems.collected():
         patients = patient._numbers(images)
     if clinical is None:

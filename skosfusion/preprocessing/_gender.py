@@ -3,6 +3,7 @@
 import decimal
 import numbers
 import shlex
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
@@ -128,7 +129,7 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         def read_column(cells, column):
             male = [text for text, code in codes.items() if code < 0]
-            refuse_two_meanings(cells, column, male, _say_which(column))
+            refuse_two_meanings(cells, column, male, partial(_say_which, column))
             return [self._code(cell, codes, column, row) for row, cell in enumerate(cells)]
 
         return read_table(self, X, read_column, reset=reset)
@@ -197,10 +198,10 @@ def _as_option(cell):
     return shlex.quote(whole_text(cell)[:_SHOWN_CHARACTERS])
 
 
-def _say_which(column):
+def _say_which(column, man):
     """Return what to do where one letter may mean either gender."""
     return (
         "say which when the table is loaded, as in load_cohort(..., columns={'gender': "
-        f"GenderColumn({column!r}, values={{'h': 'male', 'm': 'female'}})}}), on the command line "
-        "--gender-value h=male --gender-value m=female"
+        f"GenderColumn({column!r}, values={{{man!r}: 'male', 'm': 'female'}})}}), on the command "
+        f"line --gender-value {man}=male --gender-value m=female"
     )

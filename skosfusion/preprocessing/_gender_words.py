@@ -32,7 +32,8 @@ def gender_of_words():
 def refuse_two_meanings(cells, column, male, remedy):
     """Raise ValueError for a column where "m" may be a man or, in Spanish, a woman.
 
-    `male` are the spellings that count as male and that nobody declared.
+    `male` are the spellings that count as male and that nobody declared; `remedy` returns what to
+    do, of the word for a man.
     """
     if "m" not in male:
         return
@@ -41,5 +42,5 @@ def refuse_two_meanings(cells, column, male, remedy):
     if men and "m" in found:
         raise ValueError(
             f"column {column!r} holds both 'm' and {men[0]!r}, so that 'm' may stand for 'mujer' "
-            f"(female) or for male; {remedy}"
+            f"(female) or for male; {remedy(men[0])}"
         )

@@ -192,11 +192,11 @@ class TestWordsOfOtherLanguages:
             rf"values=\{{'{letter}': 'female'\}}\).*--gender-value {letter}=female"
         )
         with pytest.raises(ValueError, match=message):
-            GenderEncoder().fit(frame("sex", ["M", letter]))
+            GenderEncoder().fit(frame("sex", ["F", letter]))
 
     @pytest.mark.parametrize("man", ["h", "Hombre", "varón"])
     def test_m_beside_a_man_of_spain_may_be_a_woman(self, man):
-        message = r"column 'sex' holds both 'm' and .*'mujer'.*--gender-value h=male"
+        message = r"column 'sex' holds both 'm' and .*'mujer'.*--gender-value \S+=male"
         with pytest.raises(ValueError, match=message):
             GenderEncoder().fit(frame("sex", [man, "M"]))
         encoder = GenderEncoder().fit(frame("sex", ["M", "F"]))
