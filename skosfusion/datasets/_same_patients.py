@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from .._utils.cells import MISSING, is_missing, shown_cell, spelling
+from .._utils.cells import MISSING, is_missing, shown_cell
 from .._utils.validation import check_parameter, shown
 from ._column import is_column_name
+from ._labels import label_key
 from ._tables import missing_column, open_table
 
 _SHOWN_PAIRS = 3
@@ -28,7 +29,7 @@ def same_patients(frame, columns, *, neighbors=True):
         One row per image. A path is read as :func:`load_cohort` reads it.
     columns : list of str
         The columns to compare, such as age, gender, hospital and bone, not the label. Cells are
-        compared as text, without regard to case and surrounding white space; 14.0 is 14. Empty
+        compared without regard to their spelling (case, white space, hyphens); 14.0 is 14. Empty
         cells agree with each other.
     neighbors : bool, default=True
         Whether only neighboring rows can be of one patient. Else all rows that agree are.
@@ -114,7 +115,7 @@ def _key(cell, missing, where):
         raise TypeError(
             f"{where} must hold text or a number, got {shown_cell(cell)} ({type(cell).__name__})"
         )
-    text = "" if is_missing(cell, missing) else spelling(cell)
+    text = "" if is_missing(cell, missing) else label_key(cell)
     if len(text) > _MOST_CHARACTERS:
         raise ValueError(
             f"{where} holds a text of {len(text)} characters, {shown_cell(cell)}; compare columns "
@@ -138,7 +139,7 @@ def no_patients_named(table, given, of_patients):
         shown_columns = (shown_columns or same_in)[:_SHOWN_COLUMNS]
         lines = [
             f"rows {one} and {other} ("
-            + ", ".join(f"{name!r} {shown_cell(cells.loc[one, name])}" for name in shown_columns)
+            + ", ".join(f"{name}: {shown_cell(cells.loc[one, name])}" for name in shown_columns)
             + ")"
             for one, other in pairs[:_SHOWN_PAIRS]
         ]
