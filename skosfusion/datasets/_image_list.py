@@ -71,9 +71,9 @@ def list_images(folder, levels=("diagnosis", "patient_id")):
     ...         path.touch()
     ...     list_images(folder)
                     image diagnosis patient_id
-    0       NOS/018/ap.jpg       NOS        018
-    1        OS/017/ap.jpg        OS        017
-    2   OS/017/lateral.jpg        OS        017
+    0      NOS/018/ap.jpg       NOS        018
+    1       OS/017/ap.jpg        OS        017
+    2  OS/017/lateral.jpg        OS        017
     """
     valid = isinstance(levels, list | tuple) and len(levels) > 0
     valid = valid and all(isinstance(name, str) and name.strip() for name in levels)

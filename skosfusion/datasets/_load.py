@@ -217,7 +217,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     used = [image, patient, target, *columns.values(), *kept.values()]
     near = near_names(absent, tables, used)
     data = pd.DataFrame({"image": data.pop("image"), **data}, index=records.patients.index)
-    data, columns, empty = without_empty(data.reset_index(drop=True), columns)
+    data, found, empty = without_empty(data.reset_index(drop=True), columns)
+    absent = [*absent, *(name for name in columns if name not in found)]
+    columns = found
     for note in records.notes + note_near_names(near) + empty:
         warnings.warn(note, UserWarning, stacklevel=2)
     kept_data = pd.DataFrame(kept_data, index=records.patients.index).reset_index(drop=True)

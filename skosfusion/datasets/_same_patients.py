@@ -13,6 +13,9 @@ _SHOWN_PAIRS = 3
 _SHOWN_COLUMNS = 6
 _AGREEING = 0.95
 _MOST_CHARACTERS = 1000
+# Gender alone tells no patient: any two rows agree in it every other time.
+_MOST_BY_CHANCE = 0.2
+_ROWS_FOR_CHANCE = 20
 
 
 def same_patients(frame, columns, *, neighbors=True):
@@ -136,7 +139,7 @@ def no_patients_named(table, given, of_patients):
     if pairs:
         cells = table.cells
         shown_columns = [column for column in of_patients if column in same_in]
-        shown_columns = (shown_columns or same_in)[:_SHOWN_COLUMNS]
+        shown_columns = (shown_columns if len(shown_columns) > 1 else same_in)[:_SHOWN_COLUMNS]
         lines = [
             f"rows {one} and {other} ("
             + ", ".join(f"{name}: {shown_cell(cells.loc[one, name])}" for name in shown_columns)
@@ -168,6 +171,7 @@ def _look_alikes(table, given, of_patients):
     # What names each image tells no patient, and what is the same everywhere tells none either.
     keys = {name: cells for name, cells in keys.items() if 1 < len(set(cells)) < len(cells)}
     own = [column for column in of_patients if column in keys]
+    own = own if own and _tell_rows_apart([keys[column] for column in own]) else []
     agree = {name: cells[1:] == cells[:-1] for name, cells in keys.items()}
     wanted = own or list(agree)
     if not wanted:
@@ -180,3 +184,11 @@ def _look_alikes(table, given, of_patients):
     rows = table.cells.index
     places = np.flatnonzero(is_pair)
     return same_in, [(rows[place], rows[place + 1]) for place in places]
+
+
+def _tell_rows_apart(columns):
+    """Return whether two rows seldom agree in these columns by chance."""
+    counts = pd.Series(list(zip(*columns, strict=True))).value_counts()
+    n_rows = int(counts.sum())
+    by_chance = float((counts * (counts - 1)).sum()) / max(n_rows * (n_rows - 1), 1)
+    return n_rows < _ROWS_FOR_CHANCE or by_chance <= _MOST_BY_CHANCE

@@ -1,5 +1,6 @@
 """Numbers, categories and columns of 0 and 1 as inputs."""
 
+import re
 import warnings
 
 import numpy as np
@@ -102,6 +103,7 @@ class TestInputs:
             cohort = load({"new": column}, empty=["", "NA", None])
         assert not [name for name in cohort.data if name.startswith("new")]
         assert "new" not in str(cohort.inputs)
+        assert re.search("Inputs not found: .*new", cohort.DESCR)
 
     def test_an_empty_gender_is_left_out_with_a_notice(self, load):
         with pytest.warns(UserWarning, match="the input 'gender' has no value in any row"):

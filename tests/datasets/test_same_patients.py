@@ -165,6 +165,13 @@ class TestInTheLoader:
             load(table)
         assert "look like one patient" not in str(caught.value)
 
+    def test_gender_alone_tells_no_patient(self, load):
+        table = pd.concat([TABLE[["image", "gender", "diagnosis"]]] * 6, ignore_index=True)
+        with pytest.raises(ValueError, match="no column 'patient_id'") as caught:
+            load(table.assign(note=[str(row // 2) for row in range(24)]))
+        assert "same_in=['gender', 'note']" in str(caught.value)
+        assert "rows 0 and 1 (gender: 'F', note: '0')" in str(caught.value)
+
     def test_a_near_name_is_proposed_still(self, load):
         with pytest.raises(ValueError, match="did you mean 'patientid'"):
             load(TABLE.assign(patientid="1"))
