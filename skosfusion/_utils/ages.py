@@ -1,34 +1,49 @@
 """What stands in columns of ages and is not an age, and how to make ages of it."""
 
 import datetime
-import re
 
 import numpy as np
 
 from .missing_codes import POSITIVE_CODES
+from .notation import Notation
 
 _OLDEST = 120
 _LAST_EXCEL_DAY = 60_000
 _EXCEL = "unit='D', origin='1899-12-30'"
+_IN_A_YEAR = {"months": 12.0, "weeks": 365.25 / 7, "days": 365.25}
+_WORDS = {
+    "months": "m mo mos mon mth mths month months monat monate monaten mois mes meses mese mesi ay "
+    "月 个月 月龄",
+    "weeks": "w wk wks week weeks wo woche wochen semaine semaines semana semanas settimana "
+    "settimane hafta 周 周龄",
+    "days": "d day days tag tage tagen jour jours día días dia dias giorno giorni gün 天 日 日龄",
+}
+_UNITS = {word: unit for unit, words in _WORDS.items() for word in words.split()}
 
 
-_UNITS = [
-    (12, re.compile(r"(m|mo|mos|mon|monate?n?|months?|mths?|mois|mes(es)?|mesi|mm)\.?", re.I)),
-    (52.18, re.compile(r"(w|wk|wks|wochen?|weeks?|semaines?|semanas?)\.?", re.I)),
-    (365.25, re.compile(r"(d|t|tage?n?|days?|jours?|d[ií]as?|giorni)\.?", re.I)),
-]
+def unit_of_part_years(unit):
+    """Return whether the unit of an age is "months", "weeks" or "days"; None for years."""
+    return _UNITS.get(unit.casefold().removesuffix(" old").removesuffix(" alt").strip(" ."))
 
 
-def age_in_other_unit(number, unit):
-    """Return what to do about an age in months, weeks or days; None where it is no such unit."""
-    for a_year, pattern in _UNITS:
-        if pattern.fullmatch(unit.strip()):
-            example = f", {number / a_year:.2g} for this one" if number is not None else ""
-            return (
-                f"is an age in {unit!r}, and ages are read in years; write it in years (divide by "
-                f"{a_year:g}{example})"
-            )
-    return None
+class AgeNotation(Notation):
+    """How ages are written: in years, or with a declared unit that is a part of one."""
+
+    def read(self, text):
+        """Return the years that a text holds; None if it has none."""
+        number = super().read(text)
+        unit = unit_of_part_years(self.unit_of(text.strip()))
+        return number / _IN_A_YEAR[unit] if unit and number is not None else number
+
+    def say_unit(self, unit):
+        """Return what to say of a unit that is not declared, before how one declares it."""
+        part = unit_of_part_years(unit)
+        if part is None:
+            return super().say_unit(unit)
+        return (
+            f"is an age in {part}, not in years; write it in years, or, to read {unit!r} behind "
+            f"digits as {part} (digits alone stay years)"
+        )
 
 
 def age_of_dates(column, text):
@@ -90,3 +105,9 @@ def _are_dates_as_numbers(values):
     day, month, year = values % 100, values // 100 % 100, values // 10000
     valid = (day >= 1) & (day <= 31) & (month >= 1) & (month <= 12) & (year >= 1850)
     return bool((valid & (year <= datetime.date.today().year)).all())
+
+
+def declared_for_age(**options):
+    """Return what one types to declare how ages are written, where the column is not known."""
+    typed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f"load_cohort(..., columns={{'age': AgeColumn(..., {typed})}})"

@@ -32,9 +32,8 @@ _DATE = re.compile(
 )
 # "0x1A", "1e" and "1/2" are something else.
 _WITH_UNIT = re.compile(
-    r"([+-]?[\d.,'\u2019\s]*\d[.,]?)(?:\s+([^\W\d_].*|[%°‰µμ*/↑↓(\[+!].*)"
-    r"|(?![eE]$)([^\W\d_][^\d]*|[%°‰µμ*↑↓(\[!][^\d]*|/[^\W\d_µμ].*))",
-    re.ASCII,
+    r"([+-]?[0-9.,'\u2019\s]*[0-9][.,]?)(?:\s+([^\W\d_].*|[%°‰µμ*/↑↓(\[+!].*)"
+    r"|(?![eE]$)([^\W\d_][^\d]*|[%°‰µμ*↑↓(\[!][^\d]*|/[^\W\d_µμ].*))"
 )
 
 
@@ -61,11 +60,20 @@ class Notation:
         text = text[bound.end() :] if bound else text
         return self._without_unit(text) if self.unit else text
 
-    def _without_unit(self, text):
+    def unit_of(self, text):
+        """Return which of the declared units stands behind the digits; an empty text for none."""
         for unit in sorted(self.unit, key=len, reverse=True):
             if text.endswith(unit) and re.search(r"[\d.,]\s*$", text[: -len(unit)]):
-                return text[: -len(unit)].rstrip()
-        return text
+                return unit
+        return ""
+
+    def say_unit(self, unit):
+        """Return what to say of a unit that is not declared, before how one declares it."""
+        return f"has {unit!r} behind its digits; if that is the unit or a mark to leave out"
+
+    def _without_unit(self, text):
+        unit = self.unit_of(text)
+        return text[: -len(unit)].rstrip() if unit else text
 
     def _number(self, text):
         if self.decimal != "," and PLAIN.fullmatch(text):
@@ -106,8 +114,8 @@ def recognize(text, notation):
         is_number = any(Notation(mark).read(number) is not None for mark in (None, ".", ","))
         if is_number and not re.search(r"\d{3}", behind):  # as in "5 March 1998"
             unit = tuple(dict.fromkeys((*notation.unit, behind)))
-            what = f"has {behind!r} behind its digits; if that is the unit or a mark to leave out"
-            return Finding(f"unit {behind}", what, {"unit": unit[0] if len(unit) == 1 else unit})
+            remedy = {"unit": unit[0] if len(unit) == 1 else unit}
+            return Finding(f"unit {behind}", notation.say_unit(behind), remedy)
     return Finding("text", "")
 
 

@@ -3,13 +3,11 @@
 import decimal
 import math
 import numbers
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from .ages import age_in_other_unit
 from .cells import MISSING, as_float, is_bool, is_missing, shown_cell
 from .notation import PLAIN, Finding, Notation, recognize, thousands_with_points
 from .problems import Problems
@@ -17,7 +15,6 @@ from .validation import shown
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _AS_IT_COMES = Notation()
-_WITH_TIME = re.compile(r"\s*([\d.,]+)\s*([^\W\d_]+\.?)\s*")
 
 
 def declared_when_loading(**options):
@@ -159,10 +156,6 @@ class _BadCells:
 
     def _remedy(self, finding, cell):
         """Return what to do about a text; a measurement is never advised to be left out."""
-        if self.dates and (match := _WITH_TIME.fullmatch(cell)):
-            number = Notation(",").read(match[1].replace(".", ","))
-            if in_years := age_in_other_unit(number, match[2]):
-                return f": it {in_years}"
         if finding.remedy:
             return f": it {finding.what}, declare {self.declared(**finding.remedy)}"
         if finding.kind == "date":

@@ -15,6 +15,8 @@ def declarations(options):
     declared = dict(columns)
     if options.suffix:
         declared["image"] = _declare("ImageColumn", columns.get("image"), suffix=options.suffix)
+    if options.no_patients:
+        declared["patient_id"] = None
     values = _genders(options.gender_value)
     if values:
         declared["gender"] = _declare("GenderColumn", columns.get("gender"), values=values)
@@ -115,7 +117,7 @@ def _age(options, columns, numbers):
                 "other; leave one of them out"
             )
         dates = _given(date_format=options.date_format)
-        return _declare("AgeColumn", birth_date=options.birth_date, date=options.date, **dates)
+        return _declare("AgeColumn", options.birth_date, date=options.date, **dates)
     return _declare("AgeColumn", columns.get("age"), **numbers) if numbers else None
 
 

@@ -50,6 +50,18 @@ def load_without_labels(options, output):
 
 def _load(options, columns, output, images):
     """Load what the options name."""
+    cohort = load_cohort(**_request(options, columns, output, images))
+    is_kept = options.unusable_images == "error"
+    return cohort if is_kept else _without_unusable(cohort, options, output)
+
+
+def request(options, output):
+    """Return the arguments of `load_cohort` that the options ask for."""
+    columns = declarations(options) | {"target": target_of(options)}
+    return _request(options, columns, output, _images(options, output))
+
+
+def _request(options, columns, output, images):
     folder = options.image_folder
     if folder is None and not isinstance(images, str):
         folder = os.path.dirname(options.image_table[0])
@@ -58,15 +70,13 @@ def _load(options, columns, output, images):
             images, options.screenshots, image=_image_column(columns), image_folder=folder
         )
     clinical = _sources(options.clinical_table, options.clinical_sheet, options, output)
-    cohort = load_cohort(
-        images,
-        clinical,
-        image_folder=folder,
-        columns=columns,
-        na_values=tuple(options.na_value or ()),
-    )
-    is_kept = options.unusable_images == "error"
-    return cohort if is_kept else _without_unusable(cohort, options, output)
+    return {
+        "image_table": images,
+        "clinical_table": clinical,
+        "image_folder": folder,
+        "columns": columns,
+        "na_values": tuple(options.na_value or ()),
+    }
 
 
 def _image_column(columns):
@@ -79,13 +89,13 @@ def _images(options, output, *, as_frames=False):
     if options.folders:
         levels = tuple(part.strip() for part in options.folders.split("/"))
         return datasets.list_images(options.image_folder, levels=levels)
-    needs_frames = as_frames or options.same_patient or options.no_patients
+    needs_frames = as_frames or options.same_patient
     images = _sources(
         options.image_table, options.sheet, options, output, as_frames=bool(needs_frames)
     )
     if options.same_patient:
         return _each(images, lambda frame: _with_same_patients(frame, options, output))
-    return _each(images, _with_no_patients) if options.no_patients else images
+    return images
 
 
 def _each(images, change):
@@ -97,12 +107,6 @@ def _with_same_patients(frame, options, output):
     patients = datasets.same_patients(frame, split(options.same_patient))
     output.say(f"patients by {options.same_patient}: {len(set(patients))}")
     return frame.assign(**{_PATIENT: np.asarray(patients)})
-
-
-def _with_no_patients(frame):
-    if _PATIENT in frame:
-        raise UsageError(f"--no-patients: column {_PATIENT!r} is there; leave the option out")
-    return frame.assign(**{_PATIENT: [f"row {row}" for row in range(len(frame))]})
 
 
 def _sources(paths, sheets, options, output, *, as_frames=False):

@@ -14,11 +14,15 @@ class Column:
 
     def __repr__(self):
         given = [
-            f"{field.name}={getattr(self, field.name)!r}"
+            f"{field.name}={self._shown(field.name)!r}"
             for field in fields(self)
             if field.default is MISSING or getattr(self, field.name) != field.default
         ]
         return f"{type(self).__name__}({', '.join(given)})"
+
+    def _shown(self, name):
+        """Return the value of a field as one types it."""
+        return getattr(self, name)
 
     @property
     def _columns(self):

@@ -2,14 +2,19 @@
 
 from .._utils.validation import check_parameter, did_you_mean, refused
 from ..preprocessing import PAPER_KITS, check_kit, check_kit_name
+from ._age_column import AgeColumn
 from ._column import is_column_name
-from ._declarations import GenderColumn, ImageColumn, PatientColumn, TargetColumn
+from ._declarations import ImageColumn, TargetColumn
+from ._gender_column import GenderColumn
+from ._input_columns import CategoryColumn, NumberColumn
 from ._kept_columns import KeptColumn
-from ._number_columns import AgeColumn, KitColumn
+from ._number_columns import KitColumn
+from ._one_hot_column import OneHotColumn
+from ._patient_column import PatientColumn
+from ._same_patients import no_patients_named
 
 _REQUIRED = ("image", "patient_id", "target")
-# Kinds that belong to one of our names, and kinds for names that users choose: numbers and
-# categories would join the second.
+# Kinds that belong to one of our names, and kinds for names that users choose.
 _KINDS = {
     "image": ImageColumn,
     "patient_id": PatientColumn,
@@ -17,7 +22,10 @@ _KINDS = {
     "age": AgeColumn,
     "target": TargetColumn,
 }
-_FREE_KINDS = (KitColumn, KeptColumn)
+_INPUT_KINDS = (KitColumn, NumberColumn, CategoryColumn, OneHotColumn)
+_FREE_KINDS = (*_INPUT_KINDS, KeptColumn)
+# What belongs to a patient and not to an image, for tables that name no patient.
+_OF_PATIENTS = (GenderColumn, AgeColumn, KitColumn, NumberColumn)
 
 
 def complete_columns(columns, tables, problems):
@@ -37,7 +45,24 @@ def complete_columns(columns, tables, problems):
             declared[name] = column
         else:
             absent[name] = column
+    if "patient_id" not in columns and len(tables) == 1:
+        _look_for_patients(declared, tables[0], problems)
     return {name: column for name, column in declared.items() if column is not None}, absent
+
+
+def _look_for_patients(declared, table, problems):
+    """Note that a table names no patient, and go on as if each image were one."""
+    if table.has(declared["patient_id"].column):
+        return
+    given = [*declared["image"]._columns, *declared["target"]._columns]
+    of_patients = [
+        column
+        for what in declared.values()
+        if isinstance(what, _OF_PATIENTS)
+        for column in what._columns
+    ]
+    problems.add(no_patients_named(table, given, of_patients))
+    declared["patient_id"] = PatientColumn(None)
 
 
 def columns_of_text(columns):
@@ -57,8 +82,11 @@ def _declare(name, what):
     kind, is_optional = _KINDS[name], name not in _REQUIRED
     if isinstance(what, kind) or (what is None and is_optional):
         return what
+    if what is None and name == "patient_id":
+        return PatientColumn(None)
     allowed = f"the name of a column, or {kind.__name__}(...)"
     allowed += ", or None to leave it out" if is_optional else ""
+    allowed += ", or None if each image is of another patient" if name == "patient_id" else ""
     check_parameter(f"columns[{name!r}]", what, is_column_name(what), allowed)
     return kind(what)
 
@@ -68,7 +96,8 @@ def _declare_freely(name, what):
     if name not in known and not isinstance(what, (*_FREE_KINDS, tuple, list)):
         hint = did_you_mean(name, known)
         allowed = (
-            f"one of {known}, or a name of your own for KeptColumn(column) or "
+            f"one of {known}, or a name of your own for NumberColumn(column), "
+            "CategoryColumn(column), OneHotColumn(columns), KeptColumn(column) or "
             "KitColumn(value, low, high)"
         )
         raise refused("key of columns", name, f"{allowed}{hint and '; '}{hint}")

@@ -12,12 +12,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 
-from .._utils.identity import respelled, shown_spellings
-from .._utils.record_numbers import check_digits
 from .._utils.validation import check_choice, check_parameter
 from ._column import Column, option_for
-from ._image_files import check_names, find_images
+from ._image_files import check_names, find_images, is_suffix
 from ._labels import count_classes, describe_labels, note_labels, read_labels, refuse_conflicts
+from ._presence import (
+    count_present,
+    describe_presence,
+    known_cells,
+    note_presence,
+    read_presence,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,6 +38,9 @@ class ImageColumn(Column):
         without an image is an error always.
     outside_links : {"error", "allow"}, default="error"
         Whether a symbolic link may lead out of the image folder.
+    suffix : str or None, default=None
+        What is put behind cells that do not end as the name of an image file does, such as
+        ``".png"`` where the column holds "img_007" and the file is "img_007.png".
 
     Raises
     ------
@@ -49,11 +57,14 @@ class ImageColumn(Column):
     column: Hashable = "image"
     missing: str = "error"
     outside_links: str = "error"
+    suffix: str | None = None
 
     def __post_init__(self):
         super().__post_init__()
         check_choice("missing", self.missing, ("error", "keep"))
         check_choice("outside_links", self.outside_links, ("error", "allow"))
+        valid = self.suffix is None or is_suffix(self.suffix)
+        check_parameter("suffix", self.suffix, valid, "the end of a file name, as in '.png'")
 
     def _names(self, table):
         """Return the file name of each row as text, NaN where missing and that is allowed."""
@@ -68,108 +79,21 @@ class ImageColumn(Column):
 
     def _find(self, names, folder, option=None):
         """Return the absolute paths of images; `option` is the parameter that declares it."""
-        trusting = replace(self, outside_links="allow")
-        typed = f"{option}={trusting!r}" if option else option_for("image", trusting)
-        remedy = None if self == trusting else f"use {typed}"
-        return find_images(names, folder, column=self.column, link_remedy=remedy)
 
+        def declared(**options):
+            changed = replace(self, **options)
+            return f"{option}={changed!r}" if option else option_for("image", changed)
 
-@dataclass(frozen=True, repr=False)
-class PatientColumn(Column):
-    """Declare the column of the patients' record numbers, which join images and clinical values.
-
-    Parameters
-    ----------
-    column : str, default="patient_id"
-        Your name for the column, the same in both tables.
-    lost_digits : {"error", "allow"}, default="error"
-        What becomes of record numbers that cannot be what they were: floats of 2^53 and more, texts
-        such as "1.2E+15", numbers of more than 15 digits that all end in zeros, and errors of a
-        spreadsheet, such as "########". The remedy is
-        to read the table again as text, ``pd.read_csv(path, dtype=str)``, from a file that no
-        spreadsheet has written.
-    spellings : {"warn", "keep"}, default="warn"
-        Whether record numbers that are the same but for spelling, such as "P-007" and "p7", are a
-        `LeakageWarning`. They are different patients in either case; nothing is merged.
-
-    Raises
-    ------
-    ValueError
-        For a value out of its set.
-
-    Examples
-    --------
-    >>> from skosfusion.datasets import PatientColumn
-    >>> PatientColumn("record", spellings="keep")
-    PatientColumn(column='record', spellings='keep')
-    """
-
-    column: Hashable = "patient_id"
-    lost_digits: str = "error"
-    spellings: str = "warn"
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("lost_digits", self.lost_digits, ("error", "allow"))
-        check_choice("spellings", self.spellings, ("warn", "keep"))
-
-    def _numbers(self, table):
-        """Return the record number of each row as text; none may be missing."""
-        numbers = table.texts(self.column, option_for("patient_id"))
-        if self.lost_digits == "error":
-            cells = table.column(self.column, option_for("patient_id"))
-            remedy = (
-                "read the table again with this column as text, as in pd.read_csv(path, "
-                "dtype=str), from a file that holds all digits; or, if these are the record "
-                f"numbers, declare {self._declared('patient_id', lost_digits='allow')}"
-            )
-            check_digits(cells, f"column {self.column!r} of {table.title}", remedy)
-        table.refuse_missing(self.column, numbers)
-        return numbers
-
-    def _spelling_text(self, numbers):
-        """Return what to say of record numbers that differ in spelling only; None for nothing."""
-        pairs = respelled(numbers) if self.spellings == "warn" else []
-        if not pairs:
-            return None
-        allowing = self._declared("patient_id", spellings="keep")
-        return (
-            f"record numbers in column {self.column!r} are the same but for spelling, and count as "
-            f"different patients: {shown_spellings(pairs)}; where they are one patient, images of "
-            "this patient may come into both the training and the test set: write the record "
-            f"number in one way in all rows; where they are different patients, use {allowing}"
+        is_trusting = self.outside_links == "allow"
+        remedy = None if is_trusting else f"use {declared(outside_links='allow')}"
+        return find_images(
+            names,
+            folder,
+            column=self.column,
+            link_remedy=remedy,
+            suffix=self.suffix,
+            declared=declared,
         )
-
-
-@dataclass(frozen=True, repr=False)
-class GenderColumn(Column):
-    """Declare the column of the patients' genders, which are kept as text.
-
-    Parameters
-    ----------
-    column : str, default="gender"
-        Your name for the column.
-
-    Raises
-    ------
-    ValueError
-        For what is not the name of a column.
-
-    See Also
-    --------
-    skosfusion.preprocessing.GenderEncoder : Turn the text into numbers.
-
-    Examples
-    --------
-    >>> from skosfusion.datasets import GenderColumn
-    >>> GenderColumn("sex")
-    GenderColumn(column='sex')
-    """
-
-    column: Hashable = "gender"
-
-    def _read(self, records, name):
-        return {name: records.texts(self.column, option_for(name))}
 
 
 @dataclass(frozen=True, repr=False)
@@ -192,6 +116,9 @@ class TargetColumn(Column):
         What becomes of labels that differ in spelling only, such as "Yes" and "yes ": with "merge"
         the most frequent spelling of each is taken, with "keep" they are classes of their own.
         With `positive`, spelling does not matter.
+    present : bool, default=False
+        Whether the label is 1 where the cell has a value, whatever it is, and 0 where it is empty,
+        as in a column of the days until an event. Not together with `positive`.
 
     Raises
     ------
@@ -209,6 +136,7 @@ class TargetColumn(Column):
     positive: str | float | tuple | None = None
     label_conflicts: str = "error"
     spellings: str = "error"
+    present: bool = False
 
     def __post_init__(self):
         valid = isinstance(self.column, str)
@@ -224,14 +152,26 @@ class TargetColumn(Column):
         check_parameter("positive", self.positive, valid, allowed)
         check_choice("spellings", self.spellings, ("error", "merge", "keep"))
         check_choice("label_conflicts", self.label_conflicts, ("error", "keep"))
+        valid = isinstance(self.present, bool) and not (self.present and self.positive is not None)
+        allowed = "False, or True without positive, which is another way to say which label is 1"
+        check_parameter("present", self.present, valid, allowed)
 
     def _labels(self, records):
         """Return the label of each image, the count of each class, and a description."""
         declared = partial(self._declared, "target")
-        cells = records.labels(self.column, option_for("target"))
-        labels = read_labels(cells, self.positive, self.spellings, declared).rename(self.column)
-        counts = count_classes(labels, self.positive)
+        if self.present:
+            cells = records.cells(self.column, option_for("target"), known_cells)
+            labels = read_presence(cells, self.column, declared)
+            counts = count_present(labels, self.column)
+        else:
+            cells = records.labels(self.column, option_for("target"))
+            labels = read_labels(cells, self.positive, self.spellings, declared)
+            labels = labels.rename(self.column)
+            counts = count_classes(labels, self.positive)
         if self.label_conflicts == "error" and records.patients is not None:
             refuse_conflicts(labels, records.patients, f"use {declared(label_conflicts='keep')}")
+        if self.present:
+            records.notes.extend(note_presence(cells, self.column))
+            return labels, counts, describe_presence(counts)
         records.notes.extend(note_labels(cells, self.positive, labels, self.column))
         return labels, counts, describe_labels(cells, self.positive, labels)

@@ -1,5 +1,6 @@
 """Image files that a table names: their names, and where they are."""
 
+import errno
 import os
 from pathlib import PurePath, PureWindowsPath
 
@@ -8,8 +9,15 @@ import pandas as pd
 
 from .._utils.cells import shown_cell
 from .._utils.problems import Problems
+from .._utils.validation import shown
 from ..images import check_file
 from ._tables import check_unicode
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+"""How names of image files end, in either case."""
+
+_OTHER_SUFFIXES = (".dcm", ".gif", ".webp", ".jp2", ".jfif", ".nii", ".pdf", ".txt")
+_LONGEST_SUFFIX = 10
 
 
 def check_names(cells, column):
@@ -33,8 +41,23 @@ def _checked(name, where):
     return name
 
 
-def find_images(names, folder, *, column, link_remedy):
-    """Return the absolute paths of images, each checked; `link_remedy=None` trusts any link."""
+def is_suffix(what):
+    """Return whether this is the end of a file name, such as ".png"."""
+    valid = isinstance(what, str) and what.startswith(".") and len(what) <= _LONGEST_SUFFIX
+    return valid and what[1:].isalnum() and what.isascii()
+
+
+def with_suffix(name, suffix):
+    """Return a file name with a suffix behind it, unless it ends as an image file does."""
+    ends = (*IMAGE_SUFFIXES, *_OTHER_SUFFIXES, suffix.lower())
+    return name if name.lower().endswith(ends) else name + suffix
+
+
+def find_images(names, folder, *, column, link_remedy, suffix=None, declared=None):
+    """Return the absolute paths of images, each checked.
+
+    `link_remedy=None` trusts any link, and `declared` returns what one types to declare options.
+    """
     real = None
     if folder is not None:
         folder = os.path.abspath(folder)
@@ -45,6 +68,7 @@ def find_images(names, folder, *, column, link_remedy):
         real = None if link_remedy is None else os.path.realpath(folder)
     # Each name once, and never into a column of pandas, which is copied with each cell.
     found, paths, problems = {}, [], Problems()
+    nearly = _NearlyThere(column, suffix, declared)
     for row, name, is_missing in zip(names.index, names, names.isna(), strict=True):
         if is_missing:
             paths.append(np.nan)
@@ -52,14 +76,59 @@ def find_images(names, folder, *, column, link_remedy):
         with problems.collected():
             if name not in found:
                 where = f"column {column!r}, row {row}: image {name!r}"
-                path = _path_of(name, where, folder)
+                written = name if suffix is None else with_suffix(name, suffix)
+                path = _path_of(written, where, folder)
                 if real is not None:
                     _refuse_outside_link(path, folder, real, where, link_remedy)
-                check_file(path, row=row)
+                try:
+                    check_file(path, row=row)
+                except FileNotFoundError:
+                    if not nearly.add(row, name, path):
+                        raise
+                    continue
                 found[name] = path
             paths.append(found[name])
+    nearly.add_to(problems)
     problems.raise_any()
     return pd.Series(paths, index=names.index, name=names.name, dtype="str")
+
+
+class _NearlyThere:
+    """Names of images that are not there, while a file with another end is."""
+
+    def __init__(self, column, suffix, declared):
+        self.column, self.suffix, self.declared = column, suffix, declared
+        self.rows, self.suffixes, self.first = [], {}, None
+
+    def add(self, row, name, path):
+        """Note a file that is not there; return whether one with another end is."""
+        stem = path if self.suffix is None else path.removesuffix(self.suffix)
+        for end in IMAGE_SUFFIXES:
+            for suffix in (end, end.upper()):
+                if self.declared and suffix != self.suffix and os.path.isfile(stem + suffix):
+                    self.rows.append(row)
+                    self.suffixes[suffix] = self.suffixes.get(suffix, 0) + 1
+                    self.first = self.first or (name, os.path.basename(stem + suffix))
+                    return True
+        return False
+
+    def add_to(self, problems):
+        """Add one error for all of them, with the suffix to declare."""
+        if not self.rows:
+            return
+        name, file = self.first
+        more = f"; so are {shown(self.rows[1:], 'more row')}" if len(self.rows) > 1 else ""
+        remedy = f"declare {self.declared(suffix=next(iter(self.suffixes)))}"
+        if len(self.suffixes) > 1:
+            ends = " and ".join(f"{end!r} ({n} files)" for end, n in self.suffixes.items())
+            remedy = f"the files end in {ends}: write the whole name of each file into the column"
+        problems.add(
+            FileNotFoundError(
+                errno.ENOENT,
+                f"column {self.column!r}, row {self.rows[0]}: image {name!r} is not there, but "
+                f"{file!r} is{more}; {remedy}",
+            )
+        )
 
 
 def _path_of(name, where, folder):

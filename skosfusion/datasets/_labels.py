@@ -21,9 +21,9 @@ _NO = (
 )
 _NO_AT_ONCE = r"([\s\-]*(free|frei)|\s*[=:]\s*(0|no|none|n|nein|false))\b"
 _NO_BEHIND = r"[\s\-:,(]+(negative?|excluded|absent|ruled out|ausgeschlossen|negativ)\b"
-_UNKNOWN = {"unknown", "unk", "unclear", "?", "-", "--", "n.a", "n.d", "n/d", "tbd", "todo"}
-_UNKNOWN |= {"missing", "not available", "not known", "undetermined", "unbekannt", "unklar", "k.a"}
-_UNKNOWN |= {"9", "99", "999", "9999", "-9", "-99", "-999", "88", "888"}
+UNKNOWN = {"unknown", "unk", "unclear", "?", "-", "--", "n.a", "n.d", "n/d", "tbd", "todo"}
+UNKNOWN |= {"missing", "not available", "not known", "undetermined", "unbekannt", "unklar", "k.a"}
+UNKNOWN |= {"9", "99", "999", "9999", "-9", "-99", "-999", "88", "888"}
 
 
 # Not through a float: it would make "1.10" of an ontology 1.1, and two long codes one number.
@@ -148,7 +148,7 @@ def note_labels(labels, positive, target, column):
     """Return warnings: labels that say that it is not known, and patterns that match a negation."""
     notes, counts = [], _counts(labels)
     keys = {name: label_key(name) for name in counts}
-    unknown = [name for name, key in keys.items() if key in _UNKNOWN or key.startswith("#")]
+    unknown = [name for name, key in keys.items() if key in UNKNOWN or key.startswith("#")]
     if any(key.startswith("+") for key in keys.values()):
         unknown = [name for name in unknown if set(name) - set("- ")]
     # 88 and 99 may be classes of their own among others like them.

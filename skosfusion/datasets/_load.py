@@ -16,9 +16,9 @@ from ._complete import columns_of_text, complete_columns
 from ._empty_columns import leave_out_empty
 from ._flow import as_table, describe_flow, next_step, steps_of
 from ._frames import folder_of
+from ._inputs import inputs_of
 from ._kept_columns import KeptColumn
 from ._near_names import near_names, note_near_names
-from ._number_columns import KitColumn
 from ._number_options import ALLOWED_NA_VALUES, are_values
 from ._records import join_tables
 from ._several import open_tables, split_by_images
@@ -35,7 +35,7 @@ Inputs not found: {absent}{empty}
 Missing values: {missing}
 Kept beside the inputs: {kept}
 Columns not read: {unread}
-{read}{flow}
+{read}{patients}{flow}
 """
 
 
@@ -64,10 +64,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
           :class:`GenderColumn`, "age": :class:`AgeColumn`, "target": :class:`TargetColumn`. The
           name of a column is short for its declaration: ``{"gender": "sex"}``.
         - any other name: a laboratory value, :class:`KitColumn`, or ``(value, low, high)`` for
-          short: ``{"crp": ("CRP", 0, 5)}``.
-
-        - any other name: a column that is no input and is kept, :class:`KeptColumn`:
-          ``{"site": KeptColumn("hospital")}``.
+          short: ``{"crp": ("CRP", None, 5)}``; another input, :class:`NumberColumn`,
+          :class:`CategoryColumn` or :class:`OneHotColumn`; or a column that is no input and is
+          kept, :class:`KeptColumn`: ``{"site": KeptColumn("hospital")}``.
 
         What is not declared is looked for under our own names; the labels are "diagnosis" then.
         Gender, age and the laboratory values of the paper (``{"alp": ("alp", "alp_low",
@@ -85,7 +84,8 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         data : DataFrame of shape (n_images, n_columns)
             "image" (absolute path) and "patient_id", both text; "gender" (text as it came) and
             "age" (years) where there are such columns; for each kit its name, ``<name>_low`` and
-            ``<name>_high`` as float64, in their own unit. NaN where missing.
+            ``<name>_high`` as float64, in their own unit; for each number its name, as float64, and
+            for each category, as text. NaN where missing. Inputs without any value are left out.
         target : ndarray of shape (n_images,)
             Labels.
         groups : ndarray of str objects, shape (n_images,)
@@ -103,6 +103,12 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
             What was loaded, in words.
         kits : dict
             The kits of `data`, for :func:`~skosfusion.preprocessing.make_clinical_transformer`.
+        numbers, categories : dict
+            The further numbers and categories of `data`, name to column, for the same.
+        inputs : dict
+            All inputs of `data`, as the arguments of the same: "gender" and "age" (None where
+            there is no such column), "kits", "numbers" and "categories". So
+            ``make_clinical_transformer(**cohort.inputs)`` takes what the tables hold.
 
     Raises
     ------
@@ -131,9 +137,10 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         and for a pattern that counts the opposite as positive. Each names the column, how often it
         is so, and the remedy.
     LeakageWarning
-        For record numbers that are the same but for spelling (case, leading zeros, a trailing
-        ".0", hyphens, invisible characters and the like), in either table, with the pairs. They
-        stay different patients; ``PatientColumn(..., spellings="keep")`` says that they are.
+        Where each image counts as a patient of its own (``{"patient_id": None}``), and for record
+        numbers that are the same but for spelling (case, leading zeros, a trailing ".0", hyphens,
+        invisible characters and the like), in either table, with the pairs. They stay different
+        patients; ``PatientColumn(..., spellings="keep")`` says that they are.
 
     See Also
     --------
@@ -215,10 +222,10 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     with problems.collected():
         if names is not None:
             data["image"] = image._find(names, folder)
-    problems.raise_any()
-    spellings = patient._spelling_text(records.numbers_as_written)
-    if spellings:
-        warnings.warn(spellings, LeakageWarning, stacklevel=2)
+    _raise_any(problems, data, columns)
+    leaks = patient._leak_text(records.numbers_as_written)
+    if leaks:
+        warnings.warn(leaks, LeakageWarning, stacklevel=2)
 
     near = near_names(absent, tables, used)
     notes = [note for table in tables for note in table.notes]
@@ -234,7 +241,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     frame = pd.concat([data, kept_data], axis=1).assign(**{target.column: labels})
     frame.attrs = data.attrs | {KEPT: list(kept), FLOW: steps}
     _logger.info("%d images loaded", len(data))
-    kits = [name for name, column in columns.items() if isinstance(column, KitColumn)]
+    inputs = inputs_of(columns)
     return Cohort(
         data=data,
         target=labels.to_numpy(),
@@ -244,9 +251,21 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
         flow=flow,
         target_names=list(n_images),
         DESCR=_describe(
-            data, description, columns, absent, empty, kept, _unread(tables, used), flow, tables
+            data,
+            description,
+            columns,
+            absent,
+            empty,
+            kept,
+            _unread(tables, used),
+            patient,
+            flow,
+            tables,
         ),
-        kits={name: columns[name]._kit(name) for name in kits},
+        inputs=inputs,
+        kits=inputs["kits"],
+        numbers=inputs["numbers"],
+        categories=inputs["categories"],
     )
 
 
@@ -260,6 +279,17 @@ def _open_tables(image_table, clinical_table, missing, columns):
                 tables += split_by_images(opened, texts[0]) if kind == "image table" else opened
     problems.raise_any()
     return tables
+
+
+def _raise_any(problems, data, columns):
+    """Raise what is wrong, with what could be read: whoever lists all problems goes on with it."""
+    try:
+        problems.raise_any()
+    except Exception as error:
+        data = {name: cells for name, cells in data.items() if cells is not None}
+        known = {name: what for name, what in columns.items() if name in data}
+        error.readable = pd.DataFrame(data).reset_index(drop=True), inputs_of(known)
+        raise
 
 
 def _read_inputs(records, columns, problems):
@@ -322,7 +352,7 @@ def _check_target(target, data, inputs):
     check_parameter("target", target.column, target.column not in taken, allowed)
 
 
-def _describe(data, labels, columns, absent, empty, kept, unread, flow, tables):
+def _describe(data, labels, columns, absent, empty, kept, unread, patient, flow, tables):
     readings = [reading for table in tables for reading in table.readings if reading]
     gaps = data.isna().sum()
     return _DESCR.format(
@@ -336,5 +366,6 @@ def _describe(data, labels, columns, absent, empty, kept, unread, flow, tables):
         kept=", ".join(kept) or "none",
         unread=", ".join(unread) or "none",
         read="".join(f"Read: {reading.sentence}\n" for reading in readings),
+        patients=f"Patients: {patient._describe()}\n" if patient._describe() else "",
         flow=describe_flow(flow),
     )

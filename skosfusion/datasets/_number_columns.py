@@ -1,76 +1,16 @@
-"""Declarations of columns of numbers: ages and laboratory values."""
+"""Declaration of laboratory values with their normal range."""
 
-from collections.abc import Hashable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 
 import numpy as np
 
-from .._utils.ages import age_of_dates
 from .._utils.cells import is_number
 from .._utils.problems import Problems
 from ..preprocessing import check_kit
 from ._column import Column, option_for
 from ._near_names import nearest_names
 from ._number_options import NumberOptions
-
-
-@dataclass(frozen=True, repr=False)
-class AgeColumn(NumberOptions, Column):
-    """Declare the column of the patients' ages.
-
-    Parameters
-    ----------
-    column : str, default="age"
-        Your name for the column. Its cells are years.
-    decimal : {".", ",", None}, default=None
-        As in :class:`KitColumn`; with "," the cell "14,5" is read.
-    unit : str, list of str or None, default=None
-        As in :class:`KitColumn`; with "years" the cell "14 years" is read. No age is converted.
-    censored : {"error", "limit"}, default="error"
-        As in :class:`KitColumn`; with "limit" the cell ">89" is read as 89.
-    na_values : list of str or number, or None, default=None
-        As in :class:`KitColumn`; ``[99]`` where 99 stands for an unknown age.
-
-    Raises
-    ------
-    ValueError
-        For a value out of its set.
-
-    See Also
-    --------
-    skosfusion.preprocessing.AgeScaler : Normalize ages.
-
-    Examples
-    --------
-    >>> from skosfusion.datasets import AgeColumn
-    >>> AgeColumn("years")
-    AgeColumn(column='years')
-    """
-
-    column: Hashable = "age"
-    _: KW_ONLY
-    decimal: str | None = None
-    unit: str | tuple | None = None
-    censored: str = "error"
-    na_values: tuple | None = None
-
-    def __post_init__(self):
-        super().__post_init__()
-        self._check_number_options()
-
-    def _read(self, records, name):
-        declared = partial(self._declared, name)
-        ages = records.numbers(
-            self.column,
-            option_for(name),
-            notation=self._notation(),
-            missing=self._missing(),
-            declared=declared,
-            dates=age_of_dates,
-        )
-        self._note_codes(records, ages, self.column, declared=declared)
-        return {name: ages}
 
 
 @dataclass(frozen=True, repr=False)

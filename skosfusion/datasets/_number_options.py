@@ -39,10 +39,10 @@ class NumberOptions:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
-    def _notation(self, **changes):
+    def _notation(self, kind=Notation, **changes):
         units = (self.unit,) if isinstance(self.unit, str) else self.unit or ()
         options = {"decimal": self.decimal, "unit": tuple(units), "censored": self.censored}
-        return Notation(**(options | changes))
+        return kind(**(options | changes))
 
     def _missing(self):
         """Return what else is missing in this column, as `spelling` writes it."""

@@ -121,6 +121,10 @@ def make_osteosarcoma_cohort(
             Left, top, right and bottom of the drawn tumor in pixels; NaN without tumor.
         kits : dict of str to tuple of str
             For each enzyme its columns: value, lower and upper limit.
+        numbers, categories : dict
+            Further inputs; none.
+        inputs : dict
+            All inputs, as :func:`load_cohort` returns them.
 
     Raises
     ------
@@ -258,6 +262,8 @@ def _as_bunch(folder, patients, images):
     target = np.array(target, dtype=np.int64)
     kept = pd.DataFrame(index=data.index)
     frame = data.assign(diagnosis=np.array(TARGET_NAMES)[target])
+    inputs = {"gender": "gender", "age": "age", "kits": dict(PAPER_KITS)}
+    inputs |= {"numbers": {}, "categories": {}}
     counts = len(data), len(patients)
     steps = [first_step("make_osteosarcoma_cohort", "images drawn", *counts)]
     steps.append(next_step(steps[0], "make_osteosarcoma_cohort", "rows of the cohort", *counts))
@@ -273,5 +279,8 @@ def _as_bunch(folder, patients, images):
         target_names=list(TARGET_NAMES),
         DESCR=f"{DESCR}\n{describe_flow(flow)}\n",
         tumor_boxes=np.array(boxes, dtype=np.float64),
-        kits=dict(PAPER_KITS),
+        inputs=inputs,
+        kits=inputs["kits"],
+        numbers={},
+        categories={},
     )

@@ -41,6 +41,20 @@ class Records:
         table = self._table_of(column, option)
         return self._per_image(table, read(table.column(column, option), table.missing))
 
+    def together(self, columns, option, read):
+        """Return what `read` makes of several columns of one table, and of what is missing in it.
+
+        `option` is how one names others.
+        """
+        tables = [self._table_of(column, option) for column in columns]
+        for column, table in zip(columns, tables, strict=True):
+            if table is not tables[0]:
+                raise ValueError(
+                    f"column {columns[0]!r} is in {tables[0].title} and column {column!r} in "
+                    f"{table.title}; {option} takes columns of one table"
+                )
+        return self._per_image(tables[0], read(tables[0].cells[list(columns)], tables[0].missing))
+
     def labels(self, column, option):
         """Return a column without missing cells, as it came."""
         table = self._table_of(column, option)
@@ -78,6 +92,8 @@ class Records:
 
 def join_tables(images, clinical, patient, problems):
     """Return the Records of images; each problem of the join is added to `problems`."""
+    if clinical:
+        patient._refuse_join([images.title, *(table.title for table in clinical)])
     numbers = [_numbers(table, patient, problems) for table in (images, *clinical)]
     patients = numbers[0]
     joined = [
@@ -95,7 +111,8 @@ def join_tables(images, clinical, patient, problems):
 def _numbers(table, patient, problems):
     """Return the record number of each row; None where they cannot be read."""
     with problems.collected():
-        table.refuse_dates(patient.column, option_for("patient_id"))
+        if patient.column is not None:
+            table.refuse_dates(patient.column, option_for("patient_id"))
         return patient._numbers(table)
     return None
 

@@ -6,6 +6,7 @@ from ._categories import CategoryEncoder
 from ._clinical import make_clinical_transformer
 from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
+from ._gender_words import WORDS_OF_GENDER, gender_of_words, refuse_two_meanings
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kit, check_kit_name
 from ._limits import Clipper

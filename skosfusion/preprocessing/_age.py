@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.ages import age_of_dates, hint_for_ages
+from .._utils.ages import AgeNotation, age_of_dates, declared_for_age, hint_for_ages
 from .._utils.cells import is_number, shown_number
 from .._utils.number_columns import read_numbers
 from .._utils.validation import check_parameter, shown
@@ -190,4 +190,6 @@ def _check_ages(ages, column, youngest, oldest):
 
 
 def _read_ages(cells, column):
-    return read_numbers(cells, column, dates=age_of_dates)
+    return read_numbers(
+        cells, column, notation=AgeNotation(), declared=declared_for_age, dates=age_of_dates
+    )

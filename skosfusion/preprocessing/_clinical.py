@@ -11,6 +11,7 @@ from ._age import AgeScaler
 from ._categories import CategoryEncoder
 from ._clinical_transformer import ClinicalTransformer
 from ._gender import GenderEncoder
+from ._gender_words import FEMALE, MALE, gender_of_words
 from ._kit_range import KitRangeScaler
 from ._kits import PAPER_KITS, check_kits, has_fixed_limits
 from ._limits import Clipper
@@ -211,8 +212,8 @@ def _gender_encoder(spellings):
         gender: tuple(spelling for spelling, value in spellings.items() if value == gender)
         for gender in _GENDERS
     }
-    known = GenderEncoder()
-    usual = {spelling(text): gender for gender in _GENDERS for text in getattr(known, gender)}
+    usual = gender_of_words()
+    usual = {spelling(text): gender for text, gender in usual.items()}
     for text, gender in spellings.items():
         check_parameter(
             f"gender_spellings[{text!r}]",
@@ -220,7 +221,10 @@ def _gender_encoder(spellings):
             usual.setdefault(spelling(text), gender) == gender,
             f"{usual[spelling(text)]!r}, which {text!r} stands for already",
         )
-    return GenderEncoder(female=known.female + own["female"], male=known.male + own["male"])
+    return GenderEncoder(
+        female=(*FEMALE, *own["female"]) if own["female"] else None,
+        male=(*MALE, *own["male"]) if own["male"] else None,
+    )
 
 
 def _named(parameter, columns):

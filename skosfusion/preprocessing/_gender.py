@@ -2,15 +2,19 @@
 
 import decimal
 import numbers
+import shlex
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.cells import MISSING, is_missing, shown_cell, spelling
+from .._utils.cells import MISSING, is_missing, shown_cell, spelling, whole_text
 from .._utils.validation import check_choice, check_parameter
 from ._cells import column_names, count_missing, read_table
+from ._gender_words import FEMALE, MALE, WORDS_OF_GENDER, refuse_two_meanings
 
+_SHOWN_CHARACTERS = 40
 _UNKNOWN = {"missing": np.nan, "zero": 0.0}
 
 
@@ -26,10 +30,12 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         What becomes of a missing value: NaN in the output, or a ValueError.
     unknown : {"error", "missing", "zero"}, default="error"
         What becomes of any other value: a ValueError, NaN, or 0.0 (half way between the two).
-    female : sequence of str or int, default=("f", "female")
+    female : sequence of str or int, or None, default=None
         Spellings or codes of female; a code may be given as number or text, 2 and "2" are the same.
-    male : sequence of str or int, default=("m", "male")
-        Spellings or codes of male.
+        None takes "f", "female" and the usual words of German, French, Spanish, Italian, Turkish
+        and Chinese, such as "weiblich", "femme" and "女"; "w" is not among them.
+    male : sequence of str or int, or None, default=None
+        Spellings or codes of male. None takes "m", "male", "h" and the usual words, as above.
 
     Attributes
     ----------
@@ -59,9 +65,7 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
            [ nan]], dtype=float32)
     """
 
-    def __init__(
-        self, *, missing="nan", unknown="error", female=("f", "female"), male=("m", "male")
-    ):
+    def __init__(self, *, missing="nan", unknown="error", female=None, male=None):
         self.missing = missing
         self.unknown = unknown
         self.female = female
@@ -85,8 +89,9 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a parameter out of its set, an unknown or missing value where that is an error, and
-            a column without any value.
+            For a parameter out of its set, an unknown or missing value where that is an error, a
+            column without any value, and one that holds both "m" and a Spanish word for a man,
+            such as "h", where "m" may stand for "mujer".
         TypeError
             For a cell that is neither text nor number.
         """
@@ -123,20 +128,25 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         codes = self._codes()
 
         def read_column(cells, column):
+            male = [text for text, code in codes.items() if code < 0]
+            refuse_two_meanings(cells, column, male, partial(_say_which, column))
             return [self._code(cell, codes, column, row) for row, cell in enumerate(cells)]
 
         return read_table(self, X, read_column, reset=reset)
 
     def _codes(self):
-        for name, spellings in (("female", self.female), ("male", self.male)):
-            valid = not isinstance(spellings, str) and np.iterable(spellings) and len(spellings) > 0
-            check_parameter(name, spellings, valid, "a sequence of spellings, such as ('f',)")
-        codes = {spelling(value): 0.5 for value in self.female}
-        for value in self.male:
-            check_parameter(
-                "male", self.male, spelling(value) not in codes, "spellings that are not in female"
+        own = {"female": self.female, "male": self.male}
+        for name, spellings in own.items():
+            valid = spellings is None or (
+                not isinstance(spellings, str) and np.iterable(spellings) and len(spellings) > 0
             )
-            codes[spelling(value)] = -0.5
+            allowed = "a sequence of spellings, such as ('f',), or None"
+            check_parameter(name, spellings, valid, allowed)
+        codes = {spelling(text): 0.5 for text in (FEMALE if self.female is None else self.female)}
+        for text in MALE if self.male is None else self.male:
+            valid = spelling(text) not in codes
+            check_parameter("male", self.male, valid, "spellings that are not in female")
+            codes[spelling(text)] = -0.5
         return codes
 
     def _code(self, cell, codes, column, row):
@@ -156,8 +166,11 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return codes[spelling(cell)]
         if self.unknown == "error":
             raise ValueError(
-                f"unknown gender {shown} in {where}; allowed are {sorted(codes)} in any case; "
-                "name further spellings in female= or male= (of make_clinical_transformer: "
+                f"unknown gender {shown} in {where}; allowed are {_shown_codes(codes)}, in any "
+                "case; say what it is when the table is loaded, as in load_cohort(..., columns="
+                f"{{'gender': GenderColumn({column!r}, values={{{shown}: 'female'}})}}), on the "
+                f"command line --gender-value {_as_option(cell)}=female; or name further spellings "
+                "in female= or male= (of make_clinical_transformer: "
                 f"gender_spellings={{{shown}: 'female'}}), or use unknown='missing' or 'zero'"
             )
         return _UNKNOWN[self.unknown]
@@ -169,3 +182,26 @@ class GenderEncoder(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _shown_codes(codes):
+    """Return the allowed spellings as errors show them: in other words where they are many."""
+    words = {spelling(word) for word in (*FEMALE, *MALE)}
+    if not words <= codes.keys():
+        return f"{sorted(codes)}"
+    own = "".join(f", {text!r}" for text in sorted(codes.keys() - words))
+    return WORDS_OF_GENDER + own
+
+
+def _as_option(cell):
+    """Return a cell as one types it on a command line."""
+    return shlex.quote(whole_text(cell)[:_SHOWN_CHARACTERS])
+
+
+def _say_which(column, man):
+    """Return what to do where one letter may mean either gender."""
+    return (
+        "say which when the table is loaded, as in load_cohort(..., columns={'gender': "
+        f"GenderColumn({column!r}, values={{{man!r}: 'male', 'm': 'female'}})}}), on the command "
+        f"line --gender-value {man}=male --gender-value m=female"
+    )

@@ -174,9 +174,10 @@ def test_case_100_dates_and_years_of_birth(ages, said):
 
 
 def test_case_100_in_the_loader(load):
-    """A date in a column of ages to load: ValueError with the line that makes ages."""
+    """A date in a column of ages to load: ValueError with the declaration that makes ages."""
     message = refused(load, None, "is a date, not a number; if it is the date of b", age=DATES)
-    np.testing.assert_allclose(followed(pd.DataFrame({"age": DATES}), message), YEARS)
+    columns = typed(message.replace("DATE", "2020-12-31"), "date=")
+    np.testing.assert_allclose(load(columns, age=DATES)["age"], YEARS)
 
 
 def test_case_100_one_year_of_birth():
@@ -276,11 +277,13 @@ def test_case_101_declared_and_written_otherwise(load, options, cell):
 
 
 def test_case_101_ages_of_dicom(load):
-    """Ages such as "045Y": read where declared, and "006M" beside them is refused."""
+    """Ages such as "045Y": read where declared, and "006M" beside them as half a year."""
     message = refused(load, None, "has 'Y' behind", age=["045Y", "050Y", "012Y"])
     columns = typed(message, "unit='Y'")
     assert load(columns, age=["045Y", "050Y", "012Y"])["age"].tolist() == [45, 50, 12]
-    refused(load, columns, "has 'M' behind", age=["045Y", "006M", "012Y"])
+    message = refused(load, columns, "is an age in months", age=["045Y", "006M", "012Y"])
+    columns = typed(message, "unit=('Y', 'M')")
+    assert load(columns, age=["045Y", "006M", "012Y"])["age"].tolist() == [45, 0.5, 12]
 
 
 # 102: codes for a missing value

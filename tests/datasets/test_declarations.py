@@ -140,7 +140,11 @@ class TestRefusals:
             (lambda: ImageColumn(missing="drop"), "missing='drop' .* 'error' or 'keep'"),
             (lambda: ImageColumn(outside_links=True), "outside_links=True .* 'error' or 'allow'"),
             (lambda: ImageColumn(["file"]), r"column=\['file'\] .* the name of a column"),
-            (lambda: PatientColumn(None), "column=None .* the name of a column"),
+            (lambda: PatientColumn(["a"]), r"column=\['a'\] .* the name of a column"),
+            (lambda: PatientColumn("record", same_in=["age"]), "column='record' .* None with"),
+            (lambda: PatientColumn(same_in=[]), r"same_in=\[\] .* one or more different columns"),
+            (lambda: PatientColumn(same_in=["age", "age"]), "same_in=.* different columns"),
+            (lambda: PatientColumn(same_in="age"), "same_in='age' .* a list of"),
             (
                 lambda: TargetColumn(positive=""),
                 "positive='' .* a label, a list of labels, a pattern",

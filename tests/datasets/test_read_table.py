@@ -268,11 +268,11 @@ class TestEmptyColumns:
 
 
 @pytest.mark.parametrize(
-    ("cell", "years"), [("3 Monate", "0.25"), ("6 months", "0.5"), ("10 Wochen", "0.19")]
+    ("cell", "part"), [("3 Monate", "months"), ("6 months", "months"), ("10 Wochen", "weeks")]
 )
-def test_an_age_in_months_is_refused_with_the_years(folder, images, records, cell, years):
+def test_an_age_in_months_is_refused_with_both_remedies(folder, images, records, cell, part):
     records.loc[1, "age"] = cell
-    with pytest.raises(ValueError, match=rf"'{cell}' .*in years; write .*, {years} for this one"):
+    with pytest.raises(ValueError, match=rf"'{cell}' .*an age in {part}, .*AgeColumn\(unit="):
         load_cohort(images, records, image_folder=folder)
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from skosfusion.preprocessing import AgeScaler, GenderEncoder, KitRangeScaler
+from skosfusion.preprocessing._gender_words import FEMALE, MALE
 
 TRANSFORMERS = {
     "gender": (GenderEncoder, ["F", "M", "f"]),
@@ -162,6 +163,58 @@ class TestGenderEncoder:
     def test_parameter_out_of_its_set_is_refused_by_name(self, params):
         with pytest.raises(ValueError, match=rf"{list(params)[-1]}=.* is not allowed; allowed: "):
             GenderEncoder(**params).fit([["F"], ["M"]])
+
+
+class TestWordsOfOtherLanguages:
+    @pytest.mark.parametrize(
+        ("female", "male"),
+        [
+            ("weiblich", "Männlich"),
+            ("Frau", "Mann"),
+            ("femme", "homme"),
+            ("F", "H"),
+            ("Mujer", "Hombre"),
+            ("Femenino", "Masculino"),
+            ("femmina", "maschio"),
+            ("KADIN", "erkek"),
+            ("女", "男"),
+            ("女性", "男性"),
+        ],
+    )
+    def test_usual_words_need_no_declaration(self, female, male):
+        out = GenderEncoder().fit_transform(frame("sex", [f" {female}", male.upper()]))
+        np.testing.assert_array_equal(out[:, 0], [0.5, -0.5])
+
+    @pytest.mark.parametrize("letter", ["w", "k", "e", "d", "v", "n"])
+    def test_other_letters_need_one(self, letter):
+        message = (
+            rf"unknown gender '{letter}' in column 'sex', row 1; .*GenderColumn\('sex', "
+            rf"values=\{{'{letter}': 'female'\}}\).*--gender-value {letter}=female"
+        )
+        with pytest.raises(ValueError, match=message):
+            GenderEncoder().fit(frame("sex", ["F", letter]))
+
+    @pytest.mark.parametrize("man", ["h", "Hombre", "varón"])
+    def test_m_beside_a_man_of_spain_may_be_a_woman(self, man):
+        message = r"column 'sex' holds both 'm' and .*'mujer'.*--gender-value \S+=male"
+        with pytest.raises(ValueError, match=message):
+            GenderEncoder().fit(frame("sex", [man, "M"]))
+        encoder = GenderEncoder().fit(frame("sex", ["M", "F"]))
+        with pytest.raises(ValueError, match=message):
+            encoder.transform(frame("sex", [man, "M"]))
+
+    def test_m_that_is_declared_female_has_one_meaning(self):
+        encoder = GenderEncoder(female=("m",), male=("h",))
+        np.testing.assert_array_equal(
+            encoder.fit_transform(frame("sex", ["H", "M"]))[:, 0], [-0.5, 0.5]
+        )
+
+    def test_no_word_is_in_both_lists(self):
+        assert not {*FEMALE} & {*MALE}
+
+    def test_errors_name_what_was_declared(self):
+        with pytest.raises(ValueError, match=r"allowed are \['1', '2'\], in any case"):
+            GenderEncoder(female=(1,), male=(2,)).fit(frame("sex", ["weiblich"]))
 
 
 class TestAgeScaler:
