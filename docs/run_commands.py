@@ -2,8 +2,8 @@
 
 A comment above a block of commands says what is different here: ``<!-- in CI: add OPTIONS -->``
 makes them small, ``<!-- in CI: skip, REASON -->`` leaves them out, and so do ``main job`` and
-``tests``, which `.ci/run` has steps for. Setting up an environment is left out, too: the package is that of
-the Python that runs this.
+``tests``, which `.ci/run` has steps for. Setting up an environment is left out, too: the package
+is that of the Python that runs this.
 """
 
 import os
