@@ -1,0 +1,352 @@
+"""What the columns of a table may be, guessed from names and cells, as options of the command.
+
+A guess is never used in silence: `skosfusion check` shows each with its reason, and writes the
+command line that says so; `skosfusion ablation` reads what is declared alone.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .._utils.cells import MISSING, spelling
+from ._names import ROLES, is_time, name_words, role_of
+
+_SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".PNG", ".JPG", ".JPEG", ".TIF")
+_ENOUGH_FILES = 0.5
+_MOST_LOOKED_AT = 200
+_MOST_FOLDERS = 50
+_MOST_CATEGORIES = 20
+_FEWEST_NUMBERS = 5
+_FEWEST_OF_A_GROUP = 3
+_BINARY = ({"0", "1"}, {"0.0", "1.0"})
+_CENSORED = re.compile(r"\s*(?:[<>≤≥]=?\s*\d|[-+]?inf\b)", re.IGNORECASE)
+_TELLS_THE_LABEL = 0.98
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a column is taken for, why, and the options that declare it."""
+
+    column: str
+    taken_for: str
+    reason: str
+    options: tuple = ()
+
+
+@dataclass
+class Guesses:
+    """All guesses of a table, and what only its owner can say."""
+
+    taken: list = field(default_factory=list)
+    questions: list = field(default_factory=list)
+
+    @property
+    def options(self):
+        """Return the options of all guesses, each once."""
+        options = []
+        for guess in self.taken:
+            pairs = zip(guess.options[::2], guess.options[1::2], strict=True)
+            options += [pair for pair in pairs if pair not in options]
+        return options
+
+    def add(self, *what):
+        """Add a guess."""
+        self.taken.append(Guess(*what))
+
+
+def guess_columns(cells, *, folder, used=(), roles=(), target=None, labels=None):
+    """Guess what the undeclared columns of a table are.
+
+    Parameters
+    ----------
+    cells : DataFrame of str
+        The table, as `read_table` gives it; with a clinical table, both side by side.
+    folder : path-like
+        Folder that image names are relative to.
+    used : iterable of str
+        Columns that are declared already.
+    roles : iterable of str
+        Our names that are declared already, such as "gender".
+    target : str or None
+        Column of the labels, where it is declared.
+    labels : Series or None
+        The labels, where they are known: what tells them alone is not proposed as an input.
+
+    Returns
+    -------
+    guesses : Guesses
+        What each column is taken for, with options, and open questions.
+    """
+    guesses = Guesses()
+    known = {name: _texts(cells[name]) for name in cells.columns}
+    groups = _binary_groups(known)
+    free = {name: texts for name, texts in known.items() if name not in {target, *used}}
+    for name in [name for name, texts in free.items() if texts.isna().all()]:
+        guesses.add(name, "left out", "it has no value in any row")
+        del free[name]
+    roles = set(roles)
+    if "image" not in roles:
+        _guess_image(free, folder, guesses)
+    for role in ("patient_id", "gender", "age"):
+        if role not in roles:
+            _guess_role(role, free, guesses)
+    if "patient_id" not in roles and not any(g.taken_for == "patient" for g in guesses.taken):
+        _ask_for_patients(cells, free, groups, guesses)
+    if "target" not in roles:
+        _guess_target(free, guesses)
+    _guess_kits(free, guesses)
+    for group in groups:
+        _guess_one_hot([name for name in group if name in free or name == target], target, free,
+                       guesses, labels)  # fmt: skip
+    for name, texts in free.items():
+        _guess_one(name, texts, guesses, labels)
+    return guesses
+
+
+def _texts(cells):
+    """Return cells as text without surrounding white space, NaN where missing."""
+    texts = cells.astype("str").str.strip()
+    is_missing = [spelling(text) in MISSING for text in texts.fillna("")]
+    return texts.mask(cells.isna() | np.array(is_missing, bool))
+
+
+def _guess_image(free, folder, guesses):
+    """Find the column whose cells name files in the folder, or in one just below it."""
+    folders = [Path(folder)]
+    with os.scandir(folder) as entries:
+        below = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+    folders += [Path(folder, name) for name in below[:_MOST_FOLDERS]]
+    best = (_ENOUGH_FILES, None, None, None)
+    for place in folders:
+        for name, texts in free.items():
+            known = texts.dropna().iloc[:_MOST_LOOKED_AT]
+            for suffix in _SUFFIXES:
+                share = np.mean([_is_file(place, text + suffix) for text in known] or [0])
+                if share > best[0]:
+                    best = (share, name, suffix, place)
+    share, name, suffix, place = best
+    if name is None:
+        guesses.questions.append(
+            "no column names files of the image folder; give --image-folder DIR and --column "
+            "image=COLUMN"
+        )
+        return
+    del free[name]
+    options = () if name == "image" else ("--column", f"image={name}")
+    options += ("--suffix", suffix) if suffix else ()
+    options += () if place == folders[0] else ("--image-folder", str(place))
+    reason = f"{share:.0%} of its cells{f' with {suffix}' if suffix else ''} are files in {place}"
+    guesses.add(name, "image", reason, options)
+
+
+def _is_file(place, name):
+    """Return whether a name is a file inside a folder."""
+    parts = Path(name).parts
+    return (
+        bool(parts)
+        and not os.path.isabs(name)
+        and ".." not in parts
+        and "\0" not in name
+        and len(name) < 1024
+        and os.path.isfile(place / name)
+    )
+
+
+def _guess_role(role, free, guesses):
+    """Find the column that bears a name for one of our inputs, or for the patient."""
+    if role in free:
+        guesses.add(role, ROLES[role], "it has our name")
+        del free[role]
+        return
+    found = [name for name in free if role_of(name) == role]
+    if len(found) > 1:
+        guesses.questions.append(
+            f"{', '.join(map(repr, found))} may each be the {ROLES[role]}; say which with --column "
+            f"{role}=COLUMN"
+        )
+    if found:
+        name = found[0]
+        guesses.add(name, ROLES[role], "by its name", ("--column", f"{role}={name}"))
+        del free[name]
+    elif role == "age":
+        _guess_birth(free, guesses)
+
+
+def _guess_birth(free, guesses):
+    """Find a date of birth where there is no age, and the date to count to."""
+    births = [name for name in free if role_of(name) == "birth"]
+    if not births:
+        return
+    dates = [
+        name
+        for name in free
+        if name not in births and is_time(name) and _is_date(free[name])
+    ]  # fmt: skip
+    if not dates:
+        guesses.questions.append(
+            f"{births[0]!r} holds dates of birth, and no column has the date of the image; give "
+            f"--birth-date {births[0]} --date COLUMN"
+        )
+    else:
+        options = ("--birth-date", births[0], "--date", dates[0])
+        reason = f"a date of birth; the age is that at {dates[0]!r}"
+        guesses.add(births[0], "age", reason, options)
+        guesses.add(dates[0], "date of the image", "by its name and cells")
+        del free[dates[0]]
+    del free[births[0]]
+
+
+def _is_date(texts):
+    known = texts.dropna()
+    pattern = r"\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}.*"
+    return bool(len(known)) and known.str.fullmatch(pattern).mean() > 0.9
+
+
+def _ask_for_patients(cells, free, groups, guesses):
+    """Say that no patient is named, and which columns may tell patients apart."""
+    same = [g.column for g in guesses.taken if g.taken_for in ("gender", "age")]
+    same += [name for name in free if role_of(name) == "site"]
+    same += groups[0] if groups else []
+    hint = ""
+    if len(same) > 1:
+        values = cells[same].astype("str")
+        n_alike = int(values.eq(values.shift()).all(axis=1).sum())
+        hint = (
+            f"; {n_alike} rows agree with the row before in {', '.join(map(repr, same[:6]))}"
+            f"{' and others' if len(same) > 6 else ''}, as views of one patient do: --same-patient "
+            f"{','.join(same)}"
+        )
+    guesses.questions.append(
+        "no column names the patient, so that folds can leak: give --column patient_id=COLUMN"
+        f"{hint}; or say --no-patients, and each image is a patient of its own"
+    )
+
+
+def _guess_target(free, guesses):
+    """Find the labels by name; else list what could be labels."""
+    if "diagnosis" in free:
+        guesses.add("diagnosis", "labels", "it has our name")
+        del free["diagnosis"]
+        return
+    named = [name for name in free if role_of(name) == "target"]
+    if len(named) == 1 and free[named[0]].nunique() == 2:
+        guesses.add(named[0], "labels", "by its name; it has two values", ("--target", named[0]))
+        del free[named[0]]
+        return
+    two = [name for name, texts in free.items() if texts.nunique() == 2 and texts.notna().all()]
+    partly = [name for name, texts in free.items() if texts.isna().any() and is_time(name)]
+    words = []
+    if named or two:
+        listed = ", ".join(map(repr, [*named, *(n for n in two if n not in named)][:8]))
+        words.append(f"--target COLUMN (such as {listed}), with --positive LABEL for texts")
+    if partly:
+        listed = ", ".join(map(repr, partly[:6]))
+        words.append(f"--positive-if-present COLUMN where a value means yes (such as {listed})")
+    words = words or ["--target COLUMN"]
+    guesses.questions.append(f"which column holds the labels? Give {', or '.join(words)}")
+
+
+def _guess_kits(free, guesses):
+    """Guess laboratory values whose limits are columns of the same name."""
+    for name in list(free):
+        low, high = f"{name}_low", f"{name}_high"
+        if low in free and high in free:
+            options = ("--kit", f"{option_name(name)}={name},{low},{high}")
+            ours = name in ("alp", "ldh")
+            guesses.add(name, "laboratory value", "its limits are there", () if ours else options)
+            for part in (name, low, high):
+                del free[part]
+
+
+def _guess_one(name, texts, guesses, labels):
+    """Guess a single column that has none of our names."""
+    known = texts.dropna()
+    if is_time(name) or _is_date(texts):
+        guesses.add(name, "kept, no input", "a time or an outcome", ("--keep", name))
+    elif role_of(name) in ("site", "view"):
+        reason = "it may tell the label by itself: a shortcut"
+        guesses.add(name, "kept, no input", reason, ("--keep", name))
+    elif _tells(texts, labels):
+        guesses.add(name, "not read", "it alone tells the label, as an outcome does")
+    elif _is_number(known) and known.nunique() >= _FEWEST_NUMBERS:
+        options = ("--number", f"{option_name(name)}={name}")
+        if known.str.match(_CENSORED).any():
+            options += ("--censored", "limit")
+        reason = "numbers; with a normal range, write --kit NAME=COLUMN,LOW,HIGH"
+        guesses.add(name, "number", reason, options)
+    elif known.nunique() <= _MOST_CATEGORIES and 1 < known.nunique() <= len(known) / 2:
+        # An input that nobody asked for may be the outcome under another name.
+        reason = f"{known.nunique()} values; --category {option_name(name)}={name} feeds it"
+        guesses.add(name, "kept, no input", reason, ("--keep", name))
+    else:
+        guesses.add(name, "not read", "free text, or a value of its own for each row")
+
+
+def _is_number(known):
+    plain = known.str.replace(_CENSORED, "1", regex=True)
+    numbers = pd.to_numeric(plain.str.replace(",", ".", regex=False), errors="coerce")
+    return bool(len(known)) and numbers.notna().mean() > 0.9
+
+
+def _binary_groups(free):
+    """Return runs of neighboring columns of 0 and 1 of which no row has two."""
+    groups, last = [], None
+    names = list(free)
+    for position, name in enumerate(names):
+        values = set(free[name].dropna())
+        if not values or not any(values <= binary for binary in _BINARY):
+            continue
+        ones = free[name].str.startswith("1", na=False).to_numpy()
+        if last == position - 1 and not (groups[-1][1] & ones).any():
+            groups[-1][0].append(name)
+            np.logical_or(groups[-1][1], ones, out=groups[-1][1])
+        else:
+            groups.append(([name], ones.copy()))
+        last = position
+    return [group for group, _ in groups if len(group) >= _FEWEST_OF_A_GROUP]
+
+
+def _guess_one_hot(group, target, free, guesses, labels):
+    """Guess that columns of 0 and 1 are one category, unless they tell the label."""
+    if len(group) < _FEWEST_OF_A_GROUP:
+        return
+    names = [name for name in group if name != target]
+    shown = f"{names[0]}, ..., {names[-1]}"
+    which = sum((free[name] == "1").to_numpy() * (i + 1) for i, name in enumerate(names))
+    if target in group:
+        guesses.add(shown, "not read", f"what the labels are not: {target!r} is one of them")
+    elif _tells(pd.Series(which).astype("str"), labels):
+        guesses.add(shown, "not read", "these columns tell the label, as an outcome does")
+    elif sum(role_of(name) == "view" for name in names) > 1:
+        guesses.add(shown, "not read", "views, which may tell the label: a shortcut")
+    else:
+        name = _common_words(names) or f"{option_name(names[0])}_or_other"
+        options = ("--one-hot", f"{name}={','.join(names)}")
+        guesses.add(shown, "one category", "columns of 0 and 1, at most one a row", options)
+    for name in names:
+        del free[name]
+
+
+def _common_words(names):
+    common = set(name_words(names[0])).intersection(*(name_words(name) for name in names[1:]))
+    return "_".join(word for word in name_words(names[0]) if word in common)
+
+
+def _tells(texts, labels):
+    """Return whether the few values of a column nearly tell the labels by themselves."""
+    if labels is None or texts.nunique() > _MOST_CATEGORIES:
+        return False
+    values = texts.fillna("").to_numpy()
+    table = pd.crosstab(values, np.asarray(labels))
+    return bool(table.max(axis=1).sum() >= _TELLS_THE_LABEL * len(values))
+
+
+def option_name(column):
+    """Return a name for a column that the options, and scikit-learn's parameters, take."""
+    name = re.sub(r"\W+", "_", str(column).strip()).strip("_").lower()
+    name = re.sub(r"_(val|value|wert)$", "", re.sub(r"__+", "_", name))
+    return name or "column"
