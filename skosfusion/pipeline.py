@@ -3,7 +3,6 @@
 from sklearn.pipeline import Pipeline
 
 from ._utils.validation import check_choice
-from .classifier import FusionClassifier
 from .preprocessing import make_clinical_transformer
 
 # Parameters of the classifier, and of the clinical transformer. How "robust" was chosen, and what
@@ -66,6 +65,9 @@ def make_fusion_pipeline(*, recipe="paper", image="image", clinical=None, **para
     >>> make_fusion_pipeline(recipe="robust")["classifier"].head
     'linear'
     """
+    # Loading torch takes seconds, which who checks a table need not wait for.
+    from .classifier import FusionClassifier
+
     check_choice("recipe", recipe, tuple(_RECIPES))
     of_classifier, of_clinical = _RECIPES[recipe]
     if clinical is None:

@@ -1,5 +1,6 @@
 """The command `check`: all that can be said of tables and images before anything is trained."""
 
+import os
 import textwrap
 import warnings
 
@@ -8,55 +9,74 @@ from sklearn.base import clone
 
 from .._utils.problems import Problems
 from .._utils.progress import progress_bar
-from ..datasets import read_cohort
-from ..exceptions import ShortcutWarning
+from ..datasets import load_cohort
 from ..images import open_image
 from . import _errors as errors
 from ._cohort import clinical_transformer, find_leaks, make_folds
+from ._columns import declarations, target_of
 from ._command_line import with_guesses, written
-from ._guesses import guess_columns
+from ._guesses import Guesses, guess_columns
+from ._parser import make_parser
 from ._remedies import with_options
-from ._tables import cells_of, labels_of, request
+from ._tables import request, sources
 
 _MOST_SHOWN = 60
-_NOT_IN_ABLATION = ("no_images", "json", "write_config", "config", "out")
+_ONLY_OF_CHECK = ("no_images", "json", "write_config", "config", "configuration")
 
 
 def run(options, output):
     """Check everything, say what was found, and return it for scripts."""
-    found = Problems()
-    notes, guesses, reading = [], None, None
+    found, notes, guesses = Problems(), [], Guesses()
     with found.collected():
-        cells, used, roles = cells_of(options, output)
-        labels = labels_of(cells, options)
-        guesses = guess_columns(
-            cells,
-            folder=options.image_folder or _folder_of(options),
-            used=used,
-            roles=roles,
-            target=options.target,
-            labels=labels,
-        )
-    if guesses is not None:
+        guesses = _guess(options, output)
         options = with_guesses(options, guesses.options)
-        _say_columns(guesses, output)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            with found.collected():
-                reading = read_cohort(**request(options, output))
-            if reading is not None:
-                for error in reading.problems:
-                    found.add(error)
-                _try_inputs(reading, options, found)
-                if not options.no_images:
-                    _open_images(reading, options, found)
-        notes += [str(warning.message) for warning in caught]
+    _say_columns(guesses, output)
     cohort = None
-    if reading is not None and not reading.problems:
-        cohort = reading.cohort()
-        output.say(textwrap.indent(cohort.DESCR.strip(), "    "))
-        _look_for_leaks_and_shortcuts(cohort, options, found, notes, output)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            cohort = load_cohort(**request(options, output))
+            data, inputs = cohort.data, cohort.inputs
+        except (OSError, TypeError, ValueError) as error:
+            found.add(error)
+            data, inputs = getattr(error, "readable", (pd.DataFrame(), None))
+        if inputs is not None:
+            _try_inputs(data, inputs, options, found)
+        if not options.no_images:
+            _open_images(data, options, found)
+        if cohort is not None:
+            output.say(textwrap.indent(cohort.DESCR.strip(), "    "))
+            _look_for_leaks_and_shortcuts(cohort, options, found, output)
+    notes += [str(warning.message) for warning in caught]
     return _conclude(options, guesses, found, notes, output)
+
+
+def _guess(options, output):
+    """Guess what the columns of the tables are that no option declares."""
+    if options.folders:
+        return Guesses()
+    paths = [*(options.image_table or []), *(options.clinical_table or [])]
+    tables = sources(options, output)
+    cells = pd.concat([table.reset_index(drop=True) for table in tables], axis=1)
+    cells = cells.loc[:, ~cells.columns.duplicated()]
+    declared = declarations(options)
+    target = target_of(options)
+    used = {name for what in declared.values() for name in _columns_of(what)}
+    is_given = options.positive_if_present or options.target in cells
+    return guess_columns(
+        cells,
+        folder=options.image_folder or os.path.dirname(paths[0]) or ".",
+        used=used,
+        roles={*declared, *(("target",) if is_given else ())},
+        target=target.column,
+        labels=cells[target.column] if is_given and target.positive is not None else None,
+    )
+
+
+def _columns_of(declaration):
+    if declaration is None:
+        return ()
+    return (declaration,) if isinstance(declaration, str) else declaration._columns
 
 
 def _say_columns(guesses, output):
@@ -64,30 +84,30 @@ def _say_columns(guesses, output):
     if not guesses.taken:
         return
     output.say("what was not declared was taken for")
-    width = min(40, max(len(guess.column) for guess in guesses.taken))
+    width = min(40, max(len(str(guess.column)) for guess in guesses.taken))
     for guess in guesses.taken:
         output.say(f"    {guess.column:{width}}  {guess.taken_for}: {guess.reason}")
 
 
-def _try_inputs(reading, options, found):
+def _try_inputs(data, inputs, options, found):
     """Try the transformer of each input, so that one problem does not hide another."""
     with found.collected():
-        transformer = clinical_transformer(reading, options)
+        transformer = clinical_transformer(inputs, options)
         for name, steps, columns in transformer.transformers:
-            if name != "image" and set(columns) <= set(reading.data):
+            if name != "image" and set(columns) <= set(data):
                 with found.collected():
-                    clone(steps).fit(reading.data[columns])
+                    clone(steps).fit(data[columns])
 
 
-def _open_images(reading, options, found):
+def _open_images(data, options, found):
     """Open each image once; one that cannot be read is a problem with its row."""
-    paths = reading.data["image"] if "image" in reading.data else pd.Series(dtype="str")
-    for row, path in progress_bar(paths.dropna().items(), shown=None, desc="opening images"):
+    paths = data["image"].dropna() if "image" in data else pd.Series(dtype="str")
+    for row, path in progress_bar(list(paths.items()), shown=None, desc="opening images"):
         with found.collected():
             open_image(path, row=row, frame=options.frame)
 
 
-def _look_for_leaks_and_shortcuts(cohort, options, found, notes, output):
+def _look_for_leaks_and_shortcuts(cohort, options, found, output):
     """Look for leaks between folds, and for what tells the labels beside the image."""
     from ..evaluation import audit_shortcuts
 
@@ -97,44 +117,35 @@ def _look_for_leaks_and_shortcuts(cohort, options, found, notes, output):
     if folds is None or options.no_images or found.errors:
         return
     with found.collected():
-        leaks = find_leaks(options, cohort, folds, output)
-        if leaks.n_leaking_images:
-            notes.append(
-                f"{leaks.n_leaking_images} images are in both the training and the test set, under "
-                "whatever name; leave one row of each in the table, or give its rows one patient"
-            )
-    with found.collected(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ShortcutWarning)
+        find_leaks(options, cohort, folds, output)
+    with found.collected():
         audit = audit_shortcuts(
             cohort.frame, cohort.target, groups=cohort.groups, cv=folds, random_state=options.seed
         )
         output.say(textwrap.indent(audit.DESCR, "    "))
-    notes += [str(warning.message) for warning in caught]
 
 
 def _conclude(options, guesses, found, notes, output):
     """Say the problems, the questions and the command that would run; return the record."""
-    questions = guesses.questions if guesses is not None else []
     problems = [with_options(str(error)) for error in found.errors]
     notes = [with_options(note) for note in dict.fromkeys(notes)]
-    for title, texts in (("to know", notes), ("to say", questions), ("to mend", problems)):
+    listed = (("to know", notes), ("to answer", guesses.questions), ("to mend", problems))
+    for title, texts in listed:
         if texts:
             output.say(f"\n{title} ({len(texts)})")
         for number, text in enumerate(texts[:_MOST_SHOWN], start=1):
             output.say(textwrap.indent(f"{number}. {text}", "    "))
         if len(texts) > _MOST_SHOWN:
             output.say(f"    and {len(texts) - _MOST_SHOWN} more (--json lists all)")
-    line = written("ablation", options.parser, options, left_out=_NOT_IN_ABLATION)
-    is_ready = not (questions or problems)
+    parser = make_parser()[1]["ablation"]
+    line = written("ablation", parser, options, left_out=_ONLY_OF_CHECK)
+    is_ready = not (guesses.questions or problems)
     output.say(f"\n{'the command that runs it' if is_ready else 'the command so far'}\n{line}")
-    record = {
-        "ready": is_ready,
-        "columns": [vars(guess) for guess in guesses.taken] if guesses else [],
+    return {
+        "exit_code": errors.DONE if is_ready else errors.WRONG_DATA,
+        "columns": [vars(guess) for guess in guesses.taken],
         "notes": notes,
-        "questions": questions,
+        "questions": guesses.questions,
         "problems": problems,
-        "command": line,
+        "command_line": line,
     }
-    if not is_ready:
-        output.finish({"command": "check", "exit_code": errors.WRONG_DATA} | record)
-    return record

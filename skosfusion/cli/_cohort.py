@@ -21,17 +21,10 @@ def inputs_of(cohort):
     return ours + [name for kind in _KINDS for name in cohort.get(kind, ())]
 
 
-def clinical_transformer(cohort, options):
+def clinical_transformer(inputs, options):
     """Make the transformer of all inputs that a cohort has."""
-    kinds = {kind: cohort[kind] for kind in _KINDS if kind in cohort}
     of_recipe = clinical_options(options.recipe)
-    return make_clinical_transformer(
-        gender="gender" if "gender" in cohort.data else None,
-        age="age" if "age" in cohort.data else None,
-        missing=options.missing,
-        **of_recipe,
-        **kinds,
-    )
+    return make_clinical_transformer(missing=options.missing, **of_recipe, **inputs)
 
 
 def make_clinical(cohort, rows, folds, options):
@@ -45,7 +38,7 @@ def make_clinical(cohort, rows, folds, options):
                     f"input {name!r} has {known.sum()} values in all and none in the training part "
                     f"of fold {number}; use fewer --folds, or leave it out of --rows"
                 )
-    clinical = clinical_transformer(cohort, options)
+    clinical = clinical_transformer(cohort.inputs, options)
     unused = {name: "drop" for name, *_ in clinical.transformers if name not in {"image", *used}}
     # An input that no row names would otherwise stay on in all of them.
     clinical.set_params(**unused)

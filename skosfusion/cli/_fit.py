@@ -21,7 +21,7 @@ def run(options, output):
     output.say("drawing the cohort" if is_embedded(options) else "reading the tables")
     with data_problems():
         cohort = load(options, output)
-        clinical = clinical_transformer(cohort, options)
+        clinical = clinical_transformer(cohort.inputs, options)
         used = _choose_inputs(options.inputs, cohort)
         unused = {name: "drop" for name, *_ in clinical.transformers if name not in used}
         clinical.set_params(**unused)

@@ -58,8 +58,9 @@ def main(arguments=None):
     except (ArithmeticError, ImportError, OSError, TypeError, ValueError) as error:
         text = str(error) or type(error).__name__
         return _failed(output, errors.FAILED, with_options(text))
-    output.finish({"command": options.command, "exit_code": errors.DONE} | record)
-    return errors.DONE
+    record = {"command": options.command, "exit_code": errors.DONE} | record
+    output.finish(record)
+    return record["exit_code"]
 
 
 def _parse(arguments, output):

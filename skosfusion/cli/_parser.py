@@ -135,6 +135,11 @@ def _check_tables(parser, options):
         parser.error("no TABLE is given: one row for each image")
 
 
+def _check_check(parser, options):
+    check_ablation_options(parser, options)
+    _check_tables(parser, options)
+
+
 def _add_weights(parser):
     parser.add_argument(
         "action",
@@ -143,7 +148,30 @@ def _add_weights(parser):
     )
 
 
+def _add_check(parser):
+    add_ablation_options(parser, out="ablation-results")
+    parser.add_argument("--no-images", action="store_true", help="tables only: no image is opened")
+
+
 COMMANDS = {
+    "check": Command(
+        "_check",
+        "all problems of tables and images at once, and the command line that would run",
+        """\
+Read tables and images, and train nothing. Says what each column was taken for, which label becomes
+which class, what is missing, what leaks, what tells the labels beside the image, and all that is
+wrong, by row and column. At the end stands the command line that would run. It takes the options
+of `skosfusion ablation`; what they leave open is guessed, and each guess is shown.
+""",
+        """\
+examples:
+  skosfusion check table.csv --image-folder images
+  skosfusion check data.csv --positive-if-present icu_admission_offset --label-conflicts keep
+  skosfusion check images.csv --clinical-table records.xlsx --no-images
+""",
+        _add_check,
+        _check_check,
+    ),
     "ablation": Command(
         "_ablation",
         "what each clinical input adds to the image, cross-validated by patient",

@@ -11,7 +11,7 @@ from .._utils.progress import progress_bar
 from ..datasets import ImageColumn, TargetColumn, exclude_screenshots, load_cohort
 from ..images import open_image
 from ._columns import declarations, split, target_of
-from ._errors import DataProblemError, UsageError
+from ._errors import DataProblemError
 
 # No table has such a heading.
 _NO_LABEL = "skosfusion: no label is needed"
@@ -77,6 +77,18 @@ def _request(options, columns, output, images):
         "columns": columns,
         "na_values": tuple(options.na_value or ()),
     }
+
+
+def sources(options, output):
+    """Return all tables as frames of text."""
+    tables = []
+    for paths, sheets in (
+        (options.image_table, options.sheet),
+        (options.clinical_table, options.clinical_sheet),
+    ):
+        read = _sources(paths, sheets, options, output, as_frames=True)
+        tables += read if isinstance(read, list) else [] if read is None else [read]
+    return tables
 
 
 def _image_column(columns):
