@@ -1,0 +1,112 @@
+"""`skosfusion check`: all problems in one run, and the command line that would run."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from skosfusion.cli import main
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A table and images of a hospital, under names of its own."""
+    rng = np.random.default_rng(0)
+    n = 60
+    (tmp_path / "images").mkdir()
+    for i in range(n):
+        pixels = rng.integers(0, 255, (40, 40), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"scan{i}.png")
+    table = pd.DataFrame(
+        {
+            "image_id": [f"scan{i}" for i in range(n)],
+            "Patienten-ID": [f"K{i // 2:03}" for i in range(n)],
+            "Geschlecht": [("weiblich", "männlich")[i // 2 % 2] for i in range(n)],
+            "Alter": [str(10 + i // 2) for i in range(n)],
+            "CRP_val": [f"{rng.uniform(1, 90):.1f}" for _ in range(n)],
+            "projection": [("AP", "PA")[i % 2] for i in range(n)],
+            "Befund": [("Osteosarkom", "kein Tumor")[i // 4 % 2] for i in range(n)],
+        },
+        dtype="str",
+    )
+    return tmp_path, table
+
+
+def check(capsys, folder, table, *options):
+    """Run the command with --json; return its exit code and record."""
+    table.to_csv(folder / "table.csv", index=False)
+    code = main(["check", str(folder / "table.csv"), *options, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_the_line_that_is_proposed_is_accepted(study, capsys):
+    code, record = check(capsys, *study, "--target", "Befund", "--positive", "Osteosarkom")
+    assert code == 0
+    assert not record["problems"]
+    line = record["command_line"].replace("\\\n", " ")
+    for option in (
+        "--column image=image_id",
+        "--suffix .png",
+        "--column patient_id=Patienten-ID",
+        "--column gender=Geschlecht",
+        "--column age=Alter",
+        "--number crp=CRP_val",
+        "--keep projection",
+    ):
+        assert option in line
+    again = main(["check", *shlex.split(line)[2:], "--json"])
+    second = json.loads(capsys.readouterr().out)
+    assert again == 0
+    assert second["command_line"] == record["command_line"]
+
+
+def test_all_problems_are_listed_in_one_run(study, capsys):
+    folder, table = study
+    table.loc[3, "Alter"] = "3 Monate"
+    table.loc[5, "CRP_val"] = "viel"
+    table.loc[7, "image_id"] = "nowhere"
+    table.loc[9, "Geschlecht"] = "unbestimmt"
+    table.loc[11, "Befund"] = ""
+    table.loc[12, "Patienten-ID"] = ""
+    (folder / "images" / "scan20.png").write_bytes(b"no image")
+    code, record = check(capsys, folder, table, "--target", "Befund", "--positive", "Osteosarkom")
+    assert code == 3
+    said = "\n".join(record["problems"])
+    for part in ("3 Monate", "'viel'", "nowhere", "unbestimmt", "'Befund'", "'Patienten-ID'"):
+        assert part in said
+    assert len(record["problems"]) >= 6
+
+
+def test_an_image_that_cannot_be_read_is_a_problem_with_its_row(study, capsys):
+    folder, table = study
+    (folder / "images" / "scan20.png").write_bytes(b"no image")
+    options = ["--target", "Befund", "--positive", "Osteosarkom"]
+    code, record = check(capsys, folder, table, *options)
+    assert code == 3
+    assert len(record["problems"]) == 1
+    assert "scan20.png" in record["problems"][0]
+    code, record = check(capsys, folder, table, *options, "--no-images")
+    assert (code, record["problems"]) == (0, [])
+
+
+def test_labels_are_asked_for(study, capsys):
+    code, record = check(capsys, study[0], study[1].rename(columns={"Befund": "Text 7"}))
+    assert code == 3
+    assert any("which column holds the labels" in text for text in record["questions"])
+
+
+def test_tables_are_checked_without_torch(study):
+    folder, table = study
+    table.to_csv(folder / "table.csv", index=False)
+    program = (
+        "import sys; from skosfusion.cli import main; "
+        f"main(['check', {str(folder / 'table.csv')!r}, '--target', 'Befund', '--positive', "
+        "'Osteosarkom']); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)  # noqa: S603
+    assert done.returncode == 0, done.stderr[-500:]
