@@ -54,7 +54,7 @@ def make_tables(folder):
     frame = cohort.frame
     os.symlink(os.path.dirname(frame["image"].iloc[0]), folder / "radiographs")
     names = frame["image"].map(os.path.basename)
-    said = frame["diagnosis"].map({0: "no finding", 1: "osteosarcoma"})
+    said = pd.Series(cohort.target).map({0: "no finding", 1: "osteosarcoma"})
     images = pd.DataFrame({"image": names, "patient_id": frame["patient_id"], "diagnosis": said})
     images.to_csv(folder / "images.csv", index=False)
     records = frame.drop(columns=["image", "diagnosis"]).drop_duplicates("patient_id")
@@ -73,10 +73,14 @@ def main():
         if shared.is_dir():
             os.symlink(shared, Path(place, "shared"))
         make_tables(folder)
+        done_before = set()
         for page in PAGES:
             for command, options, reason in commands_of(page):
                 if reason is None and "../shared/" in command and not shared.is_dir():
                     reason = "real radiographs are not here"
+                if command in done_before:
+                    reason = "it has run"
+                done_before.add(command)
                 if reason is not None:
                     print(f"{page.name}: not run ({reason}): {command}", flush=True)
                     continue
