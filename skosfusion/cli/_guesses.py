@@ -59,27 +59,10 @@ class Guesses:
 
 
 def guess_columns(cells, *, folder, used=(), roles=(), target=None, labels=None):
-    """Guess what the undeclared columns of a table are.
+    """Guess what the undeclared columns of a table of text are, of several tables side by side.
 
-    Parameters
-    ----------
-    cells : DataFrame of str
-        The table, as `read_table` gives it; with a clinical table, both side by side.
-    folder : path-like
-        Folder that image names are relative to.
-    used : iterable of str
-        Columns that are declared already.
-    roles : iterable of str
-        Our names that are declared already, such as "gender".
-    target : str or None
-        Column of the labels, where it is declared.
-    labels : Series or None
-        The labels, where they are known: what tells them alone is not proposed as an input.
-
-    Returns
-    -------
-    guesses : Guesses
-        What each column is taken for, with options, and open questions.
+    `folder` is what image names are relative to, `used` are columns and `roles` our names that are
+    declared, `target` is the column of the labels; what tells `labels` alone is no input.
     """
     guesses = Guesses()
     known = {name: _texts(cells[name]) for name in cells.columns}

@@ -5,7 +5,8 @@ import re
 # What an error of the library may say, and the option that does the same, in their order.
 _OPTIONS = (
     (r"GenderColumn\([^)]*values|gender_spellings|gender.*(?:not|neither)|'female' and 'male'",
-     "--gender-value TEXT=female, or --na-value TEXT where it means missing"),
+     "--gender-value TEXT=female"),
+    (r"unknown gender|GenderColumn\([^)]*values", "--na-value TEXT where it means missing"),
     (r"columns=\{'gender'", "--column gender=COLUMN"),
     (r"columns=\{'age'", "--column age=COLUMN, or --birth-date COLUMN --date COLUMN"),
     (r"columns=\{'image'", "--column image=COLUMN"),

@@ -98,15 +98,17 @@ class TestInputs:
         "column", [NumberColumn("empty"), CategoryColumn("empty"), KitColumn("empty", 1, 2)]
     )
     def test_inputs_without_any_value_are_left_out_with_a_notice(self, load, column):
-        message = r"the input 'new' has no value in any row \(1 column \('empty'\)\) and is left"
+        message = (
+            r"column 'empty' .* has no value in any of its 3 rows: the input 'new' is left out"
+        )
         with pytest.warns(UserWarning, match=message):
             cohort = load({"new": column}, empty=["", "NA", None])
         assert not [name for name in cohort.data if name.startswith("new")]
         assert "new" not in str(cohort.inputs)
-        assert re.search("Inputs not found: .*new", cohort.DESCR)
+        assert re.search("Input left out, without any value: new", cohort.DESCR)
 
     def test_an_empty_gender_is_left_out_with_a_notice(self, load):
-        with pytest.warns(UserWarning, match="the input 'gender' has no value in any row"):
+        with pytest.warns(UserWarning, match="the input 'gender' is left out"):
             cohort = load({}, in_records={"gender": ["", ""]})
         assert cohort.inputs["gender"] is None
 
