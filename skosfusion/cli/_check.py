@@ -26,10 +26,11 @@ _ONLY_OF_CHECK = ("no_images", "json", "write_config", "config", "configuration"
 
 def run(options, output):
     """Check everything, say what was found, and return it for scripts."""
-    found, notes, guesses = Problems(), [], Guesses()
+    parser = make_parser()[1]["ablation"]
+    found, guesses = Problems(), Guesses()
     with found.collected():
-        guesses = _guess(options, output)
-        options = with_guesses(options, guesses.options)
+        guesses = _guess(options)
+        options = with_guesses(parser, options, guesses.options)
     _say_columns(guesses, output)
     cohort = None
     with warnings.catch_warnings(record=True) as caught:
@@ -47,16 +48,16 @@ def run(options, output):
         if cohort is not None:
             output.say(textwrap.indent(cohort.DESCR.strip(), "    "))
             _look_for_leaks_and_shortcuts(cohort, options, found, output)
-    notes += [str(warning.message) for warning in caught]
-    return _conclude(options, guesses, found, notes, output)
+    notes = [str(warning.message) for warning in caught]
+    return _conclude(parser, options, guesses, found, notes, output)
 
 
-def _guess(options, output):
+def _guess(options):
     """Guess what the columns of the tables are that no option declares."""
     if options.folders:
         return Guesses()
     paths = [*(options.image_table or []), *(options.clinical_table or [])]
-    tables = sources(options, output)
+    tables = sources(options)
     cells = pd.concat([table.reset_index(drop=True) for table in tables], axis=1)
     cells = cells.loc[:, ~cells.columns.duplicated()]
     declared = declarations(options)
@@ -125,7 +126,7 @@ def _look_for_leaks_and_shortcuts(cohort, options, found, output):
         output.say(textwrap.indent(audit.DESCR, "    "))
 
 
-def _conclude(options, guesses, found, notes, output):
+def _conclude(parser, options, guesses, found, notes, output):
     """Say the problems, the questions and the command that would run; return the record."""
     problems = [with_options(str(error)) for error in found.errors]
     notes = [with_options(note) for note in dict.fromkeys(notes)]
@@ -137,7 +138,6 @@ def _conclude(options, guesses, found, notes, output):
             output.say(textwrap.indent(f"{number}. {text}", "    "))
         if len(texts) > _MOST_SHOWN:
             output.say(f"    and {len(texts) - _MOST_SHOWN} more (--json lists all)")
-    parser = make_parser()[1]["ablation"]
     line = written("ablation", parser, options, left_out=_ONLY_OF_CHECK)
     is_ready = not (guesses.questions or problems)
     output.say(f"\n{'the command that runs it' if is_ready else 'the command so far'}\n{line}")

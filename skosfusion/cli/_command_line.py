@@ -1,29 +1,26 @@
 """Options as one types them: what was guessed added, and the whole line written out."""
 
+import argparse
 import copy
 import shlex
 
 _WIDTH = 96
 
 
-def with_guesses(options, guessed):
+def with_guesses(parser, options, guessed):
     """Return options with those that were guessed; what was given stays as it is.
 
     `guessed` are pairs of an option and its value.
     """
-    options = copy.copy(options)
+    options, actions = copy.copy(options), parser.destinations()
     for option, value in guessed:
         name = option.removeprefix("--").replace("-", "_")
         current = getattr(options, name)
-        if isinstance(current, list) or name in _REPEATABLE:
+        if isinstance(actions[name], argparse._AppendAction):
             setattr(options, name, [*(current or []), value])
-        elif not current or current == _DEFAULTS.get(name):
+        elif current == actions[name].default:
             setattr(options, name, value)
     return options
-
-
-_REPEATABLE = {"column", "kit", "number", "category", "one_hot", "keep", "gender_value"}
-_DEFAULTS = {"target": "diagnosis"}
 
 
 def written(command, parser, options, *, left_out=()):

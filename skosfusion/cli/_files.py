@@ -7,7 +7,6 @@ import os
 from .._utils.files import sweep_temporary_files, write_atomically
 
 __all__ = [
-    "file_digest",
     "set_aside",
     "sweep_temporary_files",
     "write_atomically",
@@ -47,9 +46,3 @@ def write_record(path, record):
     """Write what was run and found as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(record, indent=1, default=str) + "\n").encode())
-
-
-def file_digest(path):
-    """Return the SHA-256 digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,8 +34,7 @@ def load(options, output):
             data_home=options.data_home,
             n_jobs=os.cpu_count(),
         )
-    columns = declarations(options) | {"target": target_of(options)}
-    return _load(options, columns, output, _images(options, output))
+    return _load(request(options, output), options, output)
 
 
 def load_without_labels(options, output):
@@ -44,13 +43,13 @@ def load_without_labels(options, output):
     for frame in images if isinstance(images, list) else [images]:
         frame[_NO_LABEL] = "0"
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
-    cohort = _load(options, columns, output, images)
+    cohort = _load(_request(options, columns, images), options, output)
     return Bunch(data=cohort.data, groups=cohort.groups, kept=cohort.kept, DESCR=cohort.DESCR)
 
 
-def _load(options, columns, output, images):
-    """Load what the options name."""
-    cohort = load_cohort(**_request(options, columns, output, images))
+def _load(arguments, options, output):
+    """Load a cohort, and leave out what cannot be read where the options say so."""
+    cohort = load_cohort(**arguments)
     is_kept = options.unusable_images == "error"
     return cohort if is_kept else _without_unusable(cohort, options, output)
 
@@ -58,10 +57,11 @@ def _load(options, columns, output, images):
 def request(options, output):
     """Return the arguments of `load_cohort` that the options ask for."""
     columns = declarations(options) | {"target": target_of(options)}
-    return _request(options, columns, output, _images(options, output))
+    return _request(options, columns, _images(options, output))
 
 
-def _request(options, columns, output, images):
+def _request(options, columns, images):
+    """Return the arguments of `load_cohort` for these columns and image tables."""
     folder = options.image_folder
     if folder is None and not isinstance(images, str):
         folder = os.path.dirname(options.image_table[0])
@@ -69,7 +69,7 @@ def _request(options, columns, output, images):
         images = exclude_screenshots(
             images, options.screenshots, image=_image_column(columns), image_folder=folder
         )
-    clinical = _sources(options.clinical_table, options.clinical_sheet, options, output)
+    clinical = _sources(options.clinical_table, options.clinical_sheet, options)
     return {
         "image_table": images,
         "clinical_table": clinical,
@@ -79,14 +79,14 @@ def _request(options, columns, output, images):
     }
 
 
-def sources(options, output):
+def sources(options):
     """Return all tables as frames of text."""
     tables = []
     for paths, sheets in (
         (options.image_table, options.sheet),
         (options.clinical_table, options.clinical_sheet),
     ):
-        read = _sources(paths, sheets, options, output, as_frames=True)
+        read = _sources(paths, sheets, options, as_frames=True)
         tables += read if isinstance(read, list) else [] if read is None else [read]
     return tables
 
@@ -102,9 +102,7 @@ def _images(options, output, *, as_frames=False):
         levels = tuple(part.strip() for part in options.folders.split("/"))
         return datasets.list_images(options.image_folder, levels=levels)
     needs_frames = as_frames or options.same_patient
-    images = _sources(
-        options.image_table, options.sheet, options, output, as_frames=bool(needs_frames)
-    )
+    images = _sources(options.image_table, options.sheet, options, as_frames=bool(needs_frames))
     if options.same_patient:
         return _each(images, lambda frame: _with_same_patients(frame, options, output))
     return images
@@ -121,7 +119,7 @@ def _with_same_patients(frame, options, output):
     return frame.assign(**{_PATIENT: np.asarray(patients)})
 
 
-def _sources(paths, sheets, options, output, *, as_frames=False):
+def _sources(paths, sheets, options, *, as_frames=False):
     """Return tables as `load_cohort` takes them; options of how they are written make frames."""
     if not paths:
         return None
@@ -133,7 +131,7 @@ def _sources(paths, sheets, options, output, *, as_frames=False):
     sources = paths
     if as_frames or how or sheets:
         sources = [
-            _read(path, sheet, how, output)
+            datasets.read_table(path, sheet=sheet, **how)
             for path in paths
             for sheet in (sheets if sheets and _has_sheets(path) else [None])
         ]
@@ -142,11 +140,6 @@ def _sources(paths, sheets, options, output, *, as_frames=False):
 
 def _has_sheets(path):
     return str(path).lower().endswith((".xlsx", ".xlsm", ".xls", ".ods"))
-
-
-def _read(path, sheet, how, output):
-    frame = datasets.read_table(path, **({} if sheet is None else {"sheet": sheet}), **how)
-    return frame
 
 
 def _without_unusable(cohort, options, output):

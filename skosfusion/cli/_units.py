@@ -12,7 +12,7 @@ from joblib import parallel_config
 from tqdm.auto import tqdm
 
 from ..model_selection import cross_val_scores
-from ._files import file_digest
+from ..network import digest_of_weights
 from ._options import NOT_DECIDING
 
 METRICS = "accuracy", "precision", "recall", "f1"
@@ -73,7 +73,7 @@ def _digest(settings, cohort):
 
 def weights_digest(path):
     """Digest a weights file, so that another one under the same name starts anew."""
-    return file_digest(path) if path is not None and os.path.isfile(path) else None
+    return digest_of_weights(path) if path is not None and os.path.isfile(path) else None
 
 
 @contextlib.contextmanager
