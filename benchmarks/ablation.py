@@ -116,13 +116,6 @@ def run(options):
     table = cli.add_counts(ablation_table(result.cv_results, rows, estimator=pipeline), cohort)
     if options.report:
         table = cli.add_comparators(table, result, cohort, folds)
-    title = f"embedded SYNTHETIC cohort, {encoder.description}, {options.folds} folds by patient"
-    settings = {"options": vars(options), "weights": encoder.description}
-    record = {"title": title, "run": cli.describe_options(options), "settings": settings}
-    record |= {"rows": rows, "leaking_patients": leakage.n_leaking_patients}
-    files = cli.write_ablation(options.out, table, result, rows, record, cli.Output())
-    print("\n".join(f"written: {file}" for file in files))
-    print(f"\n{title}\n\n{cli.format_table(table)}\n\nby patient", flush=True)
     alone = [name for name in rows if not rows[name]]
     evaluation = evaluate_scores(
         result.y, result.scores,
@@ -130,7 +123,19 @@ def run(options):
         metrics=None if options.report else ["auc"],
         baseline=(alone or list(rows))[0], random_state=options.seed,
     )  # fmt: skip
-    print(evaluation.table.to_string())
+    by_patient = cli.figures(evaluation)
+    title = f"embedded SYNTHETIC cohort, {encoder.description}, {options.folds} folds by patient"
+    settings = {"options": vars(options), "weights": encoder.description}
+    record = {"title": title, "run": cli.describe_options(options), "settings": settings}
+    record |= {"rows": rows, "leaking_patients": leakage.n_leaking_patients}
+    record |= {"by_patient": by_patient.to_dict("index")}
+    files = cli.write_ablation(options.out, table, result, rows, record, cli.Output())
+    print("\n".join(f"written: {file}" for file in files))
+    print(f"\n{title}\n\n{cli.format_table(table)}\n")
+    print("by patient, with 95 % intervals; difference from the image alone\n")
+    print(cli.format_figures(by_patient))
+    majority = max(y.mean(), 1 - y.mean())
+    print(f"\nFor comparison, always naming the larger class: accuracy {majority:.4f}")
     if options.report:
         settings = result.settings | settings
         page = cli.write_cohort_report(

@@ -19,6 +19,8 @@ _FACE = {
     "check_ablation_options": "_options",
     "comparators": "_patients",
     "describe_options": "_units",
+    "figures": "_patients",
+    "format_figures": "_patients",
     "format_table": "_results",
     "heartbeat": "_units",
     "locked": "_lock",

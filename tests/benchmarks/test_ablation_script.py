@@ -1,3 +1,5 @@
+import json
+
 from skosfusion.cli import main
 
 from .._helpers.scripts import BENCHMARKS, ablation
@@ -16,6 +18,16 @@ def test_the_script_and_the_command_give_the_same_table_to_the_byte(tmp_path):
     assert tables[0] == tables[1]
     names = {path.name for path in (tmp_path / "script").iterdir()}
     assert names >= {"ablation.csv", "ablation.json", "ablation.png", "predictions.csv", "parts"}
+
+
+def test_differences_by_patient_are_printed_and_kept(tmp_path, capsys):
+    home = ["--data-home", str(tmp_path / "home")]
+    assert ablation.main([*SMALL, *home, "--out", str(tmp_path / "script")]) == 0
+    said = capsys.readouterr().out
+    for part in ("difference", "with training", "verdict", "always naming the larger class"):
+        assert part in said
+    record = json.loads((tmp_path / "script" / "ablation.json").read_bytes())
+    assert {"auc", "difference", "low", "high", "verdict"} <= set(record["by_patient"]["All"])
 
 
 def test_what_the_script_does_not_know_goes_to_the_command(monkeypatch):
