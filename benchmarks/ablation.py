@@ -89,7 +89,10 @@ def run(options):
     encoder = choose_encoder(options.backbone, options.weights, tell=print)
     image = {"backbone": encoder.backbone, "weights": encoder.weights}
     image |= {"image_size": options.image_size, "precision": options.precision}
-    image |= {"memory": get_data_home(options.data_home) / "memory", "random_state": options.seed}
+    image |= {"random_state": options.seed}
+    decides = image | {"weights_file": cli.weights_digest(encoder.weights)}
+    run_facts = cli.describe_run(options, decides | {"versions": cli.versions()}, cohort)
+    image |= {"memory": get_data_home(options.data_home) / "memory"}
     if options.frozen_epochs != 0:
         print("encoding the images", flush=True)
         features = ImageEncoder(**image).fit_transform(X[["image"]])
@@ -126,22 +129,19 @@ def run(options):
     by_patient = cli.figures(evaluation)
     title = f"embedded SYNTHETIC cohort, {encoder.description}, {options.folds} folds by patient"
     settings = {"options": vars(options), "weights": encoder.description}
-    record = {"title": title, "run": cli.describe_options(options), "settings": settings}
+    record = {"title": title, "run": run_facts, "settings": settings, "cohort": cohort.DESCR}
     record |= {"rows": rows, "leaking_patients": leakage.n_leaking_patients}
-    record |= {"by_patient": by_patient.to_dict("index")}
+    record |= {"leakage": cli.leakage(leakage), "by_patient": by_patient.to_dict("index")}
     files = cli.write_ablation(options.out, table, result, rows, record, cli.Output())
     print("\n".join(f"written: {file}" for file in files))
     print(f"\n{title}\n\n{cli.format_table(table)}\n")
     print("by patient, with 95 % intervals; difference from the image alone\n")
     print(cli.format_figures(by_patient))
-    majority = max(y.mean(), 1 - y.mean())
-    print(f"\nFor comparison, always naming the larger class: accuracy {majority:.4f}")
+    larger = max(y.mean(), 1 - y.mean())
+    print(f"\nFor comparison, always naming the larger class: accuracy {larger:.4f}")
     if options.report:
-        settings = result.settings | settings
-        page = cli.write_cohort_report(
-            options.out / "report", evaluation, cohort, leakage, folds, settings
-        )[-1]
-        print(f"written: {page}")
+        about = evaluation, cohort, leakage, folds, result.settings | settings
+        print(f"written: {cli.write_cohort_report(options.out / 'report', *about)[-1]}")
     print("The cohort is synthetic, a test bed for the software: no figure here is medical.")
 
 

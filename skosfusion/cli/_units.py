@@ -50,13 +50,8 @@ def run_units(pipeline, cohort, rows, folds, *, settings, folder, jobs, backend,
 
 def describe_run(options, settings, cohort):
     """Say what decides the results of a run: options, and a digest of all that they lead to."""
-    return describe_options(options) | {"digest": _digest(settings, cohort)}
-
-
-def describe_options(options):
-    """Return the options that decide the results of a run."""
     told = {name: value for name, value in vars(options).items() if name not in NOT_DECIDING}
-    return {"options": told}
+    return {"options": told, "digest": _digest(settings, cohort)}
 
 
 def _digest(settings, cohort):

@@ -27,6 +27,8 @@ def test_differences_by_patient_are_printed_and_kept(tmp_path, capsys):
     for part in ("difference", "with training", "verdict", "always naming the larger class"):
         assert part in said
     record = json.loads((tmp_path / "script" / "ablation.json").read_bytes())
+    assert record.keys() >= {"cohort", "folds", "leakage", "leaking_patients", "rows", "settings"}
+    assert record["run"].keys() == {"options", "digest"}
     assert {"auc", "difference", "low", "high", "verdict"} <= set(record["by_patient"]["All"])
 
 
