@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..datasets import get_data_home
 from ..inspection import summarize_training
-from ..persistence import save_model
+from ..persistence import import_skops, save_model
 from ..pipeline import make_fusion_pipeline
 from ._cohort import clinical_transformer, inputs_of
 from ._errors import UsageError, data_problems
@@ -18,6 +18,7 @@ def run(options, output):
     path = Path(options.model)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--model {path}: there is no folder {str(path.absolute().parent)!r}")
+    import_skops()  # what saving needs is missed now, and not after the training
     output.say("drawing the cohort" if is_embedded(options) else "reading the tables")
     with data_problems():
         cohort = load(options, output)

@@ -273,3 +273,12 @@ def test_an_interrupt_is_exit_code_130(monkeypatch, capsys):
     monkeypatch.setattr("skosfusion.cli._ablation.run", interrupted)
     assert main(["ablation"]) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_what_saving_needs_is_missed_before_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "skops", None)
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    assert main(["fit", "--patients", "20", "--model", str(tmp_path / "m.safetensors")]) == 1
+    said = capsys.readouterr()
+    assert "pip install 'skosfusion[skops]'" in said.err
+    assert "drawing the cohort" not in said.out
