@@ -11,7 +11,7 @@ from .._utils.progress import progress_bar
 from ..datasets import load_cohort
 from ..images import open_image
 from . import _errors as errors
-from ._cohort import clinical_transformer, find_leaks, make_folds
+from ._cohort import clinical_transformer, find_leaks, make_folds, unseen_categories
 from ._columns import declarations, target_of
 from ._command_line import with_guesses, written
 from ._guesses import Guesses, ask_for_positive, guess_columns
@@ -81,7 +81,10 @@ def _guess_columns(options, tables):
     patient = patient if isinstance(patient, str) else "patient_id"
     cells = side_by_side(images, clinical, patient)
     target = target_of(options)
-    used = {name for what in declared.values() for name in _columns_of(what)}
+    # What tells patients apart may be an input, too.
+    others = {name: what for name, what in declared.items() if name != "patient_id"}
+    others |= {"patient_id": patient}
+    used = {name for what in others.values() for name in _columns_of(what)}
     labels = cells.get(target.column)
     is_given = options.positive_if_present or labels is not None
     if labels is not None and options.positive_if_present:
@@ -148,6 +151,8 @@ def _look_for_leaks_and_shortcuts(cohort, options, found, output):
     folds = None
     with found.collected():
         folds = make_folds(options, cohort)
+    for text in () if folds is None else unseen_categories(cohort, folds):
+        warnings.warn(text, UserWarning, stacklevel=2)
     if folds is None or options.no_images or found.errors:
         return
     with found.collected():

@@ -26,6 +26,8 @@ _MOST_CATEGORIES = 20
 _FEWEST_NUMBERS = 5
 _FEWEST_OF_A_GROUP = 3
 _SHOWN_PAIRS = 3
+_SHOWN_SAME = 6
+_SHOWN_TARGETS = 12
 _SHOWN_LABELS = 8
 _MONTHS = 12
 _YEAR_LAST = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}"
@@ -233,18 +235,15 @@ def _ask_for_patients(cells, free, groups, guesses):
     same += [name for name in free if role_of(name) == "site"]
     same += groups[0] if groups else []
     hint = ""
-    if len(same) > 1:
-        values = cells[same].astype("str")
-        alike = np.flatnonzero(values.eq(values.shift()).all(axis=1))
-        shown = ", ".join(f"{row - 1} and {row}" for row in alike[:_SHOWN_PAIRS])
+    values = cells[same].astype("str")
+    alike = np.flatnonzero(values.eq(values.shift()).all(axis=1)) if len(same) > 1 else ()
+    if len(alike):
+        rows = ", ".join(f"{row - 1} and {row}" for row in alike[:_SHOWN_PAIRS])
+        more = " and others" if len(same) > _SHOWN_SAME else ""
         hint = (
-            (
-                f"; {len(alike)} rows agree with the row before (rows {shown}) in "
-                f"{', '.join(map(repr, same[:6]))}{' and others' if len(same) > 6 else ''}, as views "
-                f"of one patient do: --same-patient {shlex.quote(_listed(same))}"
-            )
-            if len(alike)
-            else ""
+            f"; {len(alike)} rows agree with the row before (rows {rows}) in "
+            f"{', '.join(map(repr, same[:_SHOWN_SAME]))}{more}, as views of one patient do: "
+            f"--same-patient {shlex.quote(_listed(same))}"
         )
     guesses.ask(
         "patient_id",
@@ -271,17 +270,27 @@ def _guess_target(free, guesses):
         guesses.add(named[0], "labels", "by its name; it has two values", ("--target", named[0]))
         del free[named[0]]
         return
-    two = [name for name, texts in free.items() if texts.nunique() == 2 and texts.notna().all()]
+    two = [
+        name
+        for name, texts in free.items()
+        if texts.nunique() == 2 and texts.notna().all() and not _is_place(name)
+    ]
     partly = [name for name, texts in free.items() if texts.isna().any() and is_time(name)]
     words = []
     if named or two:
-        listed = ", ".join(map(repr, [*named, *(n for n in two if n not in named)][:8]))
+        listed = ", ".join(
+            map(repr, [*named, *(n for n in two if n not in named)][:_SHOWN_TARGETS])
+        )
         words.append(f"--target COLUMN (such as {listed}), with --positive LABEL for texts")
     if partly:
         listed = ", ".join(map(repr, partly[:6]))
         words.append(f"--positive-if-present COLUMN where a value means yes (such as {listed})")
     words = words or ["--target COLUMN"]
     guesses.ask("target", f"which column holds the labels? Give {', or '.join(words)}")
+
+
+def _is_place(name):
+    return bool(BONES & set(name_words(name))) or role_of(name) in ("site", "view")
 
 
 def _guess_kits(free, guesses):
@@ -369,10 +378,9 @@ def _guess_one_hot(group, target, free, guesses, labels):
 
 def _name_of_group(names):
     """Return what columns of 0 and 1 are called together."""
-    words = [set(name_words(name)) for name in names]
-    if np.mean([bool(BONES & of_name) for of_name in words]) > 0.5:
+    if np.mean([bool(BONES & set(name_words(name))) for name in names]) > 0.5:
         return "bone"
-    common = set.intersection(*words)
+    common = set.intersection(*(set(name_words(name)) for name in names))
     return "_".join(word for word in name_words(names[0]) if word in common) or (
         f"{option_name(names[0])}_or_other"
     )
