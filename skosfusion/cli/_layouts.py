@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .._utils.files import OUTPUT_MARK
 from ..datasets import IMAGE_SUFFIXES, read_table, visible_sheets
 from ._command_line import with_guesses
 from ._names import role_of
@@ -100,14 +101,17 @@ def _folders_with_images(folder):
     while waiting and n_entries < _MOST_ENTRIES:
         parents = waiting.pop()
         with os.scandir(folder.joinpath(*parents)) as entries:
-            for entry in entries:
-                n_entries += 1
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False) and len(parents) < _DEEPEST:
-                    waiting.append((*parents, entry.name))
-                elif parents and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                    found[parents] += 1
+            entries = list(entries)
+        n_entries += len(entries)
+        if parents and any(entry.name == OUTPUT_MARK for entry in entries):
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False) and len(parents) < _DEEPEST:
+                waiting.append((*parents, entry.name))
+            elif parents and os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                found[parents] += 1
     return sorted(found) if len({len(parents) for parents in found}) == 1 else ()
 
 

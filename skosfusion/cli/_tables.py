@@ -22,7 +22,8 @@ _NO_LABEL = "skosfusion: no label is needed"
 def source_of(options):
     """Return what a cohort is called."""
     if options.folders:
-        return str(options.image_folder)
+        name = os.path.basename(os.path.abspath(options.image_folder))
+        return f"{name}/{options.folders}"
     return ", ".join(map(str, options.image_table))
 
 
