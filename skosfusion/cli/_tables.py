@@ -24,7 +24,7 @@ def source_of(options):
     if options.folders:
         name = os.path.basename(os.path.abspath(options.image_folder))
         return f"{name}/{options.folders}"
-    return ", ".join(map(str, options.image_table))
+    return ", ".join(os.path.basename(path) for path in options.image_table)
 
 
 def load(options, output):
