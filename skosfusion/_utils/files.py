@@ -9,6 +9,9 @@ import stat
 import time
 import uuid
 
+OUTPUT_MARK = ".skosfusion-lock"
+"""A file that the command leaves in each folder that it writes to; images in it are no data."""
+
 _LOGGER = logging.getLogger(__name__)
 _SUFFIX = ".tmp"
 _ORPHAN_SECONDS = 3600.0

@@ -1,6 +1,5 @@
 """The command `check`: all that can be said of tables and images before anything is trained."""
 
-import os
 import textwrap
 import warnings
 
@@ -12,13 +11,14 @@ from .._utils.progress import progress_bar
 from ..datasets import load_cohort
 from ..images import open_image
 from . import _errors as errors
-from ._cohort import clinical_transformer, find_leaks, make_folds
+from ._cohort import clinical_transformer, find_leaks, make_folds, unseen_categories
 from ._columns import declarations, target_of
 from ._command_line import with_guesses, written
-from ._guesses import Guesses, guess_columns
+from ._guesses import Guesses, ask_for_positive, guess_columns
+from ._layouts import guess_folders, guess_patients_of_folders, guess_sheets, side_by_side
 from ._parser import make_parser
 from ._remedies import with_options
-from ._tables import request, sources
+from ._tables import image_folder, read_tables, request
 
 _MOST_SHOWN = 60
 _ONLY_OF_CHECK = ("no_images", "json", "write_config", "config", "configuration")
@@ -27,51 +27,87 @@ _ONLY_OF_CHECK = ("no_images", "json", "write_config", "config", "configuration"
 def run(options, output):
     """Check everything, say what was found, and return it for scripts."""
     parser = make_parser()[1]["ablation"]
-    found, guesses = Problems(), Guesses()
-    with found.collected():
-        guesses = _guess(options)
-        options = with_guesses(parser, options, guesses.options)
-    _say_columns(guesses, output)
-    cohort = None
+    found, guesses, tables, cohort = Problems(), Guesses(), None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            cohort = load_cohort(**request(options, output))
-            data, inputs = cohort.data, cohort.inputs
-        except (OSError, TypeError, ValueError) as error:
-            found.add(error)
-            data, inputs = getattr(error, "readable", (pd.DataFrame(), None))
+        with found.collected():
+            options = guess_sheets(parser, options, guesses)
+            if not {"sheet", "clinical_sheet"} & set(guesses.asked):
+                tables = read_tables(options)
+        if tables is not None:
+            with found.collected():
+                options, tables, guesses = _guess(parser, options, tables, guesses)
+        _say_columns(guesses, output)
+        data, inputs = pd.DataFrame(), None
+        if tables is not None:
+            try:
+                cohort = load_cohort(**request(options, tables))
+                data, inputs = cohort.data, cohort.inputs
+            except (OSError, TypeError, ValueError) as error:
+                found.add(error)
+                data, inputs = getattr(error, "readable", (data, None))
         if inputs is not None:
             _try_inputs(data, inputs, options, found)
         if not options.no_images:
             _open_images(data, options, found)
         if cohort is not None:
             output.say(textwrap.indent(cohort.DESCR.strip(), "    "))
-            _look_for_leaks_and_shortcuts(cohort, options, found, output)
+            if "positive" not in guesses.asked:
+                _look_for_leaks_and_shortcuts(cohort, options, found, output)
     notes = [str(warning.message) for warning in caught]
     return _conclude(parser, options, guesses, found, notes, output)
 
 
-def _guess(options):
-    """Guess what the columns of the tables are that no option declares."""
+def _guess(parser, options, tables, guesses):
+    """Guess what the columns are that no option declares; return options, tables and guesses."""
     if options.folders:
-        return Guesses()
-    paths = [*(options.image_table or []), *(options.clinical_table or [])]
-    tables = sources(options)
-    cells = pd.concat([table.reset_index(drop=True) for table in tables], axis=1)
-    cells = cells.loc[:, ~cells.columns.duplicated()]
+        options, tables = guess_patients_of_folders(parser, options, tables, guesses)
+    else:
+        named = _guess_columns(options, tables)
+        if "image" in named.asked:
+            layout = guess_folders(options, tables, guesses)
+            if layout is not None:
+                return _guess(parser, *layout, guesses)
+    named = _guess_columns(options, tables)
+    guesses.taken += named.taken
+    guesses.asked |= named.asked
+    return with_guesses(parser, options, named.options), tables, guesses
+
+
+def _guess_columns(options, tables):
+    images, clinical = tables
     declared = declarations(options)
+    patient = declared.get("patient_id")
+    patient = patient if isinstance(patient, str) else "patient_id"
+    cells = side_by_side(images, clinical, patient)
     target = target_of(options)
-    used = {name for what in declared.values() for name in _columns_of(what)}
-    is_given = options.positive_if_present or options.target in cells
-    return guess_columns(
+    # What tells patients apart may be an input, too.
+    others = {name: what for name, what in declared.items() if name != "patient_id"}
+    others |= {"patient_id": patient}
+    used = {name for what in others.values() for name in _columns_of(what)}
+    labels = cells.get(target.column)
+    is_given = options.positive_if_present or labels is not None
+    if labels is not None and options.positive_if_present:
+        labels = labels.notna() & (labels != "")
+    of_folders = ("image",) if options.folders else ()
+    guesses = guess_columns(
         cells,
-        folder=options.image_folder or os.path.dirname(paths[0]) or ".",
-        used=used,
-        roles={*declared, *(("target",) if is_given else ())},
+        folder=image_folder(options),
+        used={*used, *of_folders},
+        roles={*declared, *of_folders, *(("target",) if is_given else ())},
         target=target.column,
-        labels=cells[target.column] if is_given and target.positive is not None else None,
+        labels=labels,
     )
+    name = next((g.column for g in guesses.taken if g.taken_for == "labels"), target.column)
+    if name in cells and not (options.positive or options.positive_if_present):
+        ask_for_positive(cells[name], name, guesses)
+    return guesses
+
+
+def _missed(guesses, options):
+    """Return the columns whose absence is a question already."""
+    ours = {"image": "image", "patient_id": "patient_id", "target": options.target}
+    return [ours[about] for about in guesses.asked if about in ours]
 
 
 def _columns_of(declaration):
@@ -115,6 +151,8 @@ def _look_for_leaks_and_shortcuts(cohort, options, found, output):
     folds = None
     with found.collected():
         folds = make_folds(options, cohort)
+    for text in () if folds is None else unseen_categories(cohort, folds):
+        warnings.warn(text, UserWarning, stacklevel=2)
     if folds is None or options.no_images or found.errors:
         return
     with found.collected():
@@ -128,7 +166,10 @@ def _look_for_leaks_and_shortcuts(cohort, options, found, output):
 
 def _conclude(parser, options, guesses, found, notes, output):
     """Say the problems, the questions and the command that would run; return the record."""
-    problems = [with_options(str(error)) for error in found.errors]
+    # What is asked for is missing, too; once is enough.
+    asked = tuple(f"no column {name!r} in " for name in _missed(guesses, options))
+    errors_ = [str(error) for error in found.errors]
+    problems = [with_options(text) for text in errors_ if not text.startswith(asked)]
     notes = [with_options(note) for note in dict.fromkeys(notes)]
     listed = (("to know", notes), ("to answer", guesses.questions), ("to mend", problems))
     for title, texts in listed:

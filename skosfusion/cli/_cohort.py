@@ -13,6 +13,7 @@ from ._errors import DataProblemError, UsageError
 
 # What a cohort says of its inputs, as the clinical transformer takes it.
 _KINDS = "kits", "numbers", "categories"
+_SHOWN = 6
 
 
 def inputs_of(cohort):
@@ -24,7 +25,10 @@ def inputs_of(cohort):
 def clinical_transformer(inputs, options):
     """Make the transformer of all inputs that a cohort has."""
     of_recipe = clinical_options(options.recipe)
-    return make_clinical_transformer(missing=options.missing, **of_recipe, **inputs)
+    # A rare category may lie in one fold alone, and `predict` warns of one that was not trained on.
+    return make_clinical_transformer(
+        missing=options.missing, unknown_category="ignore", **of_recipe, **inputs
+    )
 
 
 def make_clinical(cohort, rows, folds, options):
@@ -55,6 +59,25 @@ def _column_of(cohort, name):
             column = declared[name] if isinstance(declared, dict) else name
             return column if isinstance(column, str) else column[0]
     return name
+
+
+def unseen_categories(cohort, folds):
+    """Say which categories are in the test part of a fold and not in its training part."""
+    said = []
+    for name in cohort.get("categories", ()):
+        cells = cohort.data[_column_of(cohort, name)].to_numpy(dtype=object, na_value=None)
+        unseen = sorted(
+            {text for train, test in folds for text in set(cells[test]) - {*cells[train], None}}
+        )
+        if unseen:
+            shown = ", ".join(map(repr, unseen[:_SHOWN]))
+            more = f" and {len(unseen) - _SHOWN} more" if len(unseen) > _SHOWN else ""
+            said.append(
+                f"input {name!r}: too few patients have {shown}{more}, which is not in every "
+                "training set; there it counts as none of the known categories. Fewer categories, "
+                "joined in the table, or fewer --folds avoid that"
+            )
+    return said
 
 
 def choose_rows(requested, cohort):

@@ -11,12 +11,16 @@ _GENDERS = "female", "male"
 def declarations(options):
     """Return what the options say of the columns: our name to a declaration."""
     columns = pairs(options.column, "--column")
+    _refuse_named_patients(options, columns)
     numbers = _given(decimal=options.decimal, censored=options.censored)
     declared = dict(columns)
     if options.suffix:
         declared["image"] = _declare("ImageColumn", columns.get("image"), suffix=options.suffix)
     if options.no_patients:
         declared["patient_id"] = None
+    if options.same_patient:
+        same_in = split(options.same_patient)
+        declared["patient_id"] = datasets.PatientColumn(same_in=same_in)
     values = _genders(options.gender_value)
     if values:
         declared["gender"] = _declare("GenderColumn", columns.get("gender"), values=values)
@@ -35,7 +39,7 @@ def declarations(options):
         for name, column in names(options.category, "--category").items()
     }
     named |= {
-        name: _declare("OneHotColumn", tuple(split(text)))
+        name: _declare("OneHotColumn", tuple(split(text)), **_given(none=options.one_hot_none))
         for name, text in pairs(options.one_hot, "--one-hot").items()
     }
     named |= {
@@ -141,6 +145,16 @@ def _number_or_name(text):
         return float(text)
     except ValueError:
         return text
+
+
+def _refuse_named_patients(options, columns):
+    """Refuse to be told both where the patients stand, and that they stand nowhere."""
+    for option in ("same_patient", "no_patients"):
+        if getattr(options, option) and "patient_id" in columns:
+            raise UsageError(
+                f"--{option.replace('_', '-')} is for tables that name no patient, and --column "
+                f"patient_id={columns['patient_id']} names one; leave one of them out"
+            )
 
 
 def _refuse_twice(options):

@@ -12,6 +12,7 @@ from .._utils.progress import progress_bar
 from ..images import read_image
 from ..inspection import GradCAM
 from ._errors import UsageError, data_problems
+from ._files import plain
 from ._fitted import chunks, open_model
 from ._lock import locked
 from ._tables import load_without_labels
@@ -60,7 +61,8 @@ def _run(options, output, folder):
             names = _write(folder, f"{row:0{n_digits}d}", path, heatmap, reading, options.kind)
             files += names
             lines.append(
-                [row, Path(path).name, cohort.groups[row], model.classes_[code], chances[code],
+                [row, plain(Path(path).name), plain(cohort.groups[row]), model.classes_[code],
+                 chances[code],
                  "" if heatmap.any() else "no place stands out", *names]
             )  # fmt: skip
     head = ["row", "image", "patient_id", "explained", "probability", "remark"]

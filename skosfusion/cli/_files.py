@@ -7,6 +7,7 @@ import os
 from .._utils.files import sweep_temporary_files, write_atomically
 
 __all__ = [
+    "plain",
     "set_aside",
     "sweep_temporary_files",
     "write_atomically",
@@ -46,3 +47,9 @@ def write_record(path, record):
     """Write what was run and found as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(record, indent=1, default=str) + "\n").encode())
+
+
+def plain(text):
+    """Return text that no spreadsheet takes for a formula."""
+    text = str(text)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

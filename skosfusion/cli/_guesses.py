@@ -4,8 +4,11 @@ A guess is never used in silence: `skosfusion check` shows each with its reason,
 command line that says so; `skosfusion ablation` reads what is declared alone.
 """
 
+import csv
+import io
 import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .._utils.cells import MISSING, spelling
-from ._names import ROLES, is_time, name_words, role_of
+from ._names import BONES, ROLES, is_time, name_words, role_of
 
 _SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".PNG", ".JPG", ".JPEG", ".TIF")
 _ENOUGH_FILES = 0.5
@@ -22,6 +25,12 @@ _MOST_FOLDERS = 50
 _MOST_CATEGORIES = 20
 _FEWEST_NUMBERS = 5
 _FEWEST_OF_A_GROUP = 3
+_SHOWN_PAIRS = 3
+_SHOWN_SAME = 6
+_SHOWN_TARGETS = 12
+_SHOWN_LABELS = 8
+_MONTHS = 12
+_YEAR_LAST = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}"
 _BINARY = ({"0", "1"}, {"0.0", "1.0"})
 _CENSORED = re.compile(r"\s*(?:[<>≤≥]=?\s*\d|[-+]?inf\b)", re.IGNORECASE)
 _TELLS_THE_LABEL = 0.98
@@ -42,7 +51,12 @@ class Guesses:
     """All guesses of a table, and what only its owner can say."""
 
     taken: list = field(default_factory=list)
-    questions: list = field(default_factory=list)
+    asked: dict = field(default_factory=dict)
+
+    @property
+    def questions(self):
+        """Return what is asked."""
+        return list(self.asked.values())
 
     @property
     def options(self):
@@ -56,6 +70,10 @@ class Guesses:
     def add(self, *what):
         """Add a guess."""
         self.taken.append(Guess(*what))
+
+    def ask(self, about, text):
+        """Ask what only the owner of the table can say; one question about each thing."""
+        self.asked[about] = text
 
 
 def guess_columns(cells, *, folder, used=(), roles=(), target=None, labels=None):
@@ -113,9 +131,10 @@ def _guess_image(free, folder, guesses):
                     best = (share, name, suffix, place)
     share, name, suffix, place = best
     if name is None:
-        guesses.questions.append(
+        guesses.ask(
+            "image",
             "no column names files of the image folder; give --image-folder DIR and --column "
-            "image=COLUMN"
+            "image=COLUMN",
         )
         return
     del free[name]
@@ -147,9 +166,10 @@ def _guess_role(role, free, guesses):
         return
     found = [name for name in free if role_of(name) == role]
     if len(found) > 1:
-        guesses.questions.append(
+        guesses.ask(
+            f"which {role}",
             f"{', '.join(map(repr, found))} may each be the {ROLES[role]}; say which with --column "
-            f"{role}=COLUMN"
+            f"{role}=COLUMN",
         )
     if found:
         name = found[0]
@@ -170,17 +190,37 @@ def _guess_birth(free, guesses):
         if name not in births and is_time(name) and _is_date(free[name])
     ]  # fmt: skip
     if not dates:
-        guesses.questions.append(
+        guesses.ask(
+            "date",
             f"{births[0]!r} holds dates of birth, and no column has the date of the image; give "
-            f"--birth-date {births[0]} --date COLUMN"
+            f"--birth-date {shlex.quote(births[0])} --date COLUMN",
         )
     else:
         options = ("--birth-date", births[0], "--date", dates[0])
+        options += _date_format(free[births[0]], free[dates[0]])
         reason = f"a date of birth; the age is that at {dates[0]!r}"
         guesses.add(births[0], "age", reason, options)
         guesses.add(dates[0], "date of the image", "by its name and cells")
         del free[dates[0]]
     del free[births[0]]
+
+
+def _date_format(*columns):
+    """Return the option for dates of which one column alone does not tell days from months."""
+    parts = [texts.dropna().str.extract(_YEAR_LAST).dropna() for texts in columns]
+    are_unclear = [
+        len(found) and max(found[0].astype(int).max(), found[2].astype(int).max()) <= _MONTHS
+        for found in parts
+    ]
+    every = pd.concat(parts)
+    if not any(are_unclear) or len(set(every[1])) > 1:
+        return ()
+    sign = every[1].iloc[0]
+    is_day_first = sign == "." or every[0].astype(int).max() > _MONTHS
+    if is_day_first:  # nobody writes months first with points
+        return ("--date-format", f"%d{sign}%m{sign}%Y")
+    is_month_first = every[2].astype(int).max() > _MONTHS
+    return ("--date-format", f"%m{sign}%d{sign}%Y") if is_month_first else ()
 
 
 def _is_date(texts):
@@ -195,18 +235,28 @@ def _ask_for_patients(cells, free, groups, guesses):
     same += [name for name in free if role_of(name) == "site"]
     same += groups[0] if groups else []
     hint = ""
-    if len(same) > 1:
-        values = cells[same].astype("str")
-        n_alike = int(values.eq(values.shift()).all(axis=1).sum())
+    values = cells[same].astype("str")
+    alike = np.flatnonzero(values.eq(values.shift()).all(axis=1)) if len(same) > 1 else ()
+    if len(alike):
+        rows = ", ".join(f"{row - 1} and {row}" for row in alike[:_SHOWN_PAIRS])
+        more = " and others" if len(same) > _SHOWN_SAME else ""
         hint = (
-            f"; {n_alike} rows agree with the row before in {', '.join(map(repr, same[:6]))}"
-            f"{' and others' if len(same) > 6 else ''}, as views of one patient do: --same-patient "
-            f"{','.join(same)}"
+            f"; {len(alike)} rows agree with the row before (rows {rows}) in "
+            f"{', '.join(map(repr, same[:_SHOWN_SAME]))}{more}, as views of one patient do: "
+            f"--same-patient {shlex.quote(_listed(same))}"
         )
-    guesses.questions.append(
+    guesses.ask(
+        "patient_id",
         "no column names the patient, so that folds can leak: give --column patient_id=COLUMN"
-        f"{hint}; or say --no-patients, and each image is a patient of its own"
+        f"{hint}; or say --no-patients, and each image is a patient of its own",
     )
+
+
+def _listed(names):
+    """Return names as an option takes a list of them."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def _guess_target(free, guesses):
@@ -220,17 +270,27 @@ def _guess_target(free, guesses):
         guesses.add(named[0], "labels", "by its name; it has two values", ("--target", named[0]))
         del free[named[0]]
         return
-    two = [name for name, texts in free.items() if texts.nunique() == 2 and texts.notna().all()]
+    two = [
+        name
+        for name, texts in free.items()
+        if texts.nunique() == 2 and texts.notna().all() and not _is_place(name)
+    ]
     partly = [name for name, texts in free.items() if texts.isna().any() and is_time(name)]
     words = []
     if named or two:
-        listed = ", ".join(map(repr, [*named, *(n for n in two if n not in named)][:8]))
+        listed = ", ".join(
+            map(repr, [*named, *(n for n in two if n not in named)][:_SHOWN_TARGETS])
+        )
         words.append(f"--target COLUMN (such as {listed}), with --positive LABEL for texts")
     if partly:
         listed = ", ".join(map(repr, partly[:6]))
         words.append(f"--positive-if-present COLUMN where a value means yes (such as {listed})")
     words = words or ["--target COLUMN"]
-    guesses.questions.append(f"which column holds the labels? Give {', or '.join(words)}")
+    guesses.ask("target", f"which column holds the labels? Give {', or '.join(words)}")
+
+
+def _is_place(name):
+    return bool(BONES & set(name_words(name))) or role_of(name) in ("site", "view")
 
 
 def _guess_kits(free, guesses):
@@ -307,25 +367,50 @@ def _guess_one_hot(group, target, free, guesses, labels):
     elif sum(role_of(name) == "view" for name in names) > 1:
         guesses.add(shown, "not read", "views, which may tell the label: a shortcut")
     else:
-        name = _common_words(names) or f"{option_name(names[0])}_or_other"
-        options = ("--one-hot", f"{name}={','.join(names)}")
+        name = _name_of_group(names)
+        options = ("--one-hot", f"{name}={_listed(names)}")
+        if (which == 0).any():
+            options += ("--one-hot-none", "other")
         guesses.add(shown, "one category", "columns of 0 and 1, at most one a row", options)
     for name in names:
         del free[name]
 
 
-def _common_words(names):
-    common = set(name_words(names[0])).intersection(*(name_words(name) for name in names[1:]))
-    return "_".join(word for word in name_words(names[0]) if word in common)
+def _name_of_group(names):
+    """Return what columns of 0 and 1 are called together."""
+    if np.mean([bool(BONES & set(name_words(name))) for name in names]) > 0.5:
+        return "bone"
+    common = set.intersection(*(set(name_words(name)) for name in names))
+    return "_".join(word for word in name_words(names[0]) if word in common) or (
+        f"{option_name(names[0])}_or_other"
+    )
 
 
 def _tells(texts, labels):
     """Return whether the few values of a column nearly tell the labels by themselves."""
     if labels is None or texts.nunique() > _MOST_CATEGORIES:
         return False
-    values = texts.fillna("").to_numpy()
-    table = pd.crosstab(values, np.asarray(labels))
-    return bool(table.max(axis=1).sum() >= _TELLS_THE_LABEL * len(values))
+    values, labels = texts.fillna("").to_numpy(), np.asarray(labels)
+    table = pd.crosstab(values, labels)
+    n_wrong = len(values) - table.max(axis=1).sum()
+    # To name the larger class is no way to tell.
+    n_others = len(values) - table.sum(axis=0).max()
+    return bool(n_others and n_wrong <= (1 - _TELLS_THE_LABEL) * n_others)
+
+
+def ask_for_positive(labels, column, guesses):
+    """Ask which label is positive, where they are neither 0 and 1 nor said to be so."""
+    known = labels.dropna()
+    if known.empty or set(known) <= {"0", "1", "0.0", "1.0"}:
+        return
+    counts = known.value_counts()
+    typed = [f"--positive {shlex.quote(label)} ({n} rows)" for label, n in counts.items()]
+    more = f" and {len(typed) - _SHOWN_LABELS} more" if len(typed) > _SHOWN_LABELS else ""
+    guesses.ask(
+        "positive",
+        f"which labels of column {column!r} count as positive? Give one or more of "
+        f"{', '.join(typed[:_SHOWN_LABELS])}{more}; a pattern such as 'osteosarcoma*' will do",
+    )
 
 
 def option_name(column):

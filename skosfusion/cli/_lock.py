@@ -5,9 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from .._utils.files import OUTPUT_MARK
 from ._errors import FolderInUseError
-
-_NAME = ".skosfusion-lock"
 
 
 @contextlib.contextmanager
@@ -15,10 +14,10 @@ def locked(folder):
     """Hold a folder for this run; FolderInUseError where another run holds it.
 
     The system gives the lock back when a process ends, however it ends; the empty file stays, since
-    whoever removed it could part two runs that wait for one name.
+    whoever removed it could part two runs that wait for one name, and it marks the folder.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    path = Path(folder) / _NAME
+    path = Path(folder) / OUTPUT_MARK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         if not _take(descriptor):

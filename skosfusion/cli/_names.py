@@ -27,6 +27,11 @@ _NAMES = {
     "view": {"view", "projection", "position", "laterality", "side", "seite", "projektion",
              "frontal", "lateral", "oblique", "anteroposterior"},
 }  # fmt: skip
+BONES = {
+    "hand", "wrist", "ulna", "radius", "forearm", "elbow", "humerus", "shoulder", "clavicle",
+    "scapula", "foot", "ankle", "tibia", "fibula", "knee", "femur", "hip", "pelvis", "sacrum",
+    "spine", "rib", "skull",
+}  # fmt: skip
 # Times, and what is known only after the image.
 _TIMES = {
     "date", "time", "datum", "day", "days", "offset", "admission", "release", "discharge", "death",

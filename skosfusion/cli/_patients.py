@@ -142,5 +142,5 @@ def _shortcuts(cohort, folds, seed):
         # The report says what is warned of.
         warnings.simplefilter("ignore", ShortcutWarning)
         return audit_shortcuts(
-            cohort.data, cohort.target, groups=cohort.groups, cv=folds, random_state=seed
+            cohort.frame, cohort.target, groups=cohort.groups, cv=folds, random_state=seed
         )

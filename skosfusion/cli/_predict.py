@@ -13,6 +13,7 @@ from .._utils.progress import progress_bar
 from ..evaluation import patient_scores
 from ..persistence import load_summary
 from ._errors import UsageError, data_problems
+from ._files import plain
 from ._fitted import chunks, open_model
 from ._tables import load_without_labels
 
@@ -111,15 +112,9 @@ def _lines(cohort, probabilities, scores, labels, warnings, classes):
         # As many digits as bring back each number to the bit.
         values, values_of_patient = map(str, shown[row]), map(repr, of_patient[at].tolist())
         yield [
-            row, _plain(name), _plain(patient), *values, labels[row], *values_of_patient,
-            label_of_patient[at], _plain("; ".join(warnings[row])),
+            row, plain(name), plain(patient), *values, labels[row], *values_of_patient,
+            label_of_patient[at], plain("; ".join(warnings[row])),
         ]  # fmt: skip
-
-
-def _plain(text):
-    """Return text that no spreadsheet takes for a formula."""
-    text = str(text)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def _as_csv(lines):

@@ -6,6 +6,7 @@ import os
 import random
 
 from .._utils.files import write_atomically
+from ._files import plain
 
 NAME, KEY = "predictions.csv", "predictions-key.csv"
 
@@ -35,7 +36,7 @@ def write_predictions(folder, result):
         (folder / NAME).unlink(missing_ok=True)
         pseudonyms = _draw(patients)
         lines = [["pseudonym", "patient"]]
-        lines += sorted([pseudonym, patient] for patient, pseudonym in pseudonyms.items())
+        lines += sorted([pseudonym, plain(patient)] for patient, pseudonym in pseudonyms.items())
         _write(folder / KEY, lines, mode=0o600)
     seen, lines = {}, []
     for row, patient in enumerate(patients):
@@ -45,7 +46,9 @@ def write_predictions(folder, result):
         lines.append([pseudonyms[patient], *numbers, *scores])
     lines.sort()
     os.chmod(folder / KEY, 0o600)
-    _write(folder / NAME, [["patient", "image", "label", "fold", *result.scores], *lines])
+    _write(
+        folder / NAME, [["patient", "image", "label", "fold", *map(plain, result.scores)], *lines]
+    )
     return [folder / NAME, folder / KEY]
 
 
@@ -61,11 +64,18 @@ def _read_key(path):
     """Read the key of an earlier run; one that is not there or damaged has nobody."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            found = {line["patient"]: line["pseudonym"] for line in csv.DictReader(file)}
+            found = {
+                _as_it_was(line["patient"]): line["pseudonym"] for line in csv.DictReader(file)
+            }
     except (OSError, ValueError, KeyError, csv.Error):
         return {}
     expected = {f"P{number:04d}" for number in range(1, len(found) + 1)}
     return found if set(found.values()) == expected else {}
+
+
+def _as_it_was(text):
+    """Return what `plain` was given."""
+    return text[1:] if plain(text[1:]) == text else text
 
 
 def _write(path, lines, mode=None):

@@ -8,7 +8,7 @@ from ..classifier import FusionClassifier, shared_feature_cache
 from ..datasets import get_data_home
 from ..exceptions import WeightsError
 from ..pipeline import make_fusion_pipeline
-from ._cohort import choose_rows, find_leaks, make_clinical, make_folds
+from ._cohort import choose_rows, find_leaks, make_clinical, make_folds, unseen_categories
 from ._errors import data_problems
 from ._machine import versions
 from ._model import model_of
@@ -30,6 +30,8 @@ def prepare(options, output=None):
     source = describe_cohort(cohort, options, output)
     with data_problems():
         leakage = find_leaks(options, cohort, folds, output)
+    for text in unseen_categories(cohort, folds):
+        output.warn(text)
     split = f"{options.folds} folds by patient"
     if options.image_wise:
         split = (

@@ -1,13 +1,14 @@
 """The table beside the paper's, and the files that keep it."""
 
 import textwrap
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from .._utils.files import sweep_temporary_files, write_atomically
-from ..inspection import AblationDisplay
-from ._files import set_aside, write_record
+from ..inspection import AblationDisplay, choose_fonts
+from ._files import plain, set_aside, write_record
 from ._machine import machine_facts, versions
 from ._predictions import set_predictions_aside, write_predictions
 from ._units import METRICS
@@ -79,7 +80,7 @@ def write_ablation(folder, table, result, rows, record, output):
     for old, kept in moved:
         output.say(f"{old} held the results of another run; they are kept as {kept}")
     csv, record_file, chart = (folder / f"ablation.{kind}" for kind in ("csv", "json", "png"))
-    write_atomically(csv, table.to_csv().encode())
+    write_atomically(csv, table.rename(index=plain).to_csv().encode())
     of_images = write_predictions(folder, result)
     folds = {
         metric: {
@@ -100,7 +101,12 @@ def write_ablation(folder, table, result, rows, record, output):
         output.say(f"no bar chart: {error}")
         return [csv, *of_images, record_file]
     display.ax_.set_title(wrapped(record["title"], 120), fontsize=9)
-    display.figure_.savefig(chart, dpi=150)
+    absent = choose_fonts(display.figure_)
+    if absent:
+        output.say(f"no font of this machine has {' '.join(sorted(absent))}; the chart has boxes")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support")
+        display.figure_.savefig(chart, dpi=150)
     # Matplotlib keeps figures, and warns from the twentieth on, where a process runs many.
     from matplotlib import pyplot as plt
 

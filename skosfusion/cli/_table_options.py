@@ -100,6 +100,12 @@ def _add_inputs(parser):
         help="columns of 0 and 1 that are one category, such as site=femur,tibia; repeatable",
     )
     inputs.add_argument(
+        "--one-hot-none",
+        metavar="TEXT",
+        help="rows of --one-hot where no column is 1: error (default), missing, or the name of "
+        "their category, such as other",
+    )
+    inputs.add_argument(
         "--censored",
         choices=["error", "limit"],
         help="values beyond the limits of the assay, such as <5, -inf: stop, or take the limit",

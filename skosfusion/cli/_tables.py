@@ -1,28 +1,30 @@
 """From the options to a cohort."""
 
 import os
+import shlex
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
 from .. import datasets
+from .._utils.problems import Problems
 from .._utils.progress import progress_bar
 from ..datasets import ImageColumn, TargetColumn, exclude_screenshots, load_cohort
 from ..images import open_image
-from ._columns import declarations, split, target_of
-from ._errors import DataProblemError
+from ._columns import declarations, pairs, target_of
+from ._errors import DataProblemError, UsageError
 
 # No table has such a heading.
 _NO_LABEL = "skosfusion: no label is needed"
-_PATIENT = "patient_id"
 
 
 def source_of(options):
     """Return what a cohort is called."""
     if options.folders:
-        return str(options.image_folder)
-    return ", ".join(map(str, options.image_table))
+        name = os.path.basename(os.path.abspath(options.image_folder))
+        return f"{name}/{options.folders}"
+    return ", ".join(os.path.basename(path) for path in options.image_table)
 
 
 def load(options, output):
@@ -34,16 +36,16 @@ def load(options, output):
             data_home=options.data_home,
             n_jobs=os.cpu_count(),
         )
-    return _load(request(options, output), options, output)
+    return _load(request(options), options, output)
 
 
 def load_without_labels(options, output):
     """Load the user's tables to predict from: labels are not looked for."""
-    images = _images(options, output, as_frames=True)
-    for frame in images if isinstance(images, list) else [images]:
+    images, clinical = read_tables(options)
+    for frame in images:
         frame[_NO_LABEL] = "0"
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
-    cohort = _load(_request(options, columns, images), options, output)
+    cohort = _load(_request(options, columns, images, clinical), options, output)
     return Bunch(data=cohort.data, groups=cohort.groups, kept=cohort.kept, DESCR=cohort.DESCR)
 
 
@@ -54,41 +56,80 @@ def _load(arguments, options, output):
     return cohort if is_kept else _without_unusable(cohort, options, output)
 
 
-def request(options, output):
-    """Return the arguments of `load_cohort` that the options ask for."""
+def request(options, tables=None):
+    """Return the arguments of `load_cohort` that the options ask for; `tables` are read already."""
+    images, clinical = read_tables(options) if tables is None else tables
     columns = declarations(options) | {"target": target_of(options)}
-    return _request(options, columns, _images(options, output))
+    return _request(options, columns, images, clinical)
 
 
-def _request(options, columns, images):
-    """Return the arguments of `load_cohort` for these columns and image tables."""
-    folder = options.image_folder
-    if folder is None and not isinstance(images, str):
-        folder = os.path.dirname(options.image_table[0])
+def _request(options, columns, images, clinical):
+    """Return the arguments of `load_cohort` for these columns and tables."""
     if options.screenshots is not None:
-        images = exclude_screenshots(
-            images, options.screenshots, image=_image_column(columns), image_folder=folder
-        )
-    clinical = _sources(options.clinical_table, options.clinical_sheet, options)
+        image = _image_column(columns)
+        images = [exclude_screenshots(one, options.screenshots, image=image) for one in images]
     return {
-        "image_table": images,
-        "clinical_table": clinical,
-        "image_folder": folder,
+        "image_table": images[0] if len(images) == 1 else images,
+        "clinical_table": clinical[0] if len(clinical) == 1 else clinical or None,
+        "image_folder": image_folder(options),
         "columns": columns,
         "na_values": tuple(options.na_value or ()),
     }
 
 
-def sources(options):
-    """Return all tables as frames of text."""
-    tables = []
-    for paths, sheets in (
-        (options.image_table, options.sheet),
-        (options.clinical_table, options.clinical_sheet),
-    ):
-        read = _sources(paths, sheets, options, as_frames=True)
-        tables += read if isinstance(read, list) else [] if read is None else [read]
-    return tables
+def image_folder(options):
+    """Return the folder that the names of images are relative to."""
+    if options.image_folder or not options.image_table:
+        return options.image_folder
+    return os.path.dirname(options.image_table[0]) or "."
+
+
+def read_tables(options):
+    """Return the image tables and the clinical tables, as lists of frames; each is read once."""
+    problems, images, clinical = Problems(), [], []
+    if options.folders:
+        with problems.collected():
+            images.append(list_folders(options))
+    given = [
+        (images, options.image_table or [], options.sheet),
+        (clinical, options.clinical_table or [], options.clinical_sheet),
+    ]
+    n_texts = sum(is_text(path) for _, paths, _ in given for path in paths)
+    for tables, paths, sheets in given:
+        # Where no table has what an option is about, the first one says so.
+        n_workbooks = sum(map(has_sheets, paths))
+        for path in paths:
+            how = _how(options, is_text(path) or not n_texts)
+            of_path = sheets if has_sheets(path) or not n_workbooks else None
+            for sheet in of_path or [None]:
+                with problems.collected():
+                    tables.append(_read(path, sheet, how))
+    problems.raise_any()
+    return images, clinical
+
+
+def _how(options, is_text):
+    names = ("separator", "encoding", "decimal") if is_text else ("decimal",)
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _read(path, sheet, how):
+    if os.path.isdir(path):
+        raise UsageError(
+            f"{path} is a folder, not a table; for images in folders that say what they are, give "
+            f"--image-folder {shlex.quote(path)} --folders diagnosis/patient_id, and tables with "
+            "--clinical-table"
+        )
+    return datasets.read_table(path, sheet=sheet, **how)
+
+
+def list_folders(options):
+    """Return the images in folders as a table; a level has the column's name that is declared."""
+    columns = pairs(options.column, "--column")
+    levels = (part.strip() for part in options.folders.split("/"))
+    return datasets.list_images(
+        options.image_folder, levels=tuple(columns.get(level, level) for level in levels)
+    )
 
 
 def _image_column(columns):
@@ -96,50 +137,14 @@ def _image_column(columns):
     return column if isinstance(column, ImageColumn) else ImageColumn(column)
 
 
-def _images(options, output, *, as_frames=False):
-    """Return the image tables as `load_cohort` takes them: paths, or frames where needed."""
-    if options.folders:
-        levels = tuple(part.strip() for part in options.folders.split("/"))
-        return datasets.list_images(options.image_folder, levels=levels)
-    needs_frames = as_frames or options.same_patient
-    images = _sources(options.image_table, options.sheet, options, as_frames=bool(needs_frames))
-    if options.same_patient:
-        return _each(images, lambda frame: _with_same_patients(frame, options, output))
-    return images
-
-
-def _each(images, change):
-    return [change(one) for one in images] if isinstance(images, list) else change(images)
-
-
-def _with_same_patients(frame, options, output):
-    """Give neighboring rows that agree in some columns one patient."""
-    patients = datasets.same_patients(frame, split(options.same_patient))
-    output.say(f"patients by {options.same_patient}: {len(set(patients))}")
-    return frame.assign(**{_PATIENT: np.asarray(patients)})
-
-
-def _sources(paths, sheets, options, *, as_frames=False):
-    """Return tables as `load_cohort` takes them; options of how they are written make frames."""
-    if not paths:
-        return None
-    how = {
-        name: getattr(options, name)
-        for name in ("separator", "decimal", "encoding")
-        if getattr(options, name) is not None
-    }
-    sources = paths
-    if as_frames or how or sheets:
-        sources = [
-            datasets.read_table(path, sheet=sheet, **how)
-            for path in paths
-            for sheet in (sheets if sheets and _has_sheets(path) else [None])
-        ]
-    return sources[0] if len(sources) == 1 else sources
-
-
-def _has_sheets(path):
+def has_sheets(path):
+    """Return whether a file is a workbook, by its name."""
     return str(path).lower().endswith((".xlsx", ".xlsm", ".xls", ".ods"))
+
+
+def is_text(path):
+    """Return whether a file is CSV, by its name."""
+    return not has_sheets(path) and not str(path).lower().endswith((".parquet", ".pq"))
 
 
 def _without_unusable(cohort, options, output):

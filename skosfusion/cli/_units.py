@@ -60,7 +60,7 @@ def _digest(settings, cohort):
     digest.update(repr(sorted(dict(cohort.kits).items())).encode())
     digest.update(cohort.data.to_csv(index=False).encode())
     digest.update(np.asarray(cohort.target, np.int64).tobytes())
-    for path in cohort.data["image"]:
+    for path in cohort.data["image"].dropna():
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]

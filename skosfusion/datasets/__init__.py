@@ -8,6 +8,7 @@ from ._declarations import ImageColumn, TargetColumn
 from ._digests import check_digests
 from ._flow import exclude_rows, exclusion_flow
 from ._gender_column import GenderColumn
+from ._image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from ._image_list import list_images
 from ._input_columns import CategoryColumn, NumberColumn
 from ._kept_columns import KeptColumn
@@ -17,6 +18,7 @@ from ._one_hot_column import OneHotColumn
 from ._osteosarcoma import make_osteosarcoma_cohort
 from ._patient_column import PatientColumn
 from ._read_table import read_table
+from ._read_table import visible_sheets as visible_sheets
 from ._same_patients import same_patients
 from ._screenshots import crop_screenshots, exclude_screenshots
 

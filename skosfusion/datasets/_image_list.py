@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 
+from .._utils.files import OUTPUT_MARK
 from .._utils.validation import check_parameter, shown
 from ._image_files import IMAGE_SUFFIXES
 from ._tables import check_unicode
@@ -55,7 +56,8 @@ def list_images(folder, levels=("diagnosis", "patient_id")):
     -----
     Images are known by the end of their name: ``.png``, ``.jpg``, ``.jpeg``, ``.tif``, ``.tiff``,
     ``.bmp``, in either case. Hidden files and folders, and what systems leave behind, such as
-    ``Thumbs.db`` and ``__MACOSX``, are skipped; other files are counted, and said in the log.
+    ``Thumbs.db`` and ``__MACOSX``, are skipped, and so are folders that the command ``skosfusion``
+    has written results to; other files are counted, and said in the log.
 
     Where patients are numbered anew in each label, ``1`` of one and ``1`` of another would be one
     patient: make one name of both, ``table["diagnosis"] + "/" + table["patient_id"]``.
@@ -116,6 +118,8 @@ def _files(folder):
         parents = waiting.pop()
         with os.scandir(os.path.join(folder, *parents)) as entries:
             entries = list(entries)
+        if parents and any(entry.name == OUTPUT_MARK for entry in entries):
+            continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in _SYSTEM_NAMES:
                 continue

@@ -144,16 +144,30 @@ def _refuse(title, what, **options):
             raise refused(name, value, f"None, as {title} is {what}")
 
 
-def _read_workbook(path, title, sheet, decimal):
+def visible_sheets(path):
+    """Return the names of the visible sheets of a workbook that hold a value."""
+    title = f"the table {Path(path).name!r}"
     try:
-        from ._sheets import read_sheet
+        return _sheets(title).filled_sheets(path) if kind_of(path, ()) == "workbook" else []
+    except ValueError as error:
+        raise ValueError(f"cannot read {title}: {error}") from error
+
+
+def _sheets(title):
+    """Return the module that reads workbooks, or raise ImportError with what it needs."""
+    try:
+        from . import _sheets
     except ImportError as error:
         raise ImportError(
             f"cannot read {title}: reading workbooks needs python-calamine: pip install "
             "'skosfusion[excel]'"
         ) from error
+    return _sheets
+
+
+def _read_workbook(path, title, sheet, decimal):
     try:
-        return read_sheet(path, sheet, decimal)
+        return _sheets(title).read_sheet(path, sheet, decimal)
     except ValueError as error:
         raise ValueError(f"cannot read {title}: {error}") from error
 

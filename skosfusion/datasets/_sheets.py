@@ -66,6 +66,13 @@ def read_sheet(path, sheet=None, decimal=None):
     }
 
 
+def filled_sheets(path):
+    """Return the names of the visible sheets that hold a value."""
+    archive = Archive(path)
+    sheets = _ods_sheets(archive) if "content.xml" in archive.parts else _xlsx_sheets(archive)
+    return [one.name for one in sheets[0] if one.scan.is_filled and not one.is_hidden]
+
+
 def _xlsx_sheets(archive):
     """Return the worksheets of an .xlsx, and how many sheets hold no cells (charts)."""
     names = {name.lower(): name for name in archive.parts}

@@ -10,6 +10,7 @@ from ._plot._comparison_display import ComparisonDisplay
 from ._plot._curve_display import CurveDisplay
 from ._plot._decision_curve_display import DecisionCurveDisplay
 from ._plot._difference_display import DifferenceDisplay
+from ._plot._fonts import choose_fonts as choose_fonts
 from ._plot._gradcam_display import GradCAMDisplay
 from ._plot._gradients_display import ClinicalGradientsDisplay
 from ._plot._risk_calibration_display import RiskCalibrationDisplay

@@ -87,6 +87,7 @@ def _draw(given, caption, name, maker, *args, **options):
         drawn = getattr(display, maker)(*args, **options).plot()
         from matplotlib import pyplot as plt
 
+        inspection.choose_fonts(drawn.figure_)
         uri = _uri_of(drawn.figure_)
     plt.close(drawn.figure_)
     if missing:
