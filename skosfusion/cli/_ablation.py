@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from ..model_selection import ablation_table
+from ..model_selection import CLASS_WEIGHTED, ablation_table
 from . import _patients as patients
 from . import _results as results
 from ._lock import locked
@@ -24,6 +24,7 @@ def _run(options, output, prepared, folder, started):
     cohort, rows = prepared.cohort, prepared.rows
     embedded = is_embedded(options)
     more = patients.comparators(prepared.pipeline, rows) if options.report else {}
+    more |= {"All inputs, class-weighted": CLASS_WEIGHTED} if options.class_weighted else {}
     result = run_units(
         prepared.pipeline,
         cohort,
@@ -40,7 +41,7 @@ def _run(options, output, prepared, folder, started):
 
     table = ablation_table(result.cv_results, rows, estimator=prepared.pipeline)
     table = results.add_counts(table, cohort, with_paper=embedded)
-    if options.report:
+    if more:
         table = patients.add_comparators(table, result, cohort, prepared.folds)
     evaluation = patients.evaluate(result, rows, options, output)
     by_patient = None if evaluation is None else patients.figures(evaluation)

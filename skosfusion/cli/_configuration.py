@@ -15,7 +15,16 @@ from ._options import NOT_DECIDING
 
 _MAX_BYTES = 2**20
 _PATHS = frozenset(
-    {"tables", "image_table", "clinical_table", "image_folder", "data_home", "out", "model"}
+    {
+        "tables",
+        "image_table",
+        "clinical_table",
+        "image_folder",
+        "data_home",
+        "out",
+        "model",
+        "ablation",
+    }
 )
 # Paths where they name a file that is there, else words.
 _MAY_BE_PATHS = frozenset({"weights"})

@@ -13,7 +13,7 @@ from ..images import read_image
 from ..inspection import GradCAM
 from ._errors import UsageError, data_problems
 from ._files import plain
-from ._fitted import chunks, open_model
+from ._fitted import check_inputs, chunks, open_model
 from ._lock import locked
 from ._tables import load_without_labels
 
@@ -41,6 +41,7 @@ def _run(options, output, folder):
     output.say("reading the tables")
     with data_problems():
         cohort = load_without_labels(options, output)
+    check_inputs(model, cohort.data)
     data = cohort.data[cohort.data["image"].notna()]
     skipped = len(cohort.data) - len(data)
     output.say(f"explaining {len(data)} images" + (f", {skipped} have none" if skipped else ""))

@@ -1,10 +1,11 @@
 """A fitted model from its file, ready for new rows."""
 
+from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from ..datasets import get_data_home
 from ..persistence import load_model
-from ._errors import UsageError
+from ._errors import DataProblemError, UsageError
 
 # Of the rows of a table, so many are worked on at a time.
 _ROWS_AT_ONCE = 1024
@@ -26,6 +27,33 @@ def open_model(options):
         changed["device"] = options.device
     classifier.set_params(**changed)
     return model
+
+
+def check_inputs(model, data):
+    """Refuse a table that lacks columns of an input that the model was fitted with."""
+    if not isinstance(model[0], ColumnTransformer):
+        return
+    lacking = {
+        name: columns
+        for name, steps, columns in model[0].transformers_
+        if not isinstance(steps, str) and not set(columns) <= set(data)
+    }
+    if lacking:
+        options = ", ".join(_declaration(name, columns) for name, columns in lacking.items())
+        raise DataProblemError(
+            f"the model was fitted with {', '.join(map(repr, lacking))}, of which the table has no "
+            f"column; declare it as it was for the model: {options}. Where it was not measured, "
+            "add a column without values"
+        )
+
+
+def _declaration(name, columns):
+    """Return the option that declares an input; only kits have columns beside their value."""
+    if name in ("gender", "age"):
+        return f"--column {name}=COLUMN"
+    if len(columns) > 1:
+        return f"--kit {name}=VALUE,LOW,HIGH"
+    return f"--number or --category {name}=COLUMN"
 
 
 def chunks(model, n_rows, at_once=_ROWS_AT_ONCE):

@@ -148,6 +148,11 @@ def add_protocol_options(parser):
         metavar="ROW",
         help="rows of the paper's table by name, or NAME=input+input (NAME= for the image alone)",
     )
+    protocol.add_argument(
+        "--class-weighted",
+        action="store_true",
+        help="one row more: all inputs, both classes weighing the same in training",
+    )
 
 
 def add_data_home(parser):

@@ -81,10 +81,19 @@ def _add_fit(parser):
         metavar="NAME",
         help="the inputs to use beside the image (default: all there are; none: the image alone)",
     )
+    run.add_argument(
+        "--ablation",
+        metavar="DIR",
+        help="results of skosfusion ablation with the same options: the model has the inputs of a "
+        "row, and is recalibrated by the scores of that row out of fold",
+    )
+    run.add_argument("--row", metavar="ROW", help="of --ablation (default: All, else its last)")
     add_data_home(run)
 
 
 def _check_fit(parser, options):
+    if options.row and not options.ablation:
+        parser.error("--row needs --ablation, too")
     if not options.model:
         parser.error("--model FILE is needed: where the model is kept")
     if options.patients < 1:
@@ -202,6 +211,7 @@ examples:
 examples:
   skosfusion fit table.csv --target finding --positive osteosarcoma --model model.safetensors
   skosfusion fit --config study.toml --recipe robust --model model.safetensors
+  skosfusion fit --config study.toml --ablation ablation-results --model model.safetensors
   skosfusion fit --patients 60 --weights none --model trial.safetensors
 """,
         _add_fit,

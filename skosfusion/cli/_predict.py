@@ -11,10 +11,10 @@ from scipy.special import expit, softmax
 from .._utils.files import sweep_temporary_files, write_atomically
 from .._utils.progress import progress_bar
 from ..evaluation import patient_scores
-from ..persistence import load_summary
+from ..persistence import load_recalibration, load_summary
 from ._errors import UsageError, data_problems
 from ._files import plain
-from ._fitted import chunks, open_model
+from ._fitted import check_inputs, chunks, open_model
 from ._tables import load_without_labels
 
 
@@ -27,6 +27,7 @@ def run(options, output):
     with data_problems():
         cohort = load_without_labels(options, output)
     data, classes = cohort.data, model.classes_
+    check_inputs(model, data)
     output.say(f"{len(data)} images of {len(set(cohort.groups))} patients")
     probabilities, scores, labels = [], [], []
     warnings = [[] for _ in range(len(data))]
@@ -40,8 +41,15 @@ def run(options, output):
         for row, text in outside(model, summary, part):
             warnings[row].append(text)
     scores = np.concatenate(scores)
+    recalibration = load_recalibration(options.model)
     lines = _lines(
-        cohort, np.concatenate(probabilities), scores, np.concatenate(labels), warnings, classes
+        cohort,
+        np.concatenate(probabilities),
+        scores,
+        np.concatenate(labels),
+        warnings,
+        classes,
+        recalibration,
     )
     sweep_temporary_files(out.absolute().parent, of=out.name)
     write_atomically(out, _as_csv(lines), mode=0o600)
@@ -58,6 +66,7 @@ def run(options, output):
         "n_patients": len(set(cohort.groups)),
         "n_images_with_warnings": n_warned,
         "classes": classes.tolist(),
+        "is_recalibrated": recalibration is not None,
         "configuration": options.configuration,
     }
 
@@ -91,13 +100,17 @@ def _check_out(out, options):
             raise UsageError(f"--out {out} is {path}, which is read; give another name")
 
 
-def _lines(cohort, probabilities, scores, labels, warnings, classes):
+def _lines(cohort, probabilities, scores, labels, warnings, classes, recalibration):
     """Yield the lines of the output, the names of the columns first."""
     patients, joined = patient_scores(scores, cohort.groups)
     if scores.ndim == 1:
         names, shown = ["probability"], probabilities[:, 1:]
         of_patient = expit(joined)[:, None]
         label_of_patient = classes[(joined > 0).astype(int)]
+        if recalibration is not None:
+            names = [*names, "recalibrated"]
+            shown = _beside(shown, recalibration.probabilities(scores)[:, 1])
+            of_patient = _beside(of_patient, recalibration.probabilities(joined)[:, 1])
     else:
         names, shown = [f"probability_{label}" for label in classes], probabilities
         of_patient = softmax(joined, axis=1)
@@ -110,11 +123,16 @@ def _lines(cohort, probabilities, scores, labels, warnings, classes):
         at = number[patient]
         name = os.path.basename(path) if isinstance(path, str) else ""
         # As many digits as bring back each number to the bit.
-        values, values_of_patient = map(str, shown[row]), map(repr, of_patient[at].tolist())
+        values, values_of_patient = map(str, shown[row]), map(str, of_patient[at])
         yield [
             row, plain(name), plain(patient), *values, labels[row], *values_of_patient,
             label_of_patient[at], plain("; ".join(warnings[row])),
         ]  # fmt: skip
+
+
+def _beside(one, other):
+    """Put columns beside each other, each number of its own type, so that it keeps its digits."""
+    return np.column_stack([one.astype(object), other.astype(object)])
 
 
 def _as_csv(lines):

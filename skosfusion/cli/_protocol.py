@@ -62,16 +62,21 @@ def prepare(options, output=None):
         model=model,
         memory=memory,
         pipeline=pipeline,
-        settings=model
-        | ({} if options.recipe == "paper" else {"recipe": options.recipe})
-        | {
-            "optimizer": options.optimizer,
-            "weights_file": weights_digest(chosen.weights),
-            "versions": versions(),
-        },
+        settings=settings_of(options, chosen, model),
         title=f"{source}\n{encoding}; {split}",
         weights=chosen.description,
     )
+
+
+def settings_of(options, chosen, model):
+    """Return what decides the scores of a run beside the data."""
+    recipe = {} if options.recipe == "paper" else {"recipe": options.recipe}
+    others = {
+        "optimizer": options.optimizer,
+        "weights_file": weights_digest(chosen.weights),
+        "versions": versions(),
+    }
+    return model | recipe | others
 
 
 def is_embedded(options):

@@ -45,7 +45,9 @@ def load_without_labels(options, output):
     for frame in images:
         frame[_NO_LABEL] = "0"
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
-    cohort = _load(_request(options, columns, images, clinical), options, output)
+    arguments = _request(options, columns, images, clinical)
+    # The model was fitted with such an input, and says what its missing values are.
+    cohort = _load(arguments | {"keep_empty_inputs": True}, options, output)
     return Bunch(data=cohort.data, groups=cohort.groups, kept=cohort.kept, DESCR=cohort.DESCR)
 
 

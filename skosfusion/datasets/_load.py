@@ -39,7 +39,15 @@ Columns not read: {unread}
 """
 
 
-def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=None, na_values=()):
+def load_cohort(
+    image_table,
+    clinical_table=None,
+    *,
+    image_folder=None,
+    columns=None,
+    na_values=(),
+    keep_empty_inputs=False,
+):
     """Load images and clinical values of a cohort from tables, one row per image.
 
     Everything is checked before anything is returned: columns, numbers, record numbers, labels, and
@@ -75,6 +83,9 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     na_values : sequence of str or number, default=()
         What else stands for a missing value in any column, beside empty cells and "NA", "N/A",
         "NaN", "None" and "null". Case does not matter.
+    keep_empty_inputs : bool, default=False
+        Whether inputs whose column has no value in any row stay, as NaN. A model that was fitted
+        with such an input needs it in new tables, too.
 
     Returns
     -------
@@ -85,7 +96,8 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
             "image" (absolute path) and "patient_id", both text; "gender" (text as it came) and
             "age" (years) where there are such columns; for each kit its name, ``<name>_low`` and
             ``<name>_high`` as float64, in their own unit; for each number its name, as float64, and
-            for each category, as text. NaN where missing. Inputs without any value are left out.
+            for each category, as text. NaN where missing. Inputs without any value are left out,
+            but for `keep_empty_inputs`.
         target : ndarray of shape (n_images,)
             Labels.
         groups : ndarray of str objects, shape (n_images,)
@@ -192,6 +204,8 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     Labels: 0 (not tumor*): 'bruise' 1; 1 (tumor*): 'Tumor, left' 1
     """
     check_parameter("na_values", na_values, are_values(na_values), ALLOWED_NA_VALUES)
+    is_bool = isinstance(keep_empty_inputs, bool)
+    check_parameter("keep_empty_inputs", keep_empty_inputs, is_bool, "True or False")
     missing = MISSING.union(spelling(value) for value in na_values)
     folder = folder_of(image_table, image_folder)
     if folder is None:
@@ -209,7 +223,7 @@ def load_cohort(image_table, clinical_table=None, *, image_folder=None, columns=
     image, patient, target = (columns.pop(name) for name in ("image", "patient_id", "target"))
     kept = {name: columns.pop(name) for name in list(columns) if _is_kept(columns[name])}
     used = [image, patient, target, *columns.values(), *kept.values()]
-    empty = leave_out_empty(columns, tables)
+    empty = {} if keep_empty_inputs else leave_out_empty(columns, tables)
     names = labels = None
     with problems.collected():
         names = image._names(tables[0])

@@ -120,6 +120,17 @@ def test_a_report_has_comparators_and_names_the_cohort_synthetic(home, tmp_path,
     assert "patient0" not in page
 
 
+def test_a_row_whose_classes_weigh_the_same(home, tmp_path):
+    arguments = [
+        "--patients", "26", "--data-home", home, "--out", str(tmp_path), "--folds", "2",
+        "--weights", "none", "--epochs", "3", "--batch-size", "8", "--rows", "All",
+    ]  # fmt: skip
+    table = run([*arguments, "--class-weighted"])
+    assert list(table.index) == ["All", "All inputs, class-weighted", "Majority class"]
+    scores = pd.read_csv(tmp_path / "predictions.csv")
+    assert (scores["All"] != scores["All inputs, class-weighted"]).any()
+
+
 def test_scores_that_are_refused_cost_the_figures_by_patient_only(capsys):
     result = Bunch(
         y=[0, 1, 0, 1], groups=list("abcd"), fold=[0, 0, 1, 1], scores={"A": [0.1, 0.9, 0.2, 0.8]}

@@ -57,7 +57,7 @@ def test_help_has_examples_and_exit_codes(command, capsys):
         (["ablation", "t.csv", "--folders", "diagnosis"], "--folders needs --image-folder"),
         (["ablation", "t.csv", "--same-patient", "a", "--no-patients"], "exclude each other"),
         (["ablation", "t.csv", "--birth-date", "born"], "--birth-date needs --date"),
-        (["ablation", "t.csv", "--rows", "All"], "the image table 't.csv' does not exist"),
+        (["ablation", "t.csv", "--rows", "All"], "the table 't.csv' does not exist"),
         (["fit", "t.csv"], "--model FILE is needed"),
         (["predict", "m.safetensors"], "no TABLE is given"),
         (["predcit"], "invalid choice: 'predcit'"),
@@ -138,6 +138,42 @@ def test_what_lies_outside_of_training_is_said(model, study, tmp_path, capsys):
     assert code == 0
     assert "alp" in found["warnings"][5]
     assert "outside of what the model was trained on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "empty", [["gender"], ["age"], ["ldh"], ["ldh", "ldh_low", "ldh_high"]], ids=lambda e: e[-1]
+)
+def test_an_input_without_any_value_is_missing_as_python_has_it(
+    model, study, tmp_path, capsys, empty
+):
+    _, table, common = study
+    table = table.drop(columns="diagnosis").assign(**dict.fromkeys(empty, ""))
+    table.to_csv(tmp_path / "new.csv", index=False)
+    code, found = predict(model, tmp_path / "new.csv", common, tmp_path / "p.csv")
+    assert code == 0
+    kinds = {"gender": "object"} if empty == ["gender"] else dict.fromkeys(empty, "float64")
+    data = table.assign(
+        image=common[1] + "/" + table["image"],
+        **{name: pd.Series(np.nan, index=table.index, dtype=kind) for name, kind in kinds.items()},
+    )
+    expected = load_model(model).predict_proba(data)[:, 1]
+    assert np.array_equal(found["probability"].to_numpy(np.float32), expected)
+    assert all("usual: never missing" in text for text in found["warnings"])
+
+
+@pytest.mark.parametrize("command", ["predict", "explain"])
+def test_an_input_of_the_model_without_a_column_is_named_with_its_option(
+    model, study, tmp_path, capsys, command
+):
+    _, table, common = study
+    table.drop(columns=["age", "alp", "alp_low", "alp_high"]).to_csv(
+        tmp_path / "new.csv", index=False
+    )
+    out = tmp_path / "out"
+    assert main([command, str(model), str(tmp_path / "new.csv"), *common, "--out", str(out)]) == 3
+    said = capsys.readouterr().err
+    assert "was fitted with 'age', 'alp', of which the table has no column" in said
+    assert "--column age=COLUMN, --kit alp=VALUE,LOW,HIGH" in said
 
 
 def test_predict_never_writes_over_what_it_reads(model, study, tmp_path, capsys):

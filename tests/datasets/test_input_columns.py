@@ -29,12 +29,13 @@ FEW = settings(
 def load(folder, images, records):
     """Load three images of two patients with further columns in the table of images."""
 
-    def load(columns, in_records=None, **more):
+    def load(columns, in_records=None, keep_empty_inputs=False, **more):
         return load_cohort(
             images.assign(**more),
             records.assign(**(in_records or {})),
             image_folder=folder,
             columns=columns,
+            keep_empty_inputs=keep_empty_inputs,
         )
 
     return load
@@ -106,6 +107,21 @@ class TestInputs:
         assert not [name for name in cohort.data if name.startswith("new")]
         assert "new" not in str(cohort.inputs)
         assert re.search("Input left out, without any value: new", cohort.DESCR)
+
+    @pytest.mark.parametrize(
+        ("column", "names"),
+        [
+            (NumberColumn("empty"), ["new"]),
+            (CategoryColumn("empty"), ["new"]),
+            (KitColumn("empty", 1, 2), ["new", "new_low", "new_high"]),
+        ],
+    )
+    def test_inputs_without_any_value_stay_where_a_model_needs_them(self, load, column, names):
+        cohort = load({"new": column}, keep_empty_inputs=True, empty=["", "NA", None])
+        assert [name for name in cohort.data if name.startswith("new")] == names
+        assert cohort.data["new"].isna().all()
+        with pytest.raises(ValueError, match=r"keep_empty_inputs='yes'.*True or False"):
+            load({}, keep_empty_inputs="yes")
 
     def test_an_empty_gender_is_left_out_with_a_notice(self, load):
         with pytest.warns(UserWarning, match="the input 'gender' is left out"):
