@@ -18,6 +18,7 @@ _OF_HISTORY = {
     "below_has_trained",
     "encoder_frozen",
     "encoder_has_trained",
+    "engine",  # told apart by the key of features
     "n_features",
     "split",
 }
