@@ -81,10 +81,12 @@ class ImageInputs:
 
     def features_on_demand(self, paths):
         """Return a function from row numbers to features, which are encoded when asked for."""
-        encode = self._source().for_prediction
+        sources = []
 
         def load(rows):
-            of_all = partial(encode, alone=len(rows) == len(paths))
+            if not sources:  # looking at pixels alone, nobody asks
+                sources.append(self._source())
+            of_all = partial(sources[0].for_prediction, alone=len(rows) == len(paths))
             features = self._features(of_all, paths, rows.tolist())
             return {"features": torch.from_numpy(features)}
 

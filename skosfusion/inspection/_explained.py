@@ -34,8 +34,7 @@ def _kept_copy(network, identity, layer, image_size):
     shape = network.pixel_mean.shape[1], image_size, image_size
     while True:
         # What follows the layer is differentiated, which compiled code cannot be.
-        engine = engine_in_use(network, identity)
-        engine = "fused" if engine == "compiled" else engine
+        engine = engine_in_use(network, identity, but=("compiled",))
         try:
             cache = shared_feature_cache()
             return cache._encoder_copy(identity, network, engine, shape, layer=layer)

@@ -40,7 +40,8 @@ class StageActivations(EncoderFeatures):
         As for `EncoderFeatures`.
     """
 
-    _is_divided = True
+    # Only whole encoders are compiled.
+    _without = ("compiled",)
 
     def _tell(self, network):
         # What trains does not count, so that folds and epochs share what lies below.

@@ -35,11 +35,16 @@ class EngineFailedError(Exception):
     """An engine that was thought possible is not; the next one will be named."""
 
 
-def engine_in_use(network, identity, *, is_divided=False):
-    """Return the engine that computes here: the network's own, or else the next one; warns once."""
+def engine_in_use(network, identity, *, but=()):
+    """Return the engine that computes here: the network's own, or else the next one; warns once.
+
+    Engines in `but` are passed over without a word.
+    """
     declared = getattr(network, "engine", "eager")
     for engine in reversed(ENGINES[: ENGINES.index(declared) + 1]):
-        reason = _why_not(engine, network, identity, is_divided)
+        if engine in but:
+            continue
+        reason = _why_not(engine, network, identity)
         if reason is None:
             return engine
         if engine == declared:
@@ -47,7 +52,7 @@ def engine_in_use(network, identity, *, is_divided=False):
     return "eager"
 
 
-def _why_not(engine, network, identity, is_divided):
+def _why_not(engine, network, identity):
     """Return why an engine cannot compute the features of a network, or None."""
     if engine == "eager":
         return None
@@ -61,8 +66,6 @@ def _why_not(engine, network, identity, is_divided):
         )
     if engine == "fused" and not can_fuse(network.encoder_dtype):
         return f"this processor or torch has no fused operations in {_shown(network)}"
-    if engine == "compiled" and is_divided:
-        return "an encoder of which a stage trains is not compiled"
     if engine == "compiled" and network.encoder_has_trained:
         return "an encoder that has trained is not compiled, as that takes longer than it saves"
     if engine == "compiled" and not has_compiler():
@@ -132,7 +135,7 @@ def _best(network, identity, n_images, is_fixed):
     is_many = n_images >= _COMPILED_FROM and network.encoder_dtype is torch.bfloat16
     wanted = ["compiled"] if is_many and is_fixed else []
     for engine in (*wanted, "fused"):
-        if _why_not(engine, network, identity, is_divided=not is_fixed) is None:
+        if _why_not(engine, network, identity) is None:
             return engine
     return "eager"
 

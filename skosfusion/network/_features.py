@@ -75,6 +75,9 @@ class EncoderFeatures:
     (1, 512)
     """
 
+    # Engines that do not compute this.
+    _without = ()
+
     def __init__(self, network, image_options, *, folder=None, cache=None):
         self.network, self._folder = network, folder
         self._image_options = image_options
@@ -93,9 +96,6 @@ class EncoderFeatures:
         self._read_options = {**image_options, "folder": folder}
         self._choose_engine()
 
-    # Whether a part of the encoder is computed.
-    _is_divided = False
-
     def _tell(self, network):
         """Return what tells the network from others."""
         return network_identity(network)
@@ -106,7 +106,7 @@ class EncoderFeatures:
 
     def _choose_engine(self):
         """Take the engine that computes here, and what it has computed before."""
-        self._engine = engine_in_use(self.network, self._identity, is_divided=self._is_divided)
+        self._engine = engine_in_use(self.network, self._identity, but=self._without)
         self.key = self._key()
         # Of a few images that are asked for alone, the last digits are others.
         self._small_key = hashlib.sha256(self.key + b"small").digest()
@@ -311,8 +311,8 @@ class EncoderFeatures:
         if self._is_known:
             engine = self._engine
             # What is compiled takes batches of the full size alone.
-            if size is not None and engine == "compiled":
-                engine = "fused"
+            if size is not None:
+                engine = engine_in_use(self.network, self._identity, but=("compiled",))
             encoder = self._copy(engine, pixels)
         return encode_batch(self.network, encoder, pixels, size=size)
 
