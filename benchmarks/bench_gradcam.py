@@ -23,13 +23,14 @@ def main(arguments=None):
     """Run the benchmark."""
     parser = options.make_parser("bench_gradcam", __doc__, repeats=5, precision=True, images=True)
     parser.add_argument("--images-count", type=int, default=128)
+    parser.add_argument("--few", type=int, default=32, help="images of a first and second call")
     parser.add_argument("--many", type=int, default=2608, help="images of the one long run")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=16, help="of the rivals")
     chosen = parser.parse_args(arguments)
     if chosen.quick:
         chosen.images_count, chosen.image_size, chosen.batch_size = 8, 64, 4
-        chosen.repeats, chosen.many = 1, 20
+        chosen.repeats, chosen.many, chosen.few = 1, 20, 4
     torch.manual_seed(0)
     formats = limits.precisions(chosen.precision)
     with tempfile.TemporaryDirectory() as scratch:
@@ -41,6 +42,8 @@ def main(arguments=None):
             for precision in formats
         }
         figures = timing.interleave(_candidates(fitted, X, chosen), chosen.repeats)
+        few = timing.interleave(_few(fitted, X.iloc[: chosen.few], chosen), chosen.repeats)
+        one = timing.interleave(_few(fitted, X.iloc[:1], chosen), chosen.repeats)
         many = _explain_many(fitted[formats[0]], chosen.many, Path(scratch))
 
     table = report.Report(
@@ -64,6 +67,8 @@ def main(arguments=None):
             )  # fmt: skip
         share = report.ratio_of(figures, _ours(precision), limits.limit_name(precision))
         table.add(f"{_ours(precision)}: share of the limit", share, "")
+    _add_calls(table, few, f"{chosen.few} images")
+    _add_calls(table, one, "a single image", at_most=1.5)
     table.add(
         f"{_ours(formats[0])}: {chosen.many} files, from reading to maps", many, "s",
         at_most=_MANY_SECONDS,
@@ -95,6 +100,49 @@ def _candidates(fitted, X, chosen):
         candidates |= {name: _rate(len(X), explain) for name, explain in rivals.items()}
     work = limits.RESNET18_GFLOP * (size / 224) ** 2
     return limits.add_limits(candidates, fitted, work)
+
+
+def _few(fitted, X, chosen):
+    """Milliseconds of everyone for a few images: nothing at hand but pixels, and once more."""
+    candidates = {}
+    for precision, classifier in fitted.items():
+
+        def explain(classifier=classifier):
+            GradCAM(classifier, target=1).transform(X)
+
+        def first(explain=explain):
+            fusion.forget_features()
+            return 1e3 * timing.seconds(explain)
+
+        candidates[f"{_ours(precision)}, first call"] = first
+        candidates[f"{_ours(precision)}, second call"] = lambda e=explain: 1e3 * timing.seconds(e)
+    pixels = images.read_pixels(X["image"], chosen.image_size)
+    for channels_last in (False, True):
+        rivals = explainers.make_rivals(
+            pixels, batch_size=chosen.batch_size, channels_last=channels_last
+        )
+        candidates |= {name: lambda r=r: 1e3 * timing.seconds(r) for name, r in rivals.items()}
+    return candidates
+
+
+def _add_calls(table, figures, what, at_most=None):
+    """Add the calls for a few images, beside pytorch-grad-cam or, for one, the fastest rival."""
+    rivals = [name for name in figures if not name.startswith("GradCAM")]
+    best = min(rivals, key=lambda name: figures[name].median, default="")
+    for name, figure in figures.items():
+        if at_most is not None:
+            ratio = report.ratio_of(figures, name, best)
+            limit = at_most if name.endswith("second call") else None
+            table.add(f"{name}: {what}", figure, "ms", ratio=ratio, to=best, at_most=limit)
+        else:
+            rival = explainers.PYTORCH_GRAD_CAM
+            at_least = {"first call": 3.0, "second call": 3.5}.get(name.split(", ")[-1])
+            at_least = at_least if "fp32" in name else None
+            ratio = report.ratio_of(figures, rival, name)
+            table.add(
+                f"{name}: {what}, times as fast", figure, "ms", ratio=ratio, to=rival,
+                at_least=at_least,
+            )  # fmt: skip
 
 
 def _explain_many(classifier, n_images, scratch):

@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
 import numpy as np
@@ -24,8 +25,11 @@ from .code import (
     names_in,
     outside_names,
 )
+from .known_values import KNOWN
 from .slots import IS_HEAP_TYPE, is_python_alone, slots
 
+# Values of a tensor from which on it is worth a thread to hash them.
+_LARGE = 2**18
 # Their text tells them.
 _PLAIN = {
     bool,
@@ -139,6 +143,24 @@ class Content:
         self._idle = {id(thing) for thing in idle}
         self._owner, self._idle_names = owner, frozenset(idle_names)
         self._digests, self._under_way, self._alive = {}, {}, []
+        self._hashed_ahead = {}
+
+    def hash_ahead(self, module, n_threads):
+        """Hash the large tensors of a module, unless that is known, for when they are met."""
+        tensors = [t for t in (*module.parameters(), *module.buffers()) if _is_large(t)]
+        if not self._with_values or not tensors:
+            return
+        self._alive += tensors
+        self._hashed_ahead = {id(tensor): KNOWN.find(tensor) for tensor in tensors}
+        new = [tensor for tensor in tensors if self._hashed_ahead[id(tensor)] is None]
+        if not new:
+            return
+        new.sort(key=torch.Tensor.numel, reverse=True)
+        with ThreadPoolExecutor(n_threads) as threads:
+            hashes = list(threads.map(_hash_of_values, new))
+        for tensor, digest in zip(new, hashes, strict=True):
+            self._hashed_ahead[id(tensor)] = digest
+            KNOWN.put(tensor, digest)
 
     def digest(self, thing):
         """Return the digest of an object, or raise UntellableError."""
@@ -168,7 +190,8 @@ class Content:
     def _parts(self, thing):
         """Take an object apart."""
         if isinstance(thing, torch.Tensor):
-            return _tensor_parts(thing, with_values=self._with_values)
+            ahead = self._hashed_ahead.get(id(thing))
+            return _tensor_parts(thing, with_values=self._with_values, ahead=ahead)
         if isinstance(thing, np.ndarray | np.generic):
             return self._array_parts(np.asarray(thing))
         if isinstance(thing, _TOLD_BY_TEXT):
@@ -373,7 +396,16 @@ def _plain_parts(thing):
     return [type(thing), repr(thing)]
 
 
-def _tensor_parts(tensor, *, with_values):
+def _is_large(tensor):
+    kinds = torch.Tensor, torch.nn.Parameter
+    is_plain = type(tensor) in kinds and tensor.layout is torch.strided and not tensor.is_quantized
+    if not is_plain or tensor.device.type != "cpu" or tensor.numel() < _LARGE:
+        return False
+    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
+    return is_dense and not (tensor.is_conj() or tensor.is_neg())
+
+
+def _tensor_parts(tensor, *, with_values, ahead=None):
     """Give a tensor's type, shape, order in memory and values."""
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter, getattr(torch.nn, "Buffer", None)):
         raise UntellableError(f"a tensor of type {type(tensor).__name__}")
@@ -384,8 +416,12 @@ def _tensor_parts(tensor, *, with_values):
         return
     if tensor.is_meta:
         raise UntellableError("a tensor without values")
+    yield _hash_of_values(tensor) if ahead is None else ahead
+
+
+def _hash_of_values(tensor):
     # The order in memory is part of the identity, so nothing needs to be copied.
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
     flat = tensor.as_strided((tensor.numel(),), (1,)) if is_dense else tensor.flatten()
-    yield hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
+    return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()

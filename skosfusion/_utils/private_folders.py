@@ -38,6 +38,11 @@ def warn_of_shared_folder(*folders, parameter):
         return
 
 
+def is_private(folder):
+    """Return whether nobody but its owner and root can write a folder; False for none."""
+    return os.path.isdir(folder) and _who_else_writes(folder) is None
+
+
 def _who_else_writes(folder):
     """Return who can write a folder beside its owner and root, or None."""
     try:

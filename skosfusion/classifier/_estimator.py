@@ -130,6 +130,15 @@ class FusionClassifier(ConventionalNet):
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Number format of the encoder. "auto" is bf16 mixed precision where the
         hardware multiplies it natively, and fp32 elsewhere.
+    engine : {"auto", "eager", "fused", "compiled"}, default="auto"
+        What computes the features of a fixed encoder, predictions and heatmaps. "eager": torch,
+        layer by layer. "fused": oneDNN's convolutions with activation and addition in one pass.
+        "compiled": torch's compiler, once an encoder, which needs one for C++ and pays from
+        thousands of images on; what it makes is kept below ``~/.cache/skosfusion``, or
+        ``$XDG_CACHE_HOME``. "auto" is "fused" where the encoder is one of torchvision on a
+        processor, "compiled" there for 10,000 images or more in bf16, and else "eager"; a folder
+        `memory` keeps what was decided first for an encoder. What cannot be had here is a warning,
+        and the engine named before it computes. Engines differ in the last digits.
     memory : str, path-like or None, default=None
         Folder in which decoded images, and the features of a fixed encoder, are kept
         between runs and shared by processes; images then take no memory. None: both are
@@ -258,6 +267,7 @@ class FusionClassifier(ConventionalNet):
         pixel_std=None,
         missing_images="error",
         precision="auto",
+        engine="auto",
         memory=None,
         class_weight=None,
         random_state=None,
@@ -326,6 +336,7 @@ class FusionClassifier(ConventionalNet):
         self.pixel_std = pixel_std
         self.missing_images = missing_images
         self.precision = precision
+        self.engine = engine
         self.memory = memory
         self.class_weight = class_weight
 
@@ -502,6 +513,8 @@ class FusionClassifier(ConventionalNet):
             self.class_weights_ = weights
             self.image_size_ = self._size_of_images()
             self._begin_fit(labels)
+            if paths is not None:
+                self._settle_engine(len(paths))
         # The last refusals come before anything of an earlier fit is changed.
         if self.augmentation is not None:
             try_augmentation(self, paths)
@@ -513,6 +526,10 @@ class FusionClassifier(ConventionalNet):
             self.class_weights_ = weights
             self._continue_fit()
         return dataset
+
+    def _settle_engine(self, n_images):
+        is_fixed = self.frozen_epochs == "all" or self.head == "linear"
+        self.image_inputs().settle_engine(self.engine, n_images, is_fixed=is_fixed)
 
     def _run_training(self, dataset):
         """Train on a dataset that is checked and split."""
@@ -644,7 +661,7 @@ class FusionClassifier(ConventionalNet):
         """Check a table, and yield what the fitted network reads of it, batch by batch.
 
         For those who look into the network. All batches are of one size, the last one padded, so
-        that a row's values do not depend on its company.
+        that a row's values do not depend on its company, but for up to 4 images alone.
 
         Parameters
         ----------
@@ -673,7 +690,7 @@ class FusionClassifier(ConventionalNet):
                     )
                 images = self.image_inputs()
                 dataset.load_images = images.pixels_on_demand(dataset.paths)
-                n_rows = images.pixels_at_once
+                n_rows = images.pixels_at_once(len(dataset))
             n_rows = len(dataset) if n_rows == -1 else n_rows
             starts = range(0, len(dataset), n_rows)
             shown = self.verbose and pixels

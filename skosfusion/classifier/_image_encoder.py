@@ -40,6 +40,8 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         What becomes of rows without an image: an error, or features of 0.
     precision : {"auto", "fp32", "bf16"}, default="auto"
         Number format of the encoder.
+    engine : {"auto", "eager", "fused", "compiled"}, default="auto"
+        What computes the features, as in `FusionClassifier`.
     memory : str, path-like or None, default=None
         Folder in which decoded images and features are kept between runs.
     random_state : int, RandomState instance or None, default=None
@@ -92,6 +94,7 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         pixel_std=None,
         missing_images="error",
         precision="auto",
+        engine="auto",
         memory=None,
         random_state=None,
         device="auto",
@@ -105,6 +108,7 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.pixel_std = pixel_std
         self.missing_images = missing_images
         self.precision = precision
+        self.engine = engine
         self.memory = memory
         self.random_state = random_state
         self.device = device
@@ -133,7 +137,7 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             If the weights cannot be had or do not fit.
         """
         check_some_parameters(self)
-        self._paths(X, reset=True)
+        paths = self._paths(X, reset=True)
         size, device = self.image_size, resolve_device(self.device)
         if size is None:
             size = input_of_encoder(self.backbone, self.weights).image_size
@@ -153,6 +157,7 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             )
         self.network_ = network.eval().freeze_encoder().to(device)
         self.image_size_, self.options_ = size, dict(self.image_options or {})
+        self._inputs().settle_engine(self.engine, len(paths), is_fixed=True)
         self._n_features_out = self.network_.n_features
         return self
 
@@ -176,14 +181,16 @@ class ImageEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """
         check_is_fitted(self)
         paths = self._paths(X, reset=False)
-        inputs = ImageInputs(
+        with one_thread_where_more_do_harm(), kept_memory:
+            return self._inputs().features(paths)
+
+    def _inputs(self):
+        return ImageInputs(
             self.network_,
             {"image_size": self.image_size_, **self.options_},
             memory=self.memory,
             verbose=self.verbose,
         )
-        with one_thread_where_more_do_harm(), kept_memory:
-            return inputs.features(paths)
 
     def _paths(self, X, *, reset):
         """Check the one column of paths."""

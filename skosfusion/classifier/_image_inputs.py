@@ -12,7 +12,13 @@ import torch
 
 from .._utils.progress import progress_bar
 from ..images import shared_image_store
-from ..network import EncoderFeatures, StageActivations, encoding_batch_size
+from ..network import (
+    EncoderFeatures,
+    StageActivations,
+    encoding_batch_size,
+    settle_engine,
+    small_batch_size,
+)
 from ._device import free_accelerator_bytes
 
 # Images are read in parts of this size before training starts.
@@ -75,10 +81,13 @@ class ImageInputs:
 
     def features_on_demand(self, paths):
         """Return a function from row numbers to features, which are encoded when asked for."""
-        encode = self._source().for_prediction
+        sources = []
 
         def load(rows):
-            features = self._features(encode, paths, rows.tolist())
+            if not sources:  # looking at pixels alone, nobody asks
+                sources.append(self._source())
+            of_all = partial(sources[0].for_prediction, alone=len(rows) == len(paths))
+            features = self._features(of_all, paths, rows.tolist())
             return {"features": torch.from_numpy(features)}
 
         return load
@@ -87,10 +96,16 @@ class ImageInputs:
         """Return a function from row numbers to pixels, which are read when asked for."""
         return partial(self._load_pixels, paths)
 
-    @property
-    def pixels_at_once(self):
-        """Number of images in a batch of pixels to look into."""
-        return encoding_batch_size(self.network)
+    def pixels_at_once(self, n_images):
+        """Return the number of images in a batch of pixels to look into."""
+        few = small_batch_size(self.network, n_images)
+        return encoding_batch_size(self.network) if few is None else few
+
+    def settle_engine(self, engine, n_images, *, is_fixed):
+        """Decide what computes the features of a fixed encoder, see `FusionClassifier`."""
+        settle_engine(
+            self.network, engine, n_images=n_images, is_fixed=is_fixed, folder=self.memory
+        )
 
     @property
     def _is_split(self):

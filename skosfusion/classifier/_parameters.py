@@ -12,6 +12,7 @@ from .._utils.cells import is_number
 from .._utils.validation import check_parameter, did_you_mean, is_integer
 from ..images import ReadOptions
 from ..network import (
+    ENGINES,
     FUSIONS,
     HEADS,
     FusionNetwork,
@@ -130,6 +131,10 @@ _PARAMETERS = {
     "precision": (
         lambda v: isinstance(v, str) and v in ("auto", "fp32", "bf16"),
         "'auto', 'fp32' or 'bf16'",
+    ),
+    "engine": (
+        lambda v: isinstance(v, str) and v in ("auto", *ENGINES),
+        f"one of {', '.join(map(repr, ('auto', *ENGINES)))}",
     ),
     "memory": (
         lambda v: v is None or (isinstance(v, (str, os.PathLike)) and _is_folder_name(v)),

@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 from .._utils.content import all_code_is_known
-from ..network import FusionNetwork, folded_encoder, has_known_code
+from ..network import (
+    EngineFailedError,
+    FusionNetwork,
+    engine_in_use,
+    network_identity,
+    shared_feature_cache,
+    with_replaced,
+)
 
 # Channels are left out in parts of at most so many values of the layer.
 _MAX_ABLATED_VALUES = 2**24
@@ -20,6 +27,32 @@ def copied_network(network, encoder=None):
     # Nothing is known of a user's class, so all of it is copied.
     known = {id(network.encoder): encoder} if is_plain and encoder is not None else {}
     return copy.deepcopy(network, known).eval().requires_grad_(False)
+
+
+def _kept_copy(network, identity, layer, image_size):
+    """Return the copy of an encoder for inference, of which other calls know, too."""
+    shape = network.pixel_mean.shape[1], image_size, image_size
+    while True:
+        # What follows the layer is differentiated, which compiled code cannot be.
+        engine = engine_in_use(network, identity, but=("compiled",))
+        try:
+            cache = shared_feature_cache()
+            return cache._encoder_copy(identity, network, engine, shape, layer=layer)
+        except EngineFailedError:
+            # The next one computes.
+            continue
+
+
+class _Shown(nn.Module):
+    """A layer, and what is done with its output."""
+
+    def __init__(self, layer, hook):
+        super().__init__()
+        self.layer, self.hook = layer, hook
+
+    def forward(self, *inputs, **named):
+        output = self.layer(*inputs, **named)
+        return self.hook(self.layer, inputs, output)
 
 
 class _InDouble(nn.Module):
@@ -44,14 +77,15 @@ class ExplainedNetwork:
     whatever happens here. Nothing but what follows the layer is differentiated.
     """
 
-    def __init__(self, network, feature_map):
+    def __init__(self, network, feature_map, image_size):
         layer = network.encoder.get_submodule(feature_map.name)
+        identity = network_identity(network)
         # What a user's class or hook does is not known well enough for short cuts.
-        self._is_known = has_known_code(network)
+        self._is_known = identity.is_known
         encoder = None
         # Folding changes what a convolution before batch normalization outputs, and nothing else.
         if self._is_known and not isinstance(layer, nn.Conv2d):
-            encoder = folded_encoder(network.encoder, network.encoder_dtype)
+            encoder = _kept_copy(network, identity, feature_map.name, image_size)
         self._network = copied_network(network, encoder)
         if type(network) is FusionNetwork and _takes_float64(self._network.head):
             self._network.head = _InDouble(self._network.head)
@@ -59,7 +93,13 @@ class ExplainedNetwork:
         self._on_output = None
         # Whether one image may become many at the layer; None until it has been tried.
         self._one_image_suffices = None if self._is_known else False
-        self._network.encoder.get_submodule(feature_map.name).register_forward_hook(self._hook)
+        if encoder is None:
+            shown = self._network.encoder.get_submodule(feature_map.name)
+            shown.register_forward_hook(self._hook)
+        else:
+            # The copy serves others, too, so it gets no hook: a second one shares its layers.
+            shown = _Shown(encoder.get_submodule(feature_map.name), self._hook)
+            self._network.encoder = with_replaced(encoder, {feature_map.name: shown})
 
     def _hook(self, layer, inputs, output):
         return self._on_output(output)

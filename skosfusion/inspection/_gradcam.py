@@ -104,11 +104,12 @@ class GradCAM(TransformerMixin, BaseEstimator):
     and values of two images do not compare; `raw` values do. Where no place holds evidence for the
     class, or all hold the same, the map is 0 everywhere.
 
-    Images are encoded 16 at a time (128 on an accelerator), the encoder as in prediction: batch
-    normalization folded (but for single convolutions as `layer`), bf16 where the classifier uses
-    it, images taken from where they are kept. What follows the layer is differentiated, nothing
-    before it. With ``unfreeze``, predictions round what goes into the stage to bf16; here the whole
-    encoder runs without that.
+    Images are encoded 16 at a time (128 on an accelerator; up to 4 alone are not padded to that),
+    the encoder as in prediction: batch normalization folded (but for single convolutions as
+    `layer`), bf16 where the classifier uses it, by its engine ("fused" for "compiled", before the
+    layer alone), images taken from where they are kept. What follows the layer is differentiated,
+    nothing before it. With ``unfreeze``, predictions round what goes into the stage to bf16; here
+    the whole encoder runs without that.
 
     Departures: Grad-CAM++ is computed without the small constants that implementations add to its
     denominator, which outweigh it where gradients are small. Ablation-CAM's drops are not
@@ -217,7 +218,8 @@ class GradCAM(TransformerMixin, BaseEstimator):
             return self._heatmaps(fitted.classifier, feature_map, table, codes)
 
     def _heatmaps(self, classifier, feature_map, table, codes):
-        explained = ExplainedNetwork(classifier.module_, feature_map)
+        size = classifier.image_size_
+        explained = ExplainedNetwork(classifier.module_, feature_map, size)
         heatmaps = None
         with contextlib.closing(classifier.input_batches(table, pixels=True)) as batches:
             for inputs, rows in batches:

@@ -19,15 +19,17 @@ from ._encoders import (
     flatten,
     is_torchvision_model,
 )
+from ._engines import ENGINES, EngineFailedError, engine_in_use, settle_engine
 from ._feature_cache import FeatureCache, shared_feature_cache
 from ._features import EncoderFeatures
 from ._fusion import FusionNetwork, check_head_dropout
 from ._gated_head import GatedHead, inputs_of_columns
 from ._heads import FUSIONS, HEADS, make_head
-from ._identity import has_known_code
-from ._inference import encoding_batch_size, folded_encoder
+from ._identity import has_known_code, network_identity
+from ._inference import encoding_batch_size, folded_encoder, small_batch_size
 from ._own_encoders import check_backbone
 from ._packaged_weights import PACKAGE, PACKAGED_BACKBONE, has_package
+from ._split import with_replaced
 from ._state_parts import WeightsReport
 from ._weights import (
     EncoderState,

@@ -8,7 +8,6 @@ import torch
 
 from .._utils.free_space import free_disk, free_memory, shown_bytes
 from ._activation_files import ActivationFiles
-from ._encoder_key import encoder_key
 from ._feature_cache import shared_feature_cache
 from ._features import EncoderFeatures
 from ._identity import network_identity
@@ -41,27 +40,29 @@ class StageActivations(EncoderFeatures):
         As for `EncoderFeatures`.
     """
 
-    def _tell(self, network, image_options):
+    # Only whole encoders are compiled.
+    _without = ("compiled",)
+
+    def _tell(self, network):
         # What trains does not count, so that folds and epochs share what lies below.
-        beside = network.split.parts_above(network.encoder)
-        identity = network_identity(network, beside=beside)
-        key = hashlib.sha256(encoder_key(network, image_options, identity))
-        key.update(f"{_ACTIVATION_FORMAT} {network.split.stage}".encode())
-        return identity, key.digest()
+        return network_identity(network, beside=network.split.parts_above(network.encoder))
+
+    def _key(self):
+        key = hashlib.sha256(super()._key())
+        key.update(f"{_ACTIVATION_FORMAT} {self.network.split.stage}".encode())
+        return key.digest()
 
     def _files_of(self, folder, network):
         if network.below_has_trained:
             return None
         return ActivationFiles(folder, self.key, network.split.n_values)
 
-    def _start(self, pixels):
-        return encode_batch(self.network, self._below(), pixels, self._encode)
-
-    def _below(self):
-        if not self._is_known:
-            return None
-        below = self.network.split.below(self.network.encoder)
-        return self._cache._folded_encoder(self.key, self.network, below)
+    def _start(self, pixels, size=None):
+        below = None
+        if self._is_known:
+            below = self.network.split.below(self.network.encoder)
+            below = self._copy(self._engine, pixels, below)
+        return encode_batch(self.network, below, pixels, self._encode, size=size)
 
     def _encode(self, pixels, encoder=None):
         return self.network.split.as_rows(self.network.encode_below(pixels, encoder))
@@ -228,7 +229,7 @@ class StageActivations(EncoderFeatures):
         """
         return self.kept(paths, rows=rows, progress=progress).features()
 
-    def for_prediction(self, paths, *, rows=None, progress=iter):
+    def for_prediction(self, paths, *, rows=None, progress=iter, alone=False):
         """Return the same for some images; a folder is read, and not written.
 
         Parameters
@@ -239,6 +240,8 @@ class StageActivations(EncoderFeatures):
             As for `kept`.
         progress : callable, default=iter
             As for `kept`.
+        alone : bool, default=False
+            Not used: batches have their full size.
 
         Returns
         -------

@@ -59,15 +59,17 @@ _VARIABLES = (
 _DENORMAL = 1e-40
 
 
-def encoder_key(network, image_options, identity=None):
-    """Return a digest of encoder, reading options, number formats and software versions.
+def encoder_key(network, image_options, identity=None, engine="eager"):
+    """Return a digest of encoder, engine, reading options, number formats and software versions.
 
     A network that nobody can tell from others gets a new key each time.
     """
     identity = network_identity(network) if identity is None else identity
     digest = hashlib.sha256(identity.digest or os.urandom(32))
     software = *_versions(network, image_options), repr(library_versions(identity.libraries))
-    parts = (*software, *_settings(network.pixel_mean.device))
+    # Features of the first engine have been kept since before there were others.
+    engines = () if engine == "eager" else (f"engine {engine}",)
+    parts = (*software, *engines, *_settings(network.pixel_mean.device))
     for part in (*parts, repr(sorted(image_options.items()))):
         digest.update(part.encode() + b"\0")
     return digest.digest()

@@ -7,8 +7,11 @@ from .._utils.caches import BoundedMap
 from .._utils.locks import ForkSafeLock
 from .._utils.validation import check_integer
 from .._utils.working_folder import resolved
+from ._engines import make_encoder
 from ._feature_files import FeatureFiles
-from ._inference import folded_encoder
+
+# Copies of encoders for an engine that are kept; each takes as much memory as its weights.
+_MOST_COPIES = 2
 
 
 class FeatureCacheInfo(NamedTuple):
@@ -52,6 +55,7 @@ class FeatureCache:
         check_integer("max_bytes", max_bytes, minimum=0)
         self._lock = ForkSafeLock()
         self._by_encoder = BoundedMap(max_bytes, evict="least recent")
+        self._copies = BoundedMap(_MOST_COPIES, evict="least recent")
         self.clear()
 
     def clear(self):
@@ -59,7 +63,7 @@ class FeatureCache:
         with self._lock:
             self._by_encoder.clear()
             self._files = {}
-            self._folded = None, None
+            self._copies.clear()
             self._hits = self._misses = self._folder_hits = 0
 
     def info(self):
@@ -132,18 +136,27 @@ class FeatureCache:
         files.forget_if_gone()
         return files
 
-    def _folded_encoder(self, key, network, encoder=None):
-        """Fold an encoder once, not for each batch to predict from; the last one is kept.
+    def _encoder_copy(self, identity, network, engine, shape, *, encoder=None, layer=None):
+        """Make a copy of an encoder for an engine once, not for each call; the last ones are kept.
 
-        `encoder` is a part of the network's own.
+        `shape` is that of one image, `encoder` a part of the network's own, and `layer` one that
+        will be looked at.
         """
-        device = network.pixel_mean.device
-        kept, folded = self._folded
-        if kept != (key, device):
-            whole = network.encoder if encoder is None else encoder
-            folded = folded_encoder(whole, network.encoder_dtype)
-            self._folded = (key, device), folded
-        return folded
+        if engine == "eager":  # serves images of any shape, and shows every layer
+            shape = layer = None
+        if layer is not None:
+            whole = self._encoder_copy(identity, network, engine, shape, encoder=encoder)
+            if layer in whole.shows:
+                return whole
+        told = identity.digest, network.encoder_dtype, network.pixel_mean.device, encoder is None
+        place = *told, engine, shape, layer
+        with self._lock:
+            copied = self._copies.get(place)
+        if copied is None:
+            copied = make_encoder(network, engine, shape, identity, encoder=encoder, layer=layer)
+            with self._lock:
+                self._copies.put(place, copied)
+        return copied
 
 
 _SHARED = FeatureCache()

@@ -1,5 +1,6 @@
 """Features of a fixed encoder: computed once an image, then shared by everything that asks."""
 
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -11,9 +12,10 @@ import torch
 
 from ..images import read_options, shared_image_store
 from ._encoder_key import encoder_key
+from ._engines import EngineFailedError, engine_in_use
 from ._feature_cache import shared_feature_cache
 from ._identity import library_versions, network_identity
-from ._inference import encode_batch, encoding_batch_size
+from ._inference import encode_batch, encoding_batch_size, small_batch_size
 from ._steadiness import unsteady
 
 # Features are written to disk in parts, so that an interrupted run keeps what it has, and processes
@@ -32,7 +34,10 @@ class EncoderFeatures:
     """What the encoder of a network makes of image files, computed once an image.
 
     The encoder's weights and the options are digested here, once: after either has changed, make
-    a new object.
+    a new object. The network's attribute ``engine`` says what computes: "eager", torch layer by
+    layer; "fused", oneDNN's convolutions with activation and addition in one pass, on a processor;
+    "compiled", torch's compiler, which needs one for C++. What cannot be had is a warning, and the
+    engine named before it computes. Features of different engines are kept apart.
 
     Parameters
     ----------
@@ -70,9 +75,13 @@ class EncoderFeatures:
     (1, 512)
     """
 
+    # Engines that do not compute this.
+    _without = ()
+
     def __init__(self, network, image_options, *, folder=None, cache=None):
-        identity, self.key = self._tell(network, image_options)
-        self.network = network
+        self.network, self._folder = network, folder
+        self._image_options = image_options
+        self._identity = identity = self._tell(network)
         self._is_known, self._is_told = identity.is_known, identity.digest is not None
         if not self._is_told:
             _LOGGER.info(
@@ -85,15 +94,26 @@ class EncoderFeatures:
             self._is_told &= unsteady(network, size, identity.digest) is None
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
-        self._files = None
-        lasts = self._is_told and library_versions(identity.libraries) is not None
-        if folder is not None and lasts:
-            self._files = self._files_of(folder, network)
+        self._choose_engine()
 
-    def _tell(self, network, image_options):
-        """Return what tells the network from others, and the key of what it computes."""
-        identity = network_identity(network)
-        return identity, encoder_key(network, image_options, identity)
+    def _tell(self, network):
+        """Return what tells the network from others."""
+        return network_identity(network)
+
+    def _key(self):
+        """Return the key of what is computed."""
+        return encoder_key(self.network, self._image_options, self._identity, self._engine)
+
+    def _choose_engine(self):
+        """Take the engine that computes here, and what it has computed before."""
+        self._engine = engine_in_use(self.network, self._identity, but=self._without)
+        self.key = self._key()
+        # Of a few images that are asked for alone, the last digits are others.
+        self._small_key = hashlib.sha256(self.key + b"small").digest()
+        self._files = None
+        lasts = self._is_told and library_versions(self._identity.libraries) is not None
+        if self._folder is not None and lasts:
+            self._files = self._files_of(self._folder, self.network)
 
     def _files_of(self, folder, network):
         # No later run trains an encoder to the same weights.
@@ -130,11 +150,11 @@ class EncoderFeatures:
         """
         return self._evaluating(self._features, paths, rows, progress, keep_few=True)
 
-    def for_prediction(self, paths, *, rows=None, progress=iter):
+    def for_prediction(self, paths, *, rows=None, progress=iter, alone=False):
         """Return the features of some images; a folder keeps new ones only by the 128.
 
         So that predictions one by one do not fill the folder with small files. Everything else is
-        as in `for_training`.
+        as in `for_training`, but for up to 4 images alone.
 
         Parameters
         ----------
@@ -144,12 +164,18 @@ class EncoderFeatures:
             Position of each file in the user's table; None counts from 0.
         progress : callable, default=iter
             As in `for_training`.
+        alone : bool, default=False
+            Whether nothing else is asked for. Up to 4 images then do not wait for a batch of the
+            full size, and may get other last digits, which no folder and no fit will see.
 
         Returns
         -------
         ndarray of shape (n_images, n_features)
             Features, float32.
         """
+        size = small_batch_size(self.network, len(paths)) if alone else None
+        if size is not None:
+            return self._evaluating(self._few_features, paths, rows, size)
         return self._evaluating(self._features, paths, rows, progress, keep_few=False)
 
     def _evaluating(self, compute, *arguments, **options):
@@ -157,9 +183,34 @@ class EncoderFeatures:
         was_training = self.network.training
         self.network.eval()
         try:
-            return compute(*arguments, **options)
+            while True:
+                try:
+                    return compute(*arguments, **options)
+                except EngineFailedError:
+                    # From the start, so that no result is of two engines.
+                    self._choose_engine()
         finally:
             self.network.train(was_training)
+
+    def _few_features(self, paths, rows, size):
+        """Return the features of so few images that they are encoded in a smaller batch."""
+        rows = range(len(paths)) if rows is None else rows
+        fingerprints = self._fingerprints(paths, rows)
+        wanted = set(fingerprints)
+        found = self._cache._get(self.key, wanted)
+        n_stored = self._add_stored(found, wanted)
+        found |= self._cache._get(self._small_key, wanted - found.keys())
+        images = {i.fingerprint: i for i in self._images(fingerprints, paths, rows, set(found))}
+        if images:
+            batch = list(images.values())
+            _, encoded = self._finished(batch, self._start(self._pixels(batch), size))
+            found |= encoded
+            if self._is_told:
+                kept = {f: encoded[f] for f in self._unchanged(batch)}
+                self._cache._put(self._small_key, kept)
+        n_hits = len(paths) - len(images) - n_stored
+        self._cache._count(hits=n_hits, misses=len(images), folder_hits=n_stored)
+        return np.stack([found[fingerprint] for fingerprint in fingerprints])
 
     def _features(self, paths, rows, progress, *, keep_few):
         rows = range(len(paths)) if rows is None else rows
@@ -255,10 +306,21 @@ class EncoderFeatures:
                 )
         return batch, dict(zip((image.fingerprint for image in batch), vectors, strict=True))
 
-    def _start(self, pixels):
-        known = self._is_known
-        encoder = self._cache._folded_encoder(self.key, self.network) if known else None
-        return encode_batch(self.network, encoder, pixels)
+    def _start(self, pixels, size=None):
+        encoder = None
+        if self._is_known:
+            engine = self._engine
+            # What is compiled takes batches of the full size alone.
+            if size is not None:
+                engine = engine_in_use(self.network, self._identity, but=("compiled",))
+            encoder = self._copy(engine, pixels)
+        return encode_batch(self.network, encoder, pixels, size=size)
+
+    def _copy(self, engine, pixels, encoder=None):
+        """Return a copy of the encoder, or of a part of it, for an engine."""
+        shape = self.network.pixel_mean.shape[1], *pixels.shape[2:]
+        arguments = self._identity, self.network, engine, shape
+        return self._cache._encoder_copy(*arguments, encoder=encoder)
 
     def _pixels(self, batch):
         _, paths, rows = zip(*batch, strict=True)

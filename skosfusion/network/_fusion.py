@@ -89,6 +89,8 @@ class FusionNetwork(nn.Module):
         Whether `freeze_encoder` has ever let the encoder, or a stage of it, train.
     split : SplitEncoder or None
         Where `split_at` has divided the encoder.
+    engine : {"eager", "fused", "compiled"}
+        How the features of a fixed encoder are computed, see `EncoderFeatures`.
 
     References
     ----------
@@ -137,6 +139,7 @@ class FusionNetwork(nn.Module):
         self.encoder_frozen = False
         self.encoder_has_trained = False
         self.split, self.below_has_trained = None, False
+        self.engine = "eager"
         self.encoder, self.n_features = None, 0
         if backbone is not None:
             self.encoder = initialized_encoder(backbone, encoder_state)

@@ -5,6 +5,7 @@ import inspect
 from importlib.metadata import packages_distributions, version
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from .._utils.code import names_in
@@ -18,6 +19,7 @@ _OF_HISTORY = {
     "below_has_trained",
     "encoder_frozen",
     "encoder_has_trained",
+    "engine",  # told apart by the key of features
     "n_features",
     "split",
 }
@@ -48,6 +50,8 @@ def network_identity(network, *, with_values=True, beside=()):
     content = Content(with_values=with_values, idle=idle, owner=network, idle_names=names)
     try:
         # Hooks on all modules of the process are hooks on this one's.
+        if with_values and network.encoder is not None and not beside:
+            content.hash_ahead(network.encoder, torch.get_num_threads())
         hooks = nn.modules.module._global_forward_hooks, nn.modules.module._global_forward_pre_hooks
         digest = content.digest([network, *(list(of_all.values()) for of_all in hooks)])
     except NOT_TOLD as error:

@@ -24,6 +24,8 @@ _PAIRS = {}
 # an accelerator needs many to be busy.
 _ENCODE_BATCHES = {"cpu": 16}
 _LARGE_ENCODE_BATCH = 128
+# So few images, asked for alone, are not padded further than to one of these.
+_SMALL_BATCHES = 1, 4
 
 
 def encoding_batch_size(network):
@@ -31,15 +33,22 @@ def encoding_batch_size(network):
     return _ENCODE_BATCHES.get(network.pixel_mean.device.type, _LARGE_ENCODE_BATCH)
 
 
-def encode_batch(network, encoder, pixels, encode=None):
-    """Start to encode a batch, padded to the fixed size; `encoder` is a folded one or None.
+def small_batch_size(network, n_images):
+    """Return to how many a few images that are asked for alone are padded; None for the usual."""
+    if network.pixel_mean.device.type not in _ENCODE_BATCHES:
+        return None
+    return next((size for size in _SMALL_BATCHES if n_images <= size), None)
+
+
+def encode_batch(network, encoder, pixels, encode=None, *, size=None):
+    """Start to encode a batch, padded to the fixed size or `size`; `encoder`: a folded one or None.
 
     `encode` takes the place of the network's own method.
     """
     encode = network.encode if encode is None else encode
     n_images = len(pixels)
     pixels = torch.from_numpy(pixels).to(network.pixel_mean.device, non_blocking=True)
-    n_missing = encoding_batch_size(network) - n_images
+    n_missing = (encoding_batch_size(network) if size is None else size) - n_images
     padded = torch.cat([pixels, pixels[:1].expand(n_missing, *pixels.shape[1:])])
     with torch.inference_mode():
         features = encode(padded) if encoder is None else encode(padded, encoder)
@@ -79,11 +88,7 @@ def folded_encoder(encoder, dtype=None):
     >>> any("BatchNorm" in type(layer).__name__ for layer in folded.modules())
     False
     """
-    if (
-        not is_torchvision_model(encoder)
-        or not all_code_is_known(encoder)
-        or not _is_plain(encoder)
-    ):
+    if not is_torchvision_model(encoder) or not all_code_is_known(encoder) or not is_plain(encoder):
         return encoder
     folded = copy.deepcopy(encoder).eval().requires_grad_(False)
     # Folding stands at the start of each prediction and heatmap; what a torchvision model's printed
@@ -107,7 +112,7 @@ def folded_encoder(encoder, dtype=None):
     return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-def _is_plain(encoder):
+def is_plain(encoder):
     """Return whether no layer or tensor is used twice, and none is made of others."""
     layers = [layer for _, layer in encoder.named_modules(remove_duplicate=False)]
     tensors = encoder.state_dict(keep_vars=True).values()

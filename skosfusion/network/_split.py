@@ -71,7 +71,7 @@ class SplitEncoder:
 
     def below(self, encoder):
         """Return the lower half; run, it raises `StageReached` with the stage's input."""
-        return _with_replaced(encoder, {self.stage: _Exit(encoder.get_submodule(self.stage))})
+        return with_replaced(encoder, {self.stage: _Exit(encoder.get_submodule(self.stage))})
 
     def run_above(self, encoder, activations):
         """Return what the encoder makes of inputs of the stage."""
@@ -83,7 +83,7 @@ class SplitEncoder:
         image = _stand_in(
             (len(activations), *self.image_shape), activations.dtype, self._placeholder, activations
         )
-        return _with_replaced(encoder, parts)(image)
+        return with_replaced(encoder, parts)(image)
 
     def train_above(self, encoder, mode):
         """Set the mode of the stage, and of what runs around and after it."""
@@ -167,7 +167,7 @@ def _stand_in(shape, dtype, placeholder, like):
     return torch.zeros((), dtype=dtype, device=like.device).expand(shape)
 
 
-def _with_replaced(module, parts):
+def with_replaced(module, parts):
     """Return a shallow copy of a module in which some submodules, by name, are others."""
     twin = type(module).__new__(type(module))
     vars(twin).update(vars(module))
@@ -180,7 +180,7 @@ def _with_replaced(module, parts):
         else:
             twin._modules[child] = part
     for child, of_child in within.items():
-        twin._modules[child] = _with_replaced(twin._modules[child], of_child)
+        twin._modules[child] = with_replaced(twin._modules[child], of_child)
     return twin
 
 
@@ -226,7 +226,7 @@ def _random_images(encoder, n_channels, image_size):
 def _input_of_stage(encoder, stage, images):
     """Return what a stage takes for images, None where it is not reached."""
     try:
-        _with_replaced(encoder, {stage: _Exit(encoder.get_submodule(stage))})(images)
+        with_replaced(encoder, {stage: _Exit(encoder.get_submodule(stage))})(images)
     except StageReached as reached:
         return reached.activation
     return None

@@ -21,7 +21,7 @@ from ..classifier import (
     resolve_device,
 )
 from ..images import read_options
-from ..network import FusionNetwork, encoder_part, feature_length, make_head
+from ..network import ENGINES, FusionNetwork, encoder_part, feature_length, make_head
 from ._changed_attributes import warn_of_changed_attributes
 from ._components import encode
 from ._trusted import CLASSES, name_of
@@ -267,6 +267,7 @@ def _describe_network(classifier):
         "image_size": classifier.image_size_,
         "encoder_dtype": None if dtype is None else str(dtype).removeprefix("torch."),
         "encoder_has_trained": getattr(module, "encoder_has_trained", False),
+        "engine": getattr(module, "engine", "eager"),
     }
 
 
@@ -317,6 +318,12 @@ def _restore_network(classifier, description, tensors):
     dtype = _NUMBER_FORMATS[description["encoder_dtype"]]
     if hasattr(module, "encoder_dtype"):
         module.encoder_dtype = dtype
+    # Files of earlier versions know of no engines.
+    engine = description.get("engine", "eager")
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r:.50} is not one of {', '.join(ENGINES)}")
+    if hasattr(module, "engine"):
+        module.engine = engine
     if hasattr(module, "encoder_has_trained"):
         module.encoder_has_trained = bool(description["encoder_has_trained"])
 

@@ -189,7 +189,7 @@ def test_any_batch_size_and_company_give_the_same_maps(fitted, batch_size):
 def test_all_batches_have_one_size(fitted, cohort, pixels, size):
     classifier, table = fitted
     classifier.set_params(batch_size=7).fit(table, cohort.diagnosis)
-    for n_rows in (1, 20):
+    for n_rows in (5, 20):
         seen = []
         for inputs, rows in classifier.input_batches(table.iloc[:n_rows], pixels=pixels):
             assert {len(values) for values in inputs.values()} == {size}

@@ -16,6 +16,7 @@ from skosfusion.network import (
     EncoderFeatures,
     FeatureCache,
     FusionNetwork,
+    _engines,
     _feature_cache,
     _features,
     _inference,
@@ -44,9 +45,9 @@ def test_features_are_those_of_the_encoder(cache, network, paths):
 def test_an_image_is_encoded_once(cache, network, paths, monkeypatch):
     encode, batches = _features.encode_batch, []
 
-    def counted(*args):
+    def counted(*args, **options):
         batches.append(args)
-        return encode(*args)
+        return encode(*args, **options)
 
     monkeypatch.setattr(_features, "encode_batch", counted)
     first = encoded(cache, network, paths, OPTIONS)
@@ -171,10 +172,10 @@ def test_threads_leave_what_others_have_done(resnet, paths, monkeypatch):
     exact = encoded(FeatureCache(), resnet, paths, OPTIONS)
     encode, together = _features.encode_batch, threading.Barrier(2, timeout=20)
 
-    def in_step(*args):
+    def in_step(*args, **options):
         with contextlib.suppress(threading.BrokenBarrierError):
             together.wait()
-        return encode(*args)
+        return encode(*args, **options)
 
     def work():
         results.append(encoded(cache, resnet, paths, OPTIONS))
@@ -207,13 +208,13 @@ def test_an_unchanged_image_is_decoded_once_for_many_encoders(paths):
 
 def test_an_encoder_is_folded_once(cache, resnet, paths, monkeypatch):
     folded = []
-    fold = _feature_cache.folded_encoder
+    fold = _engines.folded_encoder
 
     def counted(encoder, dtype):
         folded.append(encoder)
         return fold(encoder, dtype)
 
-    monkeypatch.setattr(_feature_cache, "folded_encoder", counted)
+    monkeypatch.setattr(_engines, "folded_encoder", counted)
     source = EncoderFeatures(resnet, OPTIONS, cache=cache)
     for start in range(0, len(paths), 10):
         source.for_prediction(paths[start : start + 10])
@@ -267,9 +268,9 @@ def test_an_image_replaced_while_others_are_encoded_leaves_nothing_stale(
     encode = _features.encode_batch
     original = Path(paths[-1]).read_bytes()
 
-    def replace_first(*args):
+    def replace_first(*args, **options):
         Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[-1])
-        return encode(*args)
+        return encode(*args, **options)
 
     monkeypatch.setattr(_features, "encode_batch", replace_first)
     encoded(cache, network, paths, OPTIONS)
@@ -286,9 +287,9 @@ def test_an_image_replaced_while_it_is_encoded_is_not_kept_in_the_folder(
 ):
     encode = _features.encode_batch
 
-    def replace_first(*args):
+    def replace_first(*args, **options):
         Image.fromarray(np.full((32, 32), 99, np.uint8)).save(paths[-1])
-        return encode(*args)
+        return encode(*args, **options)
 
     monkeypatch.setattr(_features, "encode_batch", replace_first)
     encoded(cache, resnet, paths[-3:], OPTIONS, folder=tmp_path)

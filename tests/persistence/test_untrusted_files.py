@@ -151,6 +151,8 @@ class TestUntrustedFiles:
             lambda d, t: d.update(seed="0"),
             lambda d, t: d.update(seed=False),
             lambda d, t: d.update(encoder_dtype="float8"),
+            lambda d, t: d.update(engine="rm"),
+            lambda d, t: d.update(engine=[]),
             lambda d, t: d.update(device=7),
             lambda d, t: d.update(history=[{"train_loss": {"object": "x"}}]),
             lambda d, t: d.update(history=7),

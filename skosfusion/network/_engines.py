@@ -1,0 +1,167 @@
+"""Which engine computes the features of a fixed encoder: asked for, possible here, settled."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import uuid
+import warnings
+from pathlib import Path
+
+import torch
+
+from .._utils.files import read_regular_file
+from .._utils.private_folders import make_private_folder
+from .._utils.working_folder import resolved
+from ._compiled import CannotCompileError, compiled, has_compiler
+from ._encoder_key import encoder_key
+from ._fused import CannotFuseError, can_fuse, fuse
+from ._identity import network_identity
+from ._inference import encoding_batch_size, folded_encoder, is_plain
+
+ENGINES = ("eager", "fused", "compiled")
+"""What computes features; each can take the place of those behind it."""
+
+# From so many images on, compiling costs less time than it saves.
+_COMPILED_FROM = 10_000
+_MOST_BYTES = 256
+_LOGGER = logging.getLogger(__name__)
+# Engines that have failed in this process, by what was computed, and what was warned of.
+_FAILED, _WARNED = {}, set()
+
+
+class EngineFailedError(Exception):
+    """An engine that was thought possible is not; the next one will be named."""
+
+
+def engine_in_use(network, identity, *, but=()):
+    """Return the engine that computes here: the network's own, or else the next one; warns once.
+
+    Engines in `but` are passed over without a word.
+    """
+    declared = getattr(network, "engine", "eager")
+    for engine in reversed(ENGINES[: ENGINES.index(declared) + 1]):
+        if engine in but:
+            continue
+        reason = _why_not(engine, network, identity)
+        if reason is None:
+            return engine
+        if engine == declared:
+            _warn_once(declared, reason)
+    return "eager"
+
+
+def _why_not(engine, network, identity):
+    """Return why an engine cannot compute the features of a network, or None."""
+    if engine == "eager":
+        return None
+    encoder, device = network.encoder, network.pixel_mean.device
+    if device.type != "cpu":
+        return f"it computes on the processor, and the device is {device.type!r}"
+    if not identity.is_known or not is_plain(encoder):
+        return (
+            f"the encoder {type(encoder).__name__} is not one of torchvision without changes, so "
+            "nobody knows what may be computed in another way"
+        )
+    if engine == "fused" and not can_fuse(network.encoder_dtype):
+        return f"this processor or torch has no fused operations in {_shown(network)}"
+    if engine == "compiled" and network.encoder_has_trained:
+        return "an encoder that has trained is not compiled, as that takes longer than it saves"
+    if engine == "compiled" and not has_compiler():
+        return "there is no C++ compiler"
+    return _FAILED.get((engine, _form(network)))
+
+
+def _form(network):
+    return str(network.encoder), network.encoder_dtype
+
+
+def _shown(network):
+    return "fp32" if network.encoder_dtype is None else str(network.encoder_dtype)
+
+
+def _warn_once(declared, reason):
+    if (declared, reason) in _WARNED:
+        return
+    _WARNED.add((declared, reason))
+    warnings.warn(
+        f"engine={declared!r} cannot be used here: {reason}; another engine takes its place, with "
+        "the same features but for the last digits",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def make_encoder(network, engine, shape, identity, *, encoder=None, layer=None):
+    """Make a copy of an encoder for an engine, or raise EngineFailedError and remember that.
+
+    `encoder` is a part of the network's own; `layer` is one that will be looked at.
+    """
+    own = network.encoder if encoder is None else encoder
+    dtype, size = network.encoder_dtype, encoding_batch_size(network)
+    folded = folded_encoder(own, dtype)
+    try:
+        if engine == "compiled":
+            key = encoder_key(network, {}, identity, engine)
+            return compiled(folded, shape, dtype, batch_size=size, key=key)
+        if engine == "fused":
+            return fuse(folded, shape, dtype, batch_size=size, layer=layer)
+    except (CannotCompileError, CannotFuseError) as error:
+        _FAILED[engine, _form(network)] = str(error)
+        raise EngineFailedError(str(error)) from error
+    return folded
+
+
+def settle_engine(network, declared, *, n_images, is_fixed, folder):
+    """Decide with which engine a network computes features: as declared, or for "auto" the best.
+
+    A cache folder keeps what was decided first for an encoder, so that all that use it compute the
+    same digits.
+    """
+    if network.encoder is None or not hasattr(network, "engine"):
+        return
+    if declared != "auto":
+        network.engine = declared
+        return
+    identity = network_identity(network, with_values=False)
+    network.engine = _best(network, identity, n_images, is_fixed)
+    if folder is not None and identity.digest is not None:
+        network.engine = _settled(folder, network, identity)
+    _LOGGER.info("engine='auto' is %r for %d images", network.engine, n_images)
+
+
+def _best(network, identity, n_images, is_fixed):
+    is_many = n_images >= _COMPILED_FROM and network.encoder_dtype is torch.bfloat16
+    wanted = ["compiled"] if is_many and is_fixed else []
+    for engine in (*wanted, "fused"):
+        if _why_not(engine, network, identity) is None:
+            return engine
+    return "eager"
+
+
+def _settled(folder, network, identity):
+    """Return the engine that a folder knows for an encoder, after it has been told this one."""
+    name = hashlib.sha256(identity.digest + _shown(network).encode()).hexdigest()
+    path = Path(resolved(folder)).absolute() / "engines" / f"{name}.json"
+    # What cannot be written or read is told by what keeps features there.
+    with contextlib.suppress(OSError, ValueError):
+        if not path.exists():
+            _write_first(path, json.dumps({"engine": network.engine}))
+        content, _ = read_regular_file(path, _MOST_BYTES)
+        found = json.loads(content)
+        if isinstance(found, dict) and found.get("engine") in ENGINES:
+            return found["engine"]
+    return network.engine
+
+
+def _write_first(path, text):
+    """Write a small file unless another process has; it appears whole."""
+    make_private_folder(path.parent)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+import copy
+import gc
+
+import pytest
+import torch
+
+from skosfusion._utils.content import Content
+from skosfusion._utils.known_values import KnownValues
+
+
+@pytest.fixture
+def known():
+    return KnownValues(max_bytes=1000)
+
+
+def test_a_digest_is_given_again_while_each_bit_is_the_same(known):
+    tensor = torch.arange(6.0)
+    assert known.find(tensor) is None
+    known.put(tensor, b"digest")
+    assert known.find(tensor) == b"digest"
+    assert known.find(tensor.clone()) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.mul_(2),
+        lambda t: t.data.neg_(),
+        lambda t: t.data.copy_(t.flip(0)),
+        lambda t: t.detach().numpy().__setitem__(0, -0.0),
+        lambda t: setattr(t, "data", t.data * 3),
+        lambda t: setattr(t, "data", t.data.view(3, 2)),
+    ],
+)
+def test_a_change_is_noticed_however_it_is_made(known, change):
+    tensor = torch.arange(6.0)
+    known.put(tensor, b"digest")
+    change(tensor)
+    assert known.find(tensor) is None
+
+
+def test_memory_is_bounded_and_given_back(known):
+    first, second = torch.ones(200), torch.ones(200)
+    known.put(first, b"first")
+    known.put(second, b"second")
+    assert known.find(first) == b"first"
+    assert known.find(second) is None
+    del first
+    gc.collect()
+    known.put(second, b"second")
+    assert known.find(second) == b"second"
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_hashing_ahead_changes_no_digest(n_threads):
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(600, 600), torch.nn.Conv2d(600, 600, 1))
+    layers.to(memory_format=torch.channels_last)
+    expected = Content().digest(layers)
+    for _ in range(2):
+        content = Content()
+        content.hash_ahead(layers, n_threads)
+        assert content.digest(layers) == expected
+    other = copy.deepcopy(layers)
+    layers[0].weight.data.view(-1)[7] += 1
+    content = Content()
+    content.hash_ahead(layers, n_threads)
+    assert content.digest(layers) == Content().digest(layers) != expected
+    assert Content().digest(other) == expected

@@ -1,0 +1,313 @@
+import contextlib
+import os
+import stat
+import subprocess
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skosfusion.network import (
+    EncoderFeatures,
+    FeatureCache,
+    FusionNetwork,
+    _compiled,
+    _engines,
+    _feature_cache,
+    _features,
+    _fused,
+    folded_encoder,
+    settle_engine,
+)
+
+from .._helpers import tiny
+from .._helpers.features import OPTIONS, encoded, kept_features
+
+pytestmark = pytest.mark.usefixtures("no_images")
+needs_fused = pytest.mark.skipif(
+    not _fused.can_fuse(None), reason="needs oneDNN's fused operations"
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch, tmp_path):
+    """Nothing has failed yet, nothing was warned of, and nothing lies in the user's folder."""
+    monkeypatch.setattr(_engines, "_FAILED", {})
+    monkeypatch.setattr(_engines, "_WARNED", set())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+
+
+def make_network(engine, backbone="resnet18", **options):
+    torch.manual_seed(0)
+    network = FusionNetwork(0, 2, backbone=backbone, image_size=32, **options).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(std=0.1)
+            layer.running_var.uniform_(0.5, 2)
+    network.engine = engine
+    return network
+
+
+def make_fused(encoder, layer=None):
+    return _fused.fuse(folded_encoder(encoder), (3, 32, 32), batch_size=16, layer=layer)
+
+
+@needs_fused
+@pytest.mark.parametrize(
+    ("backbone", "n_with_activation"),
+    [("resnet18", 17), ("vgg11_bn", 8), ("mobilenet_v2", 35), ("mobilenet_v3_small", 23)],
+)
+def test_a_fused_encoder_gives_the_same_features(backbone, n_with_activation):
+    encoder = make_network("eager", backbone).encoder
+    images = torch.rand(3, 3, 32, 32)
+    fused = make_fused(encoder)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(images), encoder(images), rtol=1e-4, atol=1e-4)
+    layers = [layer for layer in fused.modules() if isinstance(layer, _fused.FusedConvolution)]
+    assert sum(layer._activation[0] != "none" for layer in layers) == n_with_activation
+    assert not any(type(layer) is nn.Conv2d for layer in fused.modules())
+
+
+@needs_fused
+@pytest.mark.parametrize("layer", ["bn1", "layer2", "layer3.0", "layer3.0.bn1", "layer4"])
+def test_a_layer_that_is_looked_at_gives_what_it_gave(layer):
+    folded = folded_encoder(make_network("eager").encoder)
+    fused = make_fused(make_network("eager").encoder, layer)
+    images, seen = torch.rand(2, 3, 32, 32), []
+    for encoder in (folded, fused):
+        encoder.get_submodule(layer).register_forward_hook(lambda _, __, out: seen.append(out + 0))
+        encoder(images)
+    torch.testing.assert_close(seen[1], seen[0], rtol=1e-5, atol=1e-5)
+    # What is exchanged cannot be differentiated.
+    after = [name for name, part in fused.named_modules() if type(part) is nn.Conv2d]
+    assert bool(after) == (layer != "layer4")
+
+
+def test_a_copy_that_gives_other_features_is_refused(monkeypatch, cache, paths):
+    monkeypatch.setattr(_fused, "can_fuse", lambda dtype: True)
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: True)
+    forward = _fused.FusedConvolution.forward
+    monkeypatch.setattr(
+        _fused.FusedConvolution, "forward", lambda self, values: 2 * forward(self, values)
+    )
+    expected = encoded(FeatureCache(), make_network("eager"), paths, OPTIONS)
+    with pytest.warns(UserWarning, match=r"engine='fused' cannot be used.*differ") as caught:
+        found = encoded(cache, make_network("fused"), paths, OPTIONS)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(found, expected)
+    with warnings.catch_warnings(action="error"):
+        encoded(cache, make_network("fused"), paths, OPTIONS)
+
+
+def test_an_encoder_of_ones_own_is_not_fused(cache, paths):
+    expected = encoded(FeatureCache(), make_network("eager", tiny.TinyEncoder), paths, OPTIONS)
+    network = make_network("fused", tiny.TinyEncoder)
+    with pytest.warns(UserWarning, match=r"TinyEncoder is not one of torchvision"):
+        found = encoded(cache, network, paths, OPTIONS)
+    np.testing.assert_array_equal(found, expected)
+
+
+def settled(network, folder=None, n_images=5, declared="auto", is_fixed=True):
+    settle_engine(network, declared, n_images=n_images, is_fixed=is_fixed, folder=folder)
+    return network.engine
+
+
+def test_auto_takes_what_is_possible_without_a_word(monkeypatch):
+    assert settled(make_network("eager", tiny.TinyEncoder)) == "eager"
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: False)
+    assert settled(make_network("eager")) == "eager"
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: True)
+    assert settled(make_network("eager")) == "fused"
+    assert settled(make_network("eager"), declared="eager") == "eager"
+
+
+def test_auto_compiles_for_many_images_in_bf16(monkeypatch):
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: True)
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    network = make_network("eager", encoder_dtype=torch.bfloat16)
+    assert settled(network, n_images=10_000) == "compiled"
+    assert settled(network, n_images=9_999) == "fused"
+    assert settled(network, n_images=10_000, is_fixed=False) == "fused"
+    assert settled(make_network("eager"), n_images=10_000) == "fused"
+    monkeypatch.setattr(_engines, "has_compiler", lambda: False)
+    assert settled(network, n_images=10_000) == "fused"
+
+
+@needs_fused
+def test_a_folder_keeps_the_engine_that_came_first(monkeypatch, tmp_path, cache, paths):
+    assert settled(make_network("eager"), tmp_path) == "fused"
+    expected = encoded(cache, make_network("fused"), paths, OPTIONS, folder=tmp_path)
+    # Another node of the cluster, which can do less.
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: False)
+    network = make_network("eager")
+    assert settled(network, tmp_path) == "fused"
+    with pytest.warns(UserWarning, match=r"engine='fused' cannot be used here"):
+        found = encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # Its features lie apart.
+    assert len({file.parent for file in kept_features(tmp_path)}) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"engine": "rm"}', b"x" * 10_000])
+def test_what_else_stands_in_the_place_of_the_engine_does_not_count(tmp_path, content):
+    settled(make_network("eager"), tmp_path)
+    (file,) = (tmp_path / "engines").iterdir()
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    file.write_bytes(content)
+    assert settled(make_network("eager"), tmp_path) in ("eager", "fused")
+
+
+@needs_fused
+def test_features_of_engines_are_kept_apart(cache, paths):
+    for n_times, engine in enumerate(("eager", "fused", "eager", "fused")):
+        encoded(cache, make_network(engine), paths, OPTIONS)
+        assert cache.info().misses == min(n_times + 1, 2) * len(paths)
+
+
+@needs_fused
+@pytest.mark.parametrize("change", [nn.Parameter.mul_, lambda weight, by: weight.data.mul_(by)])
+def test_a_copy_is_kept_until_the_weights_change(monkeypatch, cache, paths, change):
+    made, make = [], _feature_cache.make_encoder
+
+    def counted(*args, **options):
+        made.append(args)
+        return make(*args, **options)
+
+    monkeypatch.setattr(_feature_cache, "make_encoder", counted)
+    network = make_network("fused")
+    for part in (paths[:5], paths[5:10], paths[10:15]):
+        first = encoded(cache, network, part, OPTIONS)
+    assert len(made) == 1
+    with torch.no_grad():
+        change(network.encoder.layer4[1].conv2.weight, 3)
+    assert not np.allclose(encoded(cache, network, part, OPTIONS), first, rtol=0.01)
+    assert len(made) == 2
+    for number in range(5):
+        with torch.no_grad():
+            network.encoder.conv1.weight.mul_(1 + number)
+        encoded(cache, network, part, OPTIONS)
+    assert len(cache._copies) == 2
+
+
+@pytest.mark.parametrize(("n_images", "size"), [(1, 1), (2, 4), (4, 4), (5, 16)])
+def test_few_images_alone_do_not_wait_for_a_full_batch(
+    cache, paths, tmp_path, monkeypatch, n_images, size
+):
+    network, sizes = make_network("eager"), []
+    encode = _features.encode_batch
+
+    def noted(*args, size=None):
+        sizes.append(16 if size is None else size)
+        return encode(*args, size=size)
+
+    expected = encoded(FeatureCache(), network, paths, OPTIONS)[:n_images]
+    monkeypatch.setattr(_features, "encode_batch", noted)
+    source = EncoderFeatures(network, OPTIONS, cache=cache, folder=tmp_path / "kept")
+    for _ in range(2):
+        found = source.for_prediction(paths[:n_images], alone=True)
+    assert sizes == [size]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert not kept_features(tmp_path / "kept")
+    # A fit sees features of the full size alone.
+    np.testing.assert_array_equal(source.for_training(paths[:n_images]), expected)
+    assert sizes == ([size] if size == 16 else [size, 16])
+
+
+# The compiler
+
+
+def refused(cache, paths, match):
+    """Encode with a compiler that cannot be used, and compare with what takes its place."""
+    expected = encoded(FeatureCache(), make_network("eager"), paths, OPTIONS)
+    with pytest.warns(UserWarning, match=match) as caught:
+        found = encoded(cache, make_network("compiled"), paths, OPTIONS)
+    assert len(caught) == 1
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_compiler_the_next_engine_computes(monkeypatch, cache, paths):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    refused(cache, paths, r"engine='compiled' cannot be used here: there is no C\+\+ compiler")
+
+
+def test_a_compiler_that_fails_is_one_warning(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    monkeypatch.setattr(_compiled, "_CHILD", "raise ValueError('no such instruction')")
+    refused(cache, paths, r"ValueError: no such instruction")
+    assert not list((tmp_path / "home" / "skosfusion" / "compiled").iterdir())
+
+
+def test_a_compiler_that_hangs_is_ended_with_all_it_started(monkeypatch, cache, paths):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self.pid)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    child = "import subprocess; subprocess.run(['sleep', '600'])"
+    monkeypatch.setattr(_compiled, "_CHILD", child)
+    monkeypatch.setattr(_compiled, "MOST_SECONDS", 2)
+    refused(cache, paths, r"it took more than 2 s")
+    for _ in range(50):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started[0], 0)
+            time.sleep(0.1)
+            continue
+        return
+    pytest.fail("a process of the compiler is still there")
+
+
+def test_a_home_that_cannot_be_written_is_one_warning(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    (tmp_path / "home").write_text("a file")
+    refused(cache, paths, r"FileExistsError|NotADirectoryError")
+
+
+def test_native_code_that_others_can_write_is_not_loaded(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    folder = tmp_path / "home" / "skosfusion" / "compiled"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    refused(cache, paths, r"others can write the folder")
+
+
+def test_a_trained_encoder_is_not_compiled(monkeypatch, cache, paths):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    network = make_network("compiled").freeze_encoder(False)
+    with pytest.warns(UserWarning, match=r"that has trained is not compiled"):
+        encoded(cache, network, paths, OPTIONS)
+
+
+@pytest.mark.skipif(not _compiled.has_compiler(), reason="needs a C++ compiler")
+def test_a_compiled_encoder_gives_the_same_features_and_is_kept(
+    monkeypatch, cache, paths, tmp_path
+):
+    network = make_network("compiled", "squeezenet1_1")
+    expected = encoded(FeatureCache(), make_network("eager", "squeezenet1_1"), paths, OPTIONS)
+    found = encoded(cache, network, paths, OPTIONS)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not _engines._FAILED
+    (file,) = (tmp_path / "home").rglob("*.pt2")
+    for folder in (file.parent, file.parents[1], file.parents[2]):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(file.parents[1].iterdir()) == [file.parent]
+    # Few images, for which it is not made.
+    alone = EncoderFeatures(network, OPTIONS, cache=FeatureCache())
+    np.testing.assert_allclose(
+        alone.for_prediction(paths[:1], alone=True), expected[:1], rtol=1e-4, atol=1e-5
+    )
+    # Another process need not compile.
+    monkeypatch.setattr(_compiled, "_run_child", None)
+    again = encoded(FeatureCache(), network, paths, OPTIONS)
+    np.testing.assert_array_equal(again, found)
+    # What is damaged is not loaded.
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="engine='compiled' cannot be used"):
+        again = encoded(FeatureCache(), network, paths, OPTIONS)
+    np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
