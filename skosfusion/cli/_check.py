@@ -78,13 +78,16 @@ def _guess_columns(options, tables):
     images, clinical = tables
     declared = declarations(options)
     patient = declared.get("patient_id")
-    patient = patient if isinstance(patient, str) else "patient_id"
-    cells = side_by_side(images, clinical, patient)
+    is_named = isinstance(patient, str)
+    cells = side_by_side(images, clinical, patient if is_named else "patient_id")
     target = target_of(options)
     # What tells patients apart may be an input, too.
-    others = {name: what for name, what in declared.items() if name != "patient_id"}
-    others |= {"patient_id": patient}
-    used = {name for what in others.values() for name in _columns_of(what)}
+    used = {
+        column
+        for name, what in declared.items()
+        if is_named or name != "patient_id"
+        for column in _columns_of(what)
+    }
     labels = cells.get(target.column)
     is_given = options.positive_if_present or labels is not None
     if labels is not None and options.positive_if_present:
@@ -131,7 +134,10 @@ def _try_inputs(data, inputs, options, found):
     with found.collected():
         transformer = clinical_transformer(inputs, options)
         for name, steps, columns in transformer.transformers:
-            if name != "image" and set(columns) <= set(data):
+            columns = columns if isinstance(columns, list) else [columns]
+            # What could not be joined is without any value, and said already.
+            is_read = set(columns) <= set(data) and data[columns].notna().any(axis=None)
+            if name != "image" and is_read:
                 with found.collected():
                     clone(steps).fit(data[columns])
 

@@ -57,7 +57,7 @@ def test_help_has_examples_and_exit_codes(command, capsys):
         (["ablation", "t.csv", "--folders", "diagnosis"], "--folders needs --image-folder"),
         (["ablation", "t.csv", "--same-patient", "a", "--no-patients"], "exclude each other"),
         (["ablation", "t.csv", "--birth-date", "born"], "--birth-date needs --date"),
-        (["ablation", "t.csv", "--rows", "All"], "the image table 't.csv' does not exist"),
+        (["ablation", "t.csv", "--rows", "All"], "the table 't.csv' does not exist"),
         (["fit", "t.csv"], "--model FILE is needed"),
         (["predict", "m.safetensors"], "no TABLE is given"),
         (["predcit"], "invalid choice: 'predcit'"),
