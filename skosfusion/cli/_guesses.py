@@ -29,8 +29,6 @@ _SHOWN_PAIRS = 3
 _SHOWN_SAME = 6
 _SHOWN_TARGETS = 12
 _SHOWN_LABELS = 8
-_MOST_UNITS = 6
-_WITH_UNIT = r"^\d+(?:[.,]\d+)?\s*([^\W\d_]+\.?)$"
 _MONTHS = 12
 _YEAR_LAST = r"^(\d{1,2})([./-])(\d{1,2})[./-]\d{4}"
 _BINARY = ({"0", "1"}, {"0.0", "1.0"})
@@ -163,8 +161,7 @@ def _is_file(place, name):
 def _guess_role(role, free, guesses):
     """Find the column that bears a name for one of our inputs, or for the patient."""
     if role in free:
-        reason, options = _units(role, free[role])
-        guesses.add(role, ROLES[role], f"it has our name{reason}", options)
+        guesses.add(role, ROLES[role], "it has our name")
         del free[role]
         return
     found = [name for name in free if role_of(name) == role]
@@ -176,21 +173,10 @@ def _guess_role(role, free, guesses):
         )
     if found:
         name = found[0]
-        reason, options = _units(role, free[name])
-        options = ("--column", f"{role}={name}", *options)
-        guesses.add(name, ROLES[role], f"by its name{reason}", options)
+        guesses.add(name, ROLES[role], "by its name", ("--column", f"{role}={name}"))
         del free[name]
     elif role == "age":
         _guess_birth(free, guesses)
-
-
-def _units(role, texts):
-    """Return what is said of units behind the digits of ages, and the options that name them."""
-    if role != "age":
-        return "", ()
-    units = texts.dropna().str.extract(_WITH_UNIT)[0].dropna().unique()[:_MOST_UNITS]
-    options = [word for unit in units for word in ("--age-unit", str(unit))]
-    return f"; with {', '.join(map(repr, units.tolist()))}" if options else "", tuple(options)
 
 
 def _guess_birth(free, guesses):
