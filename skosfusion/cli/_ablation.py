@@ -3,12 +3,8 @@
 import time
 from pathlib import Path
 
-from ..model_selection import CLASS_WEIGHTED, ablation_table
-from . import _patients as patients
-from . import _results as results
 from ._lock import locked
 from ._protocol import is_embedded, prepare
-from ._units import describe_run, run_units
 
 
 def run(options, output):
@@ -21,6 +17,11 @@ def run(options, output):
 
 
 def _run(options, output, prepared, folder, started):
+    from ..model_selection import CLASS_WEIGHTED, ablation_table
+    from . import _patients as patients
+    from . import _results as results
+    from ._units import describe_run, run_units
+
     cohort, rows = prepared.cohort, prepared.rows
     embedded = is_embedded(options)
     more = patients.comparators(prepared.pipeline, rows) if options.report else {}

@@ -1,5 +1,6 @@
 """The command `check`: all that can be said of tables and images before anything is trained."""
 
+import re
 import textwrap
 import warnings
 
@@ -14,6 +15,7 @@ from . import _errors as errors
 from ._cohort import clinical_transformer, find_leaks, make_folds, unseen_categories
 from ._columns import declarations, target_of
 from ._command_line import with_guesses, written
+from ._configuration import write_configuration
 from ._guesses import Guesses, ask_for_positive, guess_columns
 from ._layouts import guess_folders, guess_patients_of_folders, guess_sheets, side_by_side
 from ._parser import make_parser
@@ -21,12 +23,16 @@ from ._remedies import with_options
 from ._tables import image_folder, read_tables, request
 
 _MOST_SHOWN = 60
+# Of a problem: what is quoted and names no column or table, and the number of the row.
+_CELL_OR_ROW = re.compile(r"((?:column|input|sheet|table) '[^']*')|'[^']*'|(?<=row )\d+")
 _ONLY_OF_CHECK = ("no_images", "json", "write_config", "config", "configuration")
+_NOT_KEPT = (*_ONLY_OF_CHECK, "command")
 
 
 def run(options, output):
     """Check everything, say what was found, and return it for scripts."""
     parser = make_parser()[1]["ablation"]
+    declarations(options), target_of(options)  # options that contradict each other are refused
     found, guesses, tables, cohort = Problems(), Guesses(), None, None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -78,13 +84,16 @@ def _guess_columns(options, tables):
     images, clinical = tables
     declared = declarations(options)
     patient = declared.get("patient_id")
-    patient = patient if isinstance(patient, str) else "patient_id"
-    cells = side_by_side(images, clinical, patient)
+    is_named = isinstance(patient, str)
+    cells = side_by_side(images, clinical, patient if is_named else "patient_id")
     target = target_of(options)
     # What tells patients apart may be an input, too.
-    others = {name: what for name, what in declared.items() if name != "patient_id"}
-    others |= {"patient_id": patient}
-    used = {name for what in others.values() for name in _columns_of(what)}
+    used = {
+        column
+        for name, what in declared.items()
+        if is_named or name != "patient_id"
+        for column in _columns_of(what)
+    }
     labels = cells.get(target.column)
     is_given = options.positive_if_present or labels is not None
     if labels is not None and options.positive_if_present:
@@ -102,6 +111,19 @@ def _guess_columns(options, tables):
     if name in cells and not (options.positive or options.positive_if_present):
         ask_for_positive(cells[name], name, guesses)
     return guesses
+
+
+def _one_of_each_kind(problems):
+    """Return problems, of those that differ in cell and row alone the first with their number."""
+    kinds = {}
+    for text in problems:
+        kinds.setdefault(_CELL_OR_ROW.sub(lambda found: found[1] or "#", text), []).append(text)
+    return [
+        texts[0]
+        if len(texts) == 1
+        else f"{texts[0]}\nand {len(texts) - 1} more of this kind (--json lists all)"
+        for texts in kinds.values()
+    ]
 
 
 def _missed(guesses, options):
@@ -131,7 +153,10 @@ def _try_inputs(data, inputs, options, found):
     with found.collected():
         transformer = clinical_transformer(inputs, options)
         for name, steps, columns in transformer.transformers:
-            if name != "image" and set(columns) <= set(data):
+            columns = columns if isinstance(columns, list) else [columns]
+            # What could not be joined is without any value, and said already.
+            is_read = set(columns) <= set(data) and data[columns].notna().any(axis=None)
+            if name != "image" and is_read:
                 with found.collected():
                     clone(steps).fit(data[columns])
 
@@ -171,7 +196,11 @@ def _conclude(parser, options, guesses, found, notes, output):
     errors_ = [str(error) for error in found.errors]
     problems = [with_options(text) for text in errors_ if not text.startswith(asked)]
     notes = [with_options(note) for note in dict.fromkeys(notes)]
-    listed = (("to know", notes), ("to answer", guesses.questions), ("to mend", problems))
+    listed = (
+        ("to know", notes),
+        ("to answer", guesses.questions),
+        ("to mend", _one_of_each_kind(problems)),
+    )
     for title, texts in listed:
         if texts:
             output.say(f"\n{title} ({len(texts)})")
@@ -181,6 +210,10 @@ def _conclude(parser, options, guesses, found, notes, output):
             output.say(f"    and {len(texts) - _MOST_SHOWN} more (--json lists all)")
     line = written("ablation", parser, options, left_out=_ONLY_OF_CHECK)
     is_ready = not (guesses.questions or problems)
+    if options.write_config is not None:
+        told = {name: value for name, value in vars(options).items() if name not in _NOT_KEPT}
+        write_configuration(options.write_config, told, "ablation")
+        output.say(f"\nwritten, with what was guessed: {options.write_config}")
     output.say(f"\n{'the command that runs it' if is_ready else 'the command so far'}\n{line}")
     return {
         "exit_code": errors.DONE if is_ready else errors.WRONG_DATA,

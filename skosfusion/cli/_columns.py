@@ -122,7 +122,9 @@ def _age(options, columns, numbers):
             )
         dates = _given(date_format=options.date_format)
         return _declare("AgeColumn", options.birth_date, date=options.date, **dates)
-    return _declare("AgeColumn", columns.get("age"), **numbers) if numbers else None
+    units = _given(unit=options.age_unit)
+    how = numbers | units
+    return _declare("AgeColumn", columns.get("age"), **how) if how else None
 
 
 def _kits(items, numbers):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from .._utils.files import OUTPUT_MARK
-from ._errors import FolderInUseError
+from ._errors import FolderInUseError, UsageError
 
 
 @contextlib.contextmanager
@@ -16,9 +16,15 @@ def locked(folder):
     The system gives the lock back when a process ends, however it ends; the empty file stays, since
     whoever removed it could part two runs that wait for one name, and it marks the folder.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
     path = Path(folder) / OUTPUT_MARK
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        raise UsageError(
+            f"--out {folder} cannot be a folder to write to ({error.strerror or error}); give "
+            "another one"
+        ) from error
     try:
         if not _take(descriptor):
             raise FolderInUseError(

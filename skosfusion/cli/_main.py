@@ -84,7 +84,7 @@ def _parse(arguments, output):
     before = dict(vars(options))
     if COMMANDS[command].check is not None:
         COMMANDS[command].check(own, options)
-    if options.write_config is not None:
+    if options.write_config is not None and command != "check":  # which adds what it guesses
         write_configuration(options.write_config, joined(before), command)
         output.say(f"written: {options.write_config}")
     options.command, options.configuration = command, configuration

@@ -53,6 +53,7 @@ def check_table_options(parser, options):
         ("positive_if_present", "positive"),
         ("same_patient", "no_patients"),
         ("folders", "screenshots"),
+        ("birth_date", "age_unit"),
     ):
         if getattr(options, one) and getattr(options, other):
             parser.error(f"{_option(one)} and {_option(other)} exclude each other")
@@ -78,7 +79,8 @@ def _of_own_tables(parser, options):
     """Return the first option that was given and means nothing without a table."""
     names = ("clinical_table", "image_folder", "sheet", "clinical_sheet", "column", "kit", "number",
              "category", "one_hot", "keep", "positive", "positive_if_present", "same_patient",
-             "no_patients", "suffix", "screenshots", "gender_value", "birth_date")  # fmt: skip
+             "no_patients", "suffix", "screenshots", "gender_value", "birth_date",
+             "age_unit")  # fmt: skip
     return next((_option(name) for name in names if getattr(options, name)), None)
 
 

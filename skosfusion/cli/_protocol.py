@@ -4,17 +4,12 @@ import textwrap
 
 from sklearn.utils import Bunch
 
-from ..classifier import FusionClassifier, shared_feature_cache
 from ..datasets import get_data_home
 from ..exceptions import WeightsError
-from ..pipeline import make_fusion_pipeline
 from ._cohort import choose_rows, find_leaks, make_clinical, make_folds, unseen_categories
 from ._errors import data_problems
-from ._machine import versions
-from ._model import model_of
 from ._output import Output
 from ._tables import load, source_of
-from ._units import weights_digest
 
 
 def prepare(options, output=None):
@@ -39,6 +34,10 @@ def prepare(options, output=None):
             "in both the training and the test set, so the scores are too good"
         )
     output.say(split)
+
+    # What is wrong with the tables is said before torch is loaded, which takes seconds.
+    from ..pipeline import make_fusion_pipeline
+    from ._model import model_of
 
     chosen, model = model_of(options, output)
     memory = get_data_home(options.data_home) / "memory"
@@ -70,6 +69,9 @@ def prepare(options, output=None):
 
 def settings_of(options, chosen, model):
     """Return what decides the scores of a run beside the data."""
+    from ._machine import versions
+    from ._units import weights_digest
+
     recipe = {} if options.recipe == "paper" else {"recipe": options.recipe}
     others = {
         "optimizer": options.optimizer,
@@ -102,6 +104,8 @@ def _positive(cohort):
 
 def encode(cohort, memory, model, output):
     """Fit one epoch on everything, which encodes each image once; all fits find the features."""
+    from ..classifier import FusionClassifier, shared_feature_cache
+
     output.say("encoding the images")
     options = model | {"max_epochs": 1, "frozen_epochs": "all"}
     first = FusionClassifier(image_column="image", memory=memory, **options)

@@ -8,6 +8,7 @@ _OPTIONS = (
      "--gender-value TEXT=female"),
     (r"unknown gender|GenderColumn\([^)]*values", "--na-value TEXT where it means missing"),
     (r"columns=\{'gender'", "--column gender=COLUMN"),
+    (r"AgeColumn\(.*unit=", "--age-unit TEXT"),
     (r"columns=\{'age'", "--column age=COLUMN, or --birth-date COLUMN --date COLUMN"),
     (r"columns=\{'image'", "--column image=COLUMN"),
     (r"columns=\{'patient_id'",

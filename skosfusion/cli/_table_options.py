@@ -66,6 +66,13 @@ def _add_inputs(parser):
         help="what a cell means, as in weiblich=female; repeatable",
     )
     inputs.add_argument(
+        "--age-unit",
+        action="append",
+        metavar="TEXT",
+        help="what stands behind the digits of ages, such as Jahre, or Monate, which are turned "
+        "into years; repeatable",
+    )
+    inputs.add_argument(
         "--birth-date", metavar="COLUMN", help="in place of ages, with --date: dates of birth"
     )
     inputs.add_argument(

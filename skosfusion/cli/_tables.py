@@ -42,9 +42,11 @@ def load(options, output):
 def load_without_labels(options, output):
     """Load the user's tables to predict from: labels are not looked for."""
     images, clinical = read_tables(options)
-    for frame in images:
-        frame[_NO_LABEL] = "0"
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
+    image = _image_column(columns).column
+    # Others are joined to the table that has the images, and one column stands in one table.
+    for frame in [one for one in images if image in one] or images[:1]:
+        frame[_NO_LABEL] = "0"
     arguments = _request(options, columns, images, clinical)
     # The model was fitted with such an input, and says what its missing values are.
     cohort = _load(arguments | {"keep_empty_inputs": True}, options, output)

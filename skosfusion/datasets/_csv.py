@@ -116,9 +116,10 @@ def check_rows(n_rows):
 
 def without_left_over(cells, n_empty):
     """Return a table without the rows and columns of nothing that spreadsheets leave."""
-    n_rows = len(cells)
-    while n_rows and not any(cell.strip() for cell in cells.iloc[n_rows - 1]):
-        n_rows -= 1
+    n_rows = 0
+    for place in range(cells.shape[1]):
+        filled = np.flatnonzero(cells.iloc[:, place].str.strip() != "")
+        n_rows = max(n_rows, filled[-1] + 1 if filled.size else 0)
     n_empty += len(cells) - n_rows
     cells = cells.iloc[:n_rows]
     is_left_over = [

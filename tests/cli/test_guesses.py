@@ -100,14 +100,14 @@ def test_birth_dates_need_a_date_of_the_image(folder):
 
 def test_bones_of_a_table_without_patients(folder):
     guesses = guess_columns(bone_table(), folder=folder, target="osteosarcoma", roles={"target"})
-    assert options(guesses, "--one-hot") == [f"hand_or_other={','.join(BONES)}"]
+    assert options(guesses, "--one-hot") == [f"bone={','.join(BONES)}"]
     said = taken(guesses)
     assert said["osteochondroma, ..., giant cell tumor"] == "not read"
     assert said["frontal, ..., oblique"] == "not read"
     assert said["center"] == "kept, no input"
     (question,) = guesses.questions
-    assert "4 rows agree with the row before" in question
-    assert f"--same-patient gender,age,center,{','.join(BONES)}" in question
+    assert "4 rows agree with the row before (rows 0 and 1, 2 and 3, 4 and 5)" in question
+    assert f"--same-patient 'gender,age,center,{','.join(BONES)}'" in question
     assert "--no-patients" in question
 
 
