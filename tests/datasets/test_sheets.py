@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skosfusion import datasets
 from skosfusion.datasets import KeptColumn, load_cohort, read_table
 
 from .workbooks import change_part, ods_cell, ods_row, write_ods, write_xlsx
@@ -416,6 +417,7 @@ def test_without_calamine_the_extra_is_named(folder, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.delitem(sys.modules, "skosfusion.datasets._sheets", raising=False)
+    monkeypatch.delattr(datasets, "_sheets", raising=False)
     monkeypatch.setattr(builtins, "__import__", no_calamine)
     with pytest.raises(ImportError, match=r"skosfusion\[excel\]"):
         load_cohort(path)
