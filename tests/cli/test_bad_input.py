@@ -200,13 +200,14 @@ def test_an_output_that_cannot_be_a_folder(table, capsys):
 
 
 def test_each_table_is_read_once(table, capsys, monkeypatch):
-    from skosfusion.datasets import _read_table
+    from skosfusion.datasets import _read_table, _tables
 
     table.to_csv("t.csv", index=False)
     read, paths = _read_table.read_file, []
-    monkeypatch.setattr(
-        _read_table, "read_file", lambda path, *a, **k: paths.append(path) or read(path, *a, **k)
-    )
+    for module in (_read_table, _tables):
+        monkeypatch.setattr(
+            module, "read_file", lambda path, *a, **k: paths.append(path) or read(path, *a, **k)
+        )
     assert check(capsys, "t.csv", *POSITIVE)[0] == 0
     assert paths == ["t.csv"]
 
