@@ -26,6 +26,7 @@ _PATHS = frozenset(
         "ablation",
     }
 )
+_TABLES = frozenset({"image_table", "clinical_table", "sheet", "clinical_sheet", "folders"})
 # Paths where they name a file that is there, else words.
 _MAY_BE_PATHS = frozenset({"weights"})
 _NOT_IN_FILES = frozenset({"config", "write_config", "json"})
@@ -110,6 +111,15 @@ def _resolved(name, text, folder):
     if name in _PATHS or (name in _MAY_BE_PATHS and (folder / text).is_file()):
         return str(folder / text)
     return text
+
+
+def for_other_rows(given, from_file):
+    """Return the options of a file without the tables in it, where others are typed."""
+    left_out = given.keys() & {"image_folder", *_TABLES}
+    if given.keys() & {"image_table", "folders"}:
+        # Those of the file are of the patients that the model was fitted on.
+        left_out = left_out | _TABLES
+    return {name: value for name, value in from_file.items() if name not in left_out}
 
 
 def refuse_contradictions(given, from_file, path):

@@ -8,7 +8,12 @@ import warnings
 
 from .. import __version__
 from . import _errors as errors
-from ._configuration import read_configuration, refuse_contradictions, write_configuration
+from ._configuration import (
+    for_other_rows,
+    read_configuration,
+    refuse_contradictions,
+    write_configuration,
+)
 from ._output import Output
 from ._parser import COMMANDS, explicit_options, joined, make_parser, unknown_arguments
 from ._remedies import with_options
@@ -104,6 +109,8 @@ def _add_file(options, typed, commands):
     except errors.UsageError as error:
         raise errors.UsageError(f"--config {path}: {error}") from error
     given = joined(explicit_options(command, typed))
+    if COMMANDS[command].takes_a_model:
+        from_file = for_other_rows(given, from_file)
     refuse_contradictions(given, from_file, path)
     vars(options).update(from_file | given)
     if "image_table" in from_file or "image_table" in given:

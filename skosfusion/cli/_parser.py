@@ -62,6 +62,7 @@ class Command(NamedTuple):
     examples: str
     add_options: object
     check: object = None
+    takes_a_model: bool = False
 
 
 def _add_ablation(parser):
@@ -232,6 +233,7 @@ examples:
 """,
         _add_predict,
         _check_tables,
+        takes_a_model=True,
     ),
     "explain": Command(
         "_explain",
@@ -247,6 +249,7 @@ examples:
 """,
         _add_explain,
         _check_tables,
+        takes_a_model=True,
     ),
     "weights": Command(
         "_weights",

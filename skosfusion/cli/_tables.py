@@ -10,7 +10,14 @@ from sklearn.utils import Bunch
 from .. import datasets
 from .._utils.problems import Problems
 from .._utils.progress import progress_bar
-from ..datasets import ImageColumn, TargetColumn, exclude_screenshots, load_cohort
+from ..datasets import (
+    AgeColumn,
+    ImageColumn,
+    KeptColumn,
+    TargetColumn,
+    exclude_screenshots,
+    load_cohort,
+)
 from ..images import open_image
 from ._columns import declarations, pairs, target_of
 from ._errors import DataProblemError, UsageError
@@ -43,6 +50,8 @@ def load_without_labels(options, output):
     """Load the user's tables to predict from: labels are not looked for."""
     images, clinical = read_tables(options)
     columns = declarations(options) | {"target": TargetColumn(_NO_LABEL)}
+    # What is kept for a report, such as an outcome, new rows need not have.
+    columns = {name: what for name, what in columns.items() if not isinstance(what, KeptColumn)}
     image = _image_column(columns).column
     # Others are joined to the table that has the images, and one column stands in one table.
     for frame in [one for one in images if image in one] or images[:1]:
@@ -69,9 +78,14 @@ def request(options, tables=None):
 
 def _request(options, columns, images, clinical):
     """Return the arguments of `load_cohort` for these columns and tables."""
+    columns = dict(columns)
     if options.screenshots is not None:
         image = _image_column(columns)
         images = [exclude_screenshots(one, options.screenshots, image=image) for one in images]
+    age = columns.get("age")
+    is_sought = isinstance(age, AgeColumn) and age.column == "age" and not options.age_unit
+    if is_sought and not any("age" in one for one in [*images, *clinical]):
+        del columns["age"]  # how all numbers are written does not mean that there are ages
     return {
         "image_table": images[0] if len(images) == 1 else images,
         "clinical_table": clinical[0] if len(clinical) == 1 else clinical or None,

@@ -148,26 +148,26 @@ def visible_sheets(path):
     """Return the names of the visible sheets of a workbook that hold a value."""
     title = f"the table {Path(path).name!r}"
     try:
-        return _sheets(title).filled_sheets(path) if kind_of(path, ()) == "workbook" else []
+        return _readers(title)[0](path) if kind_of(path, ()) == "workbook" else []
     except ValueError as error:
         raise ValueError(f"cannot read {title}: {error}") from error
 
 
-def _sheets(title):
-    """Return the module that reads workbooks, or raise ImportError with what it needs."""
+def _readers(title):
+    """Return the functions for workbooks, or raise ImportError with what they need."""
     try:
-        from . import _sheets
+        from ._sheets import filled_sheets, read_sheet
     except ImportError as error:
         raise ImportError(
             f"cannot read {title}: reading workbooks needs python-calamine: pip install "
             "'skosfusion[excel]'"
         ) from error
-    return _sheets
+    return filled_sheets, read_sheet
 
 
 def _read_workbook(path, title, sheet, decimal):
     try:
-        return _sheets(title).read_sheet(path, sheet, decimal)
+        return _readers(title)[1](path, sheet, decimal)
     except ValueError as error:
         raise ValueError(f"cannot read {title}: {error}") from error
 

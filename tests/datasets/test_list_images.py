@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from skosfusion._utils.files import OUTPUT_MARK
 from skosfusion.datasets import list_images
 
 PATHS = ["OS/017/ap.jpg", "OS/017/lateral.JPG", "OS/9/a.tif", "NOS/018/ap.png"]
@@ -121,3 +122,12 @@ def test_levels_out_of_their_set_are_refused(make, levels):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist or is not a folder"):
         list_images(tmp_path / "nowhere")
+
+
+def test_results_of_the_command_are_no_images(tmp_path):
+    for name in ("OS/1/ap.png", "NOS/2/ap.png", "results/ablation.png", "results/report/a.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "results" / OUTPUT_MARK).touch()
+    assert list_images(tmp_path)["image"].tolist() == ["NOS/2/ap.png", "OS/1/ap.png"]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from skosfusion import datasets
-from skosfusion.datasets import KeptColumn, load_cohort, read_table
+from skosfusion.datasets import KeptColumn, load_cohort, read_table, visible_sheets
 
 from .workbooks import change_part, ods_cell, ods_row, write_ods, write_xlsx
 
@@ -421,3 +421,13 @@ def test_without_calamine_the_extra_is_named(folder, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", no_calamine)
     with pytest.raises(ImportError, match=r"skosfusion\[excel\]"):
         load_cohort(path)
+
+
+def test_visible_sheets_are_those_with_values(tmp_path):
+    path = write_xlsx(tmp_path / "t.xlsx", [["a"], ["1"]], B=[["b"], ["2"]], Empty=[])
+    assert visible_sheets(path) == ["Tabelle1", "B"]
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    assert visible_sheets(tmp_path / "t.csv") == []
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04 no workbook")
+    with pytest.raises(ValueError, match=r"cannot read the table 't\.xlsx'"):
+        visible_sheets(tmp_path / "t.xlsx")

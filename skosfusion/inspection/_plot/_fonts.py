@@ -33,12 +33,13 @@ def choose_fonts(figure):
 
 def _letters_of(text):
     """Return the letters of a text that its own fonts have."""
-    from matplotlib.font_manager import fontManager
+    from matplotlib.font_manager import FontProperties, fontManager
 
     known = set()
     for family in text.get_fontfamily():
         try:
-            known |= _codes(fontManager.findfont(family, fallback_to_default=False))
+            one = FontProperties(family=[family])  # a text would be read as a pattern of fonts
+            known |= _codes(fontManager.findfont(one, fallback_to_default=False))
         except ValueError:  # this machine has no such font
             continue
     return {letter for letter in text.get_text() if ord(letter) in known}
