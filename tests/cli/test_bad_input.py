@@ -238,7 +238,8 @@ def test_a_file_of_options_keeps_what_was_guessed_and_new_rows_have_tables_of_th
     assert code == 0
     assert "--keep ward" in record["command_line"]
     assert main(["fit", "--config", "study.toml", "--model", "m.safetensors"]) == 0
-    named[:6].drop(columns="diagnosis").to_csv("new.csv", index=False)
+    new = named.assign(ward=["a", "b"] * 12)[:6].drop(columns=["diagnosis", "ward"])
+    new.to_csv("new.csv", index=False)
     predict = ["predict", "m.safetensors", "--config", "study.toml"]
     assert main([*predict, "--out", "all.csv"]) == 0
     assert main([*predict, "--image-table", "new.csv", "--out", "new_out.csv"]) == 0
