@@ -68,13 +68,11 @@ def _guess(parser, options, tables, guesses):
     """Guess what the columns are that no option declares; return options, tables and guesses."""
     if options.folders:
         options, tables = guess_patients_of_folders(parser, options, tables, guesses)
-    else:
-        named = _guess_columns(options, tables)
-        if "image" in named.asked:
-            layout = guess_folders(options, tables, guesses)
-            if layout is not None:
-                return _guess(parser, *layout, guesses)
     named = _guess_columns(options, tables)
+    if "image" in named.asked and not options.folders:
+        layout = guess_folders(options, tables, guesses)
+        if layout is not None:
+            return _guess(parser, *layout, guesses)
     guesses.taken += named.taken
     guesses.asked |= named.asked
     return with_guesses(parser, options, named.options), tables, guesses

@@ -84,7 +84,7 @@ def choose_rows(requested, cohort):
     """Find the rows to run."""
     inputs = inputs_of(cohort)
     if requested is None:
-        if set(inputs) >= set(ABLATIONS["All"]):
+        if set(inputs) == set(ABLATIONS["All"]):
             return ABLATIONS
         rows = {"Baseline": ()} | {name.capitalize(): (name,) for name in inputs}
         return rows if len(inputs) < 2 else rows | {"All": tuple(inputs)}

@@ -27,9 +27,7 @@ def declarations(options):
     age = _age(options, columns, numbers)
     if age is not None:
         declared["age"] = age
-    kits = _kits(options.kit, numbers)
-    if kits:  # those of the paper are taken only where none is named
-        declared |= {"alp": None, "ldh": None} | kits
+    declared |= _kits(options.kit, numbers)
     named = {
         name: _declare("NumberColumn", column, **numbers)
         for name, column in names(options.number, "--number").items()

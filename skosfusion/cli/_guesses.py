@@ -20,6 +20,7 @@ from ._names import BONES, ROLES, is_time, name_words, role_of
 
 _SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".PNG", ".JPG", ".JPEG", ".TIF")
 _ENOUGH_FILES = 0.5
+_FIRST_LOOKED_AT = 10
 _MOST_LOOKED_AT = 200
 _MOST_FOLDERS = 50
 _MOST_CATEGORIES = 20
@@ -125,7 +126,10 @@ def _guess_image(free, folder, guesses):
     for place in folders:
         for name, texts in free.items():
             known = texts.dropna().iloc[:_MOST_LOOKED_AT]
+            some = known.iloc[:: max(1, len(known) // _FIRST_LOOKED_AT)]
             for suffix in _SUFFIXES:
+                if not any(_is_file(place, text + suffix) for text in some):
+                    continue
                 share = np.mean([_is_file(place, text + suffix) for text in known] or [0])
                 if share > best[0]:
                     best = (share, name, suffix, place)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 
+from .._utils.problems import Problems
 from .._utils.validation import check_choice, check_parameter
 from ._column import Column, option_for
 from ._image_files import check_names, find_images, is_suffix
@@ -66,12 +67,16 @@ class ImageColumn(Column):
         valid = self.suffix is None or is_suffix(self.suffix)
         check_parameter("suffix", self.suffix, valid, "the end of a file name, as in '.png'")
 
-    def _names(self, table):
-        """Return the file name of each row as text, NaN where missing and that is allowed."""
+    def _names(self, table, problems):
+        """Return the file name of each row as text, NaN where missing.
+
+        That some are missing is added to `problems`, where it is not allowed.
+        """
         cells = table.known(self.column, option_for("image"))
         if self.missing == "error":
             remedy = f"or use {self._declared('image', missing='keep')}"
-            table.refuse_missing(self.column, cells, remedy)
+            with problems.collected():
+                table.refuse_missing(self.column, cells, remedy)
         names = check_names(cells, self.column)
         if names.isna().all():
             raise ValueError(f"column {self.column!r} has no image in any row; give some")
@@ -158,18 +163,24 @@ class TargetColumn(Column):
 
     def _labels(self, records):
         """Return the label of each image, the count of each class, and a description."""
-        declared = partial(self._declared, "target")
+        declared, problems, labels = partial(self._declared, "target"), Problems(), None
         if self.present:
             cells = records.cells(self.column, option_for("target"), known_cells)
             labels = read_presence(cells, self.column, declared)
             counts = count_present(labels, self.column)
         else:
-            cells = records.labels(self.column, option_for("target"))
-            labels = read_labels(cells, self.positive, self.spellings, declared)
-            labels = labels.rename(self.column)
-            counts = count_classes(labels, self.positive)
+            cells = records.labels(self.column, option_for("target"), problems)
+            with problems.collected():
+                labels = read_labels(cells, self.positive, self.spellings, declared)
+                labels = labels.rename(self.column)
+                counts = count_classes(labels, self.positive)
+            if labels is None:
+                problems.raise_any()
         if self.label_conflicts == "error" and records.patients is not None:
-            refuse_conflicts(labels, records.patients, f"use {declared(label_conflicts='keep')}")
+            with problems.collected():
+                remedy = f"use {declared(label_conflicts='keep')}"
+                refuse_conflicts(labels, records.patients[labels.index], remedy)
+        problems.raise_any()
         if self.present:
             records.notes.extend(note_presence(cells, self.column))
             return labels, counts, describe_presence(counts)

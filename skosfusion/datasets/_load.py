@@ -226,7 +226,7 @@ def load_cohort(
     empty = {} if keep_empty_inputs else leave_out_empty(columns, tables)
     names = labels = None
     with problems.collected():
-        names = image._names(tables[0])
+        names = image._names(tables[0], problems)
     records = join_tables(tables[0], tables[1:], patient, problems)
     data = _read_inputs(records, columns, problems)
     kept_data = _read_kept(records, kept, data, target, problems)

@@ -55,10 +55,13 @@ class Records:
                 )
         return self._per_image(tables[0], read(tables[0].cells[list(columns)], tables[0].missing))
 
-    def labels(self, column, option):
-        """Return a column without missing cells, as it came."""
+    def labels(self, column, option, problems):
+        """Return the labels as they came; that some are missing is added to `problems`."""
         table = self._table_of(column, option)
-        table.refuse_missing(column, table.known(column, option))
+        known = table.known(column, option)
+        with problems.collected():
+            table.refuse_missing(column, known)
+        is_known = self._per_image(table, known.notna())
         cells = table.column(column, option)
         for row, cell in cells.items():
             if not pd.api.types.is_scalar(cell):
@@ -66,7 +69,7 @@ class Records:
                     f"column {column!r}, row {row}: a label must be text or a "
                     f"number, got {shown_cell(cell)} ({type(cell).__name__})"
                 )
-        return self._per_image(table, cells)
+        return self._per_image(table, cells)[is_known]
 
     def _table_of(self, column, option):
         """Return the one table that has a column."""

@@ -110,3 +110,68 @@ def test_tables_are_checked_without_torch(study):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)  # noqa: S603
     assert done.returncode == 0, done.stderr[-500:]
+
+
+def test_ten_planted_problems_are_listed_in_one_run(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    n = 3000
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "scan.png").touch()
+    table = pd.DataFrame(
+        {
+            "image": "scan.png",
+            "patient_id": [f"P{i // 2:04}" for i in range(n)],
+            "gender": [("female", "male")[i // 2 % 2] for i in range(n)],
+            "age": [str(5 + i // 2 % 80) for i in range(n)],
+            "crp": [f"{value:.1f}" for value in rng.uniform(1, 90, n)],
+            "weight": [f"{value:.1f}" for value in rng.uniform(40, 90, n)],
+            "alp": [f"{value:.0f}" for value in rng.uniform(40, 190, n)],
+            "alp_low": "40",
+            "alp_high": "130",
+            "diagnosis": [("tumor", "benign")[i // 2 % 2] for i in range(n)],
+        },
+        dtype="str",
+    )
+    planted = {
+        ("image", 10, "gone.png"): "no such image file (row 10)",
+        ("image", 20, "../secret.png"): "column 'image', row 20: image '../secret.png' is outside",
+        ("image", 70, ""): "column 'image' of the image table 'table.csv' is empty in 1 row (70)",
+        ("age", 30, "14 apples"): "cannot read '14 apples' in column 'age', row 30",
+        ("gender", 41, "neither"): "unknown gender 'neither' in column 'gender', row 41",
+        ("crp", 50, "<5"): "cannot read '<5' in column 'crp', row 50",
+        ("weight", 60, "heavy"): "cannot read 'heavy' in column 'weight', row 60",
+        ("diagnosis", 80, ""): "column 'diagnosis' of the image table 'table.csv' is empty in 1",
+        ("diagnosis", 91, "tumor"): "different labels, for 1 patient (P0045)",
+        ("alp_low", 100, "400"): "normal range of column 'alp', row 100 has L=400",
+    }
+    for column, row, cell in planted:
+        table.loc[row, column] = cell
+    options = ["--image-folder", str(tmp_path / "images"), "--positive", "tumor", "--no-images"]
+    options += ["--kit", "crp=crp,,5", "--number", "weight=weight"]
+    code, record = check(capsys, tmp_path, table, *options)
+    assert code == 3
+    assert len(record["problems"]) == len(planted)
+    for message in planted.values():
+        assert sum(message in problem for problem in record["problems"]) == 1, message
+
+
+def test_a_kit_of_our_name_stays_beside_a_declared_one(study, capsys):
+    folder, table = study
+    table = table.assign(alp="90", alp_low="40", alp_high="130")
+    options = ["--target", "Befund", "--positive", "Osteosarkom", "--kit", "crp=CRP_val,,5"]
+    code, record = check(capsys, folder, table, *options)
+    assert code == 0
+    guessed = {guess["column"]: guess["taken_for"] for guess in record["columns"]}
+    assert guessed["alp"] == "laboratory value"
+    line = shlex.split(record["command_line"].replace("\\\n", " "))[1:]
+    arguments = ["check", *line[1:], "--no-images", "--json"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    from skosfusion.cli._cohort import choose_rows, inputs_of
+    from skosfusion.cli._output import Output
+    from skosfusion.cli._tables import load
+    from tests.cli.test_ablation import parse
+
+    cohort = load(parse(line[1:]), Output())
+    assert inputs_of(cohort) == ["gender", "age", "crp", "alp"]
+    assert list(choose_rows(None, cohort))[-1] == "All"

@@ -24,7 +24,6 @@ def test_columns_and_kits_become_declarations():
     assert found.pop("age") == datasets.AgeColumn(**limit)
     assert found == {
         "gender": "sex",
-        "alp": None,
         "ldh": datasets.KitColumn("LDH", "low", "high", **limit),
         "crp": datasets.KitColumn("CRP", None, 5.0, **limit),
         "site": datasets.KeptColumn("site"),
