@@ -93,10 +93,10 @@ def run(options):
     decides = image | {"weights_file": cli.weights_digest(encoder.weights)}
     run_facts = cli.describe_run(options, decides | {"versions": cli.versions()}, cohort)
     image |= {"memory": get_data_home(options.data_home) / "memory"}
+    first = ImageEncoder(**image)
     if options.frozen_epochs != 0:
         print("encoding the images", flush=True)
-        features = ImageEncoder(**image).fit_transform(X[["image"]])
-        print(f"features: {len(features)} images", flush=True)
+        print(f"features: {len(first.fit_transform(X[['image']]))} images", flush=True)
     training = {"max_epochs": options.epochs, "batch_size": options.batch_size, "verbose": 0}
     pipeline = make_fusion_pipeline(frozen_epochs=options.frozen_epochs, **training, **image)
     rows = {name: ABLATIONS[name] for name in options.rows or ABLATIONS}
@@ -128,7 +128,8 @@ def run(options):
     )  # fmt: skip
     by_patient = cli.figures(evaluation)
     title = f"embedded SYNTHETIC cohort, {encoder.description}, {options.folds} folds by patient"
-    settings = {"options": vars(options), "weights": encoder.description}
+    engine = first.network_.engine if hasattr(first, "network_") else "eager"
+    settings = {"options": vars(options), "weights": encoder.description, "engine": engine}
     record = {"title": title, "run": run_facts, "settings": settings, "cohort": cohort.DESCR}
     record |= {"rows": rows, "leaking_patients": leakage.n_leaking_patients}
     record |= {"leakage": cli.leakage(leakage), "by_patient": by_patient.to_dict("index")}

@@ -51,7 +51,8 @@ def _run(options, output, prepared, folder, started):
         "title": prepared.title,
         "run": describe_run(options, prepared.settings, cohort),
         "configuration": configuration,
-        "settings": vars(options) | {"weights_used": prepared.weights},
+        "settings": vars(options)
+        | {"weights_used": prepared.weights, "engine_used": prepared.engine},
         "rows": rows,
         "leaking_patients": prepared.leakage.n_leaking_patients,
         "leakage": results.leakage(prepared.leakage),
@@ -61,6 +62,7 @@ def _run(options, output, prepared, folder, started):
     files = results.write_ablation(folder, table, result, rows, record, output)
     if options.report and evaluation is not None:
         of_run = {"model": prepared.settings, "weights": prepared.weights}
+        of_run |= {"engine": prepared.engine}
         of_run |= {} if configuration is None else {"configuration file": configuration}
         written = patients.write_cohort_report(
             folder / "report",

@@ -23,6 +23,7 @@ def model_of(options, output):
         "batch_size": options.batch_size,
         "frozen_epochs": options.frozen_epochs,
         "precision": options.precision,
+        "engine": options.engine,
         "device": options.device,
         "random_state": options.seed,
         "image_options": None if options.frame is None else {"frame": options.frame},

@@ -128,6 +128,13 @@ def add_model_options(parser, *, epochs=50):
     )
     model.add_argument("--device", default="auto", help="auto, cpu or cuda")
     model.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    model.add_argument(
+        "--engine",
+        default="auto",
+        choices=["auto", "eager", "fused", "compiled"],
+        help="what computes the features of a fixed encoder on a processor; they differ in the "
+        "last digits (docs/performance.md)",
+    )
 
 
 def all_or_number(text):

@@ -22,7 +22,7 @@ from ._units import METRICS
 
 _OF_ENCODER = (
     "backbone", "weights", "image_size", "image_options", "precision", "device", "random_state",
-    "memory",
+    "memory", "engine",
 )  # fmt: skip
 
 

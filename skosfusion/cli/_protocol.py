@@ -41,8 +41,9 @@ def prepare(options, output=None):
 
     chosen, model = model_of(options, output)
     memory = get_data_home(options.data_home) / "memory"
+    engine = "eager"
     if model["frozen_epochs"] != 0:
-        encode(cohort, memory, model, output)
+        engine = encode(cohort, memory, model, output)
     two_stages = "encoder fixed throughout"
     if options.frozen_epochs != "all":
         two_stages = f"encoder fixed for {options.frozen_epochs} epochs, then trained"
@@ -64,6 +65,7 @@ def prepare(options, output=None):
         settings=settings_of(options, chosen, model),
         title=f"{source}\n{encoding}; {split}",
         weights=chosen.description,
+        engine=engine,
     )
 
 
@@ -103,7 +105,10 @@ def _positive(cohort):
 
 
 def encode(cohort, memory, model, output):
-    """Fit one epoch on everything, which encodes each image once; all fits find the features."""
+    """Fit one epoch on everything, which encodes each image once; return the engine that did it.
+
+    All fits find the features.
+    """
     from ..classifier import FusionClassifier, shared_feature_cache
 
     output.say("encoding the images")
@@ -119,5 +124,6 @@ def encode(cohort, memory, model, output):
     info = shared_feature_cache().info()
     output.say(
         f"features: {info.misses} computed, {info.folder_hits} found in {memory}, "
-        f"{info.n_bytes / 2**20:.1f} MB"
+        f"{info.n_bytes / 2**20:.1f} MB, engine {first.module_.engine}"
     )
+    return first.module_.engine

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import tomllib
 
 import pytest
@@ -100,16 +101,19 @@ def test_what_is_written_repeats_the_run(study_file, tmp_path):
     assert second.seed == 4
 
 
-def test_the_record_and_the_report_name_the_file(study, tmp_path):
+def test_the_record_and_the_report_name_the_file_and_the_engine(study, tmp_path):
     folder, _, common = study
     path = folder / "study.toml"
     path.write_text(
         'image-table = "table.csv"\nweights = "none"\nepochs = 12\nfolds = 2\nimage-size = 32\n'
-        'batch-size = 8\nrows = ["Baseline"]\nreport = true\n'
+        'batch-size = 8\nrows = ["Baseline"]\nreport = true\nengine = "eager"\n'
     )
     out = tmp_path / "out"
     assert main(["ablation", "--config", str(path), *common, "--out", str(out)]) == 0
     record = json.loads((out / "ablation.json").read_text())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert record["configuration"] == {"file": "study.toml", "sha256": digest}
-    assert digest in (out / "report" / "report.html").read_text()
+    page = (out / "report" / "report.html").read_text()
+    assert digest in page
+    assert record["settings"]["engine_used"] == "eager"
+    assert re.search(r"<t[dh][^>]*>engine</t[dh]>\s*<td[^>]*>eager</td>", page)
