@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from skosfusion.cli import _main, main
+from skosfusion.cli._configuration import for_other_rows
 from skosfusion.cli._output import Output
 
 
@@ -113,3 +114,13 @@ def test_the_record_and_the_report_name_the_file(study, tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert record["configuration"] == {"file": "study.toml", "sha256": digest}
     assert digest in (out / "report" / "report.html").read_text()
+
+
+def test_other_rows_take_no_table_of_the_file():
+    in_file = {"image_table": ["a"], "clinical_table": ["b"], "image_folder": "c", "sheet": ["d"]}
+    in_file |= {"column": ["age=e"]}
+    assert for_other_rows({"out": "x"}, in_file) == in_file
+    new = for_other_rows({"image_table": ["n"]}, in_file)
+    assert new == {"image_folder": "c", "column": ["age=e"]}
+    new = for_other_rows({"image_table": ["n"], "image_folder": "m"}, in_file)
+    assert new == {"column": ["age=e"]}
