@@ -66,7 +66,9 @@ def german(folder, n=24):
         )
         name = f"Bild {i:03};ap.png"
         draw(folder / "Bilder" / name, rng, is_positive=i % 2)
+        view = ("ap", "seitlich")[i // 2 % 2]
         images.append({"Datei": name, "Patienten-ID": number, "Aufnahmedatum": "12.03.2021"})
+        images[-1]["Projektion"] = view
     with pd.ExcelWriter(folder / "Export.xlsx") as book:
         pd.DataFrame(images).to_excel(book, sheet_name="Bilder", index=False)
         pd.DataFrame(patients).to_excel(book, sheet_name="Klinik", index=False)

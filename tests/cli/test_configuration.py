@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from skosfusion.cli import _main, main
+from skosfusion.cli._configuration import for_other_rows
 from skosfusion.cli._output import Output
 
 
@@ -117,3 +118,13 @@ def test_the_record_and_the_report_name_the_file_and_the_engine(study, tmp_path)
     assert digest in page
     assert record["settings"]["engine_used"] == "eager"
     assert re.search(r"<t[dh][^>]*>engine</t[dh]>\s*<td[^>]*>eager</td>", page)
+
+
+def test_other_rows_take_no_table_of_the_file():
+    in_file = {"image_table": ["a"], "clinical_table": ["b"], "image_folder": "c", "sheet": ["d"]}
+    in_file |= {"column": ["age=e"]}
+    assert for_other_rows({"out": "x"}, in_file) == in_file
+    new = for_other_rows({"image_table": ["n"]}, in_file)
+    assert new == {"image_folder": "c", "column": ["age=e"]}
+    new = for_other_rows({"image_table": ["n"], "image_folder": "m"}, in_file)
+    assert new == {"column": ["age=e"]}

@@ -72,7 +72,10 @@ def test_a_german_workbook_with_a_report(folder, capsys):
     table, _ = run(capsys, line)
     rows = ["Baseline", "Gender", "Age", "Ap_u_l", "Crp", "All"]
     assert list(table.index)[:6] == rows
-    assert (folder / "ablation-results" / "report" / "report.html").is_file()
+    report = (folder / "ablation-results" / "report" / "report.md").read_text()
+    # What is kept is no input, and is asked whether it tells the label.
+    shortcuts = report[report.index("## Audit of shortcuts") :]
+    assert "Projektion" in shortcuts[: shortcuts.index("\n## ", 1)]
 
 
 def test_columns_of_0_and_1_without_patients(folder, capsys):

@@ -99,7 +99,7 @@ def test_new_rows_may_stand_in_several_sheets(tmp_path, monkeypatch):
     exports.german(tmp_path)
     arguments = ["predict", "m", "Export.xlsx", "--sheet", "Bilder", "--sheet", "Klinik"]
     arguments += ["--column", "image=Datei", "--column", "patient_id=Patienten-ID"]
-    arguments += ["--column", "gender=Geschlecht"]
+    arguments += ["--column", "gender=Geschlecht", "--number", "ap=AP [U/l]"]
     arguments += ["--image-folder", "Bilder", "--keep", "gone"]
     parser, commands = make_parser()
     options = parser.parse_args(arguments)
