@@ -20,7 +20,7 @@ from ._guesses import Guesses, ask_for_positive, guess_columns
 from ._layouts import guess_folders, guess_patients_of_folders, guess_sheets, side_by_side
 from ._parser import make_parser
 from ._remedies import with_options
-from ._tables import image_folder, read_tables, request
+from ._tables import image_folder, read_tables, request, without_unusable
 
 _MOST_SHOWN = 60
 # Of a problem: what is quoted and names no column or table, and the number of the row.
@@ -47,7 +47,10 @@ def run(options, output):
         data, inputs = pd.DataFrame(), None
         if tables is not None:
             try:
-                cohort = load_cohort(**request(options, tables))
+                arguments = request(options, tables)
+                cohort = load_cohort(**arguments)
+                if options.unusable_images == "exclude" and not options.no_images:
+                    cohort = without_unusable(arguments, cohort, options, output)
                 data, inputs = cohort.data, cohort.inputs
             except (OSError, TypeError, ValueError) as error:
                 found.add(error)

@@ -24,9 +24,9 @@ def guess_image(free, folder, guesses):
             known = texts.dropna().iloc[:_MOST_LOOKED_AT]
             some = known.iloc[:: max(1, len(known) // _FIRST_LOOKED_AT)]
             for suffix in _SUFFIXES:
-                if not any(_is_file(place, text + suffix) for text in some):
+                if not any(is_file(place, text + suffix) for text in some):
                     continue
-                share = np.mean([_is_file(place, text + suffix) for text in known] or [0])
+                share = np.mean([is_file(place, text + suffix) for text in known] or [0])
                 if share > best[0]:
                     best = (share, name, suffix, place)
     share, name, suffix, place = best
@@ -45,7 +45,7 @@ def guess_image(free, folder, guesses):
     guesses.add(name, "image", reason, options)
 
 
-def _is_file(place, name):
+def is_file(place, name):
     """Return whether a name is a file inside a folder."""
     parts = Path(name).parts
     return (

@@ -172,7 +172,7 @@ def _add_others(parser):
         "--unusable-images",
         choices=["error", "exclude"],
         default="error",
-        help="files that cannot be read: stop, or leave their rows out and say so",
+        help="no file, or one that cannot be read: stop, or leave the row out and say so",
     )
     others.add_argument(
         "--frame", type=int, help="which image to take of files that hold several, from 0"

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import warnings
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -15,12 +17,14 @@ from ..datasets import (
     ImageColumn,
     KeptColumn,
     TargetColumn,
+    exclude_rows,
     exclude_screenshots,
     load_cohort,
 )
 from ..images import open_image
 from ._columns import declarations, pairs, target_of
 from ._errors import DataProblemError, UsageError
+from ._image_guess import is_file
 
 # No table has such a heading.
 _NO_LABEL = "skosfusion: no label is needed"
@@ -66,7 +70,7 @@ def _load(arguments, options, output):
     """Load a cohort, and leave out what cannot be read where the options say so."""
     cohort = load_cohort(**arguments)
     is_kept = options.unusable_images == "error"
-    return cohort if is_kept else _without_unusable(cohort, options, output)
+    return cohort if is_kept else without_unusable(arguments, cohort, options, output)
 
 
 def request(options, tables=None):
@@ -82,6 +86,9 @@ def _request(options, columns, images, clinical):
     if options.screenshots is not None:
         image = _image_column(columns)
         images = [exclude_screenshots(one, options.screenshots, image=image) for one in images]
+    if options.unusable_images == "exclude":
+        image, folder = _image_column(columns), image_folder(options)
+        images = [_without_absent(one, image, folder) for one in images]
     age = columns.get("age")
     is_sought = isinstance(age, AgeColumn) and age.column == "age" and not options.age_unit
     if is_sought and not any("age" in one for one in [*images, *clinical]):
@@ -165,22 +172,65 @@ def is_text(path):
     return not has_sheets(path) and not str(path).lower().endswith((".parquet", ".pq"))
 
 
-def _without_unusable(cohort, options, output):
-    """Leave out the rows whose image cannot be read, and list them."""
-    usable = np.ones(len(cohort.data), bool)
+def _without_absent(frame, image, folder):
+    """Leave out the rows without an image, and those whose file is not in the folder."""
+    if image.column not in frame:
+        return frame
+    names = frame[image.column].fillna("").astype("str").str.strip()
+    absent = np.array([not _may_be_there(name, image.suffix, folder) for name in names])
+    if not absent.any() or absent.all():
+        return frame
+    return exclude_rows(frame, absent, "no image, or no such file")
+
+
+def _may_be_there(name, suffix, folder):
+    """Return whether a name is that of a file; what leaves the folder is refused later."""
+    parts = PurePath(name).parts
+    if os.path.isabs(name) or ".." in parts:
+        return True
+    return any(is_file(Path(folder), name + end) for end in ("", suffix or ""))
+
+
+def without_unusable(arguments, cohort, options, output):
+    """Load the cohort again without the rows whose image cannot be read, and list them."""
+    unusable = set()
     for row, path in enumerate(progress_bar(cohort.data["image"], shown=None, desc="checking")):
         if pd.isna(path):
             continue
         try:
             open_image(path, row=row, frame=options.frame)
         except OSError as error:
-            usable[row] = False
+            unusable.add(path)
             output.say(f"left out: {error}")
-    if not usable.any():
+    if unusable.issuperset(cohort.data["image"].dropna()):
         raise DataProblemError("no image can be read; see the list above")
-    for name in ("data", "frame", "kept"):
-        cohort[name] = cohort[name][usable].reset_index(drop=True)
-    for name in ("target", "groups"):
-        cohort[name] = cohort[name][usable]
-    output.say(f"left out {np.sum(~usable)} of {len(usable)} images")
-    return cohort
+    if not unusable:
+        return cohort
+    image, tables = _image_column(arguments["columns"]), arguments["image_table"]
+    tables = tables if isinstance(tables, list) else [tables]
+    folder = os.path.abspath(arguments["image_folder"])
+    tables = [_without_files(one, unusable, image, folder) for one in tables]
+    tables = [one for one in tables if len(one)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given the first time
+        usable = load_cohort(**arguments | {"image_table": tables})
+    n_images = len(cohort.data)
+    output.say(f"left out {n_images - len(usable.data)} of {n_images} images")
+    return usable
+
+
+def _without_files(frame, files, image, folder):
+    """Leave out the rows of a table that name one of some files."""
+    if image.column not in frame:
+        return frame
+    ends = "", image.suffix or ""
+    names = frame[image.column].fillna("").astype("str").str.strip()
+    is_named = np.array(
+        [
+            any(os.path.normpath(os.path.join(folder, n + end)) in files for end in ends)
+            for n in names
+        ]
+    )
+    if is_named.all():
+        return frame[:0]
+    return exclude_rows(frame, is_named, "image that cannot be read") if is_named.any() else frame

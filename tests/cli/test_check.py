@@ -92,6 +92,11 @@ def test_an_image_that_cannot_be_read_is_a_problem_with_its_row(study, capsys):
     assert "scan20.png" in record["problems"][0]
     code, record = check(capsys, folder, table, *options, "--no-images")
     assert (code, record["problems"]) == (0, [])
+    code, record = check(capsys, folder, table, *options, "--unusable-images", "exclude")
+    assert (code, record["problems"]) == (0, [])
+    assert "--unusable-images exclude" in record["command_line"]
+    main(["check", str(folder / "table.csv"), *options, "--unusable-images", "exclude"])
+    assert "left out 1 of 60 images" in capsys.readouterr().out
 
 
 def test_labels_are_asked_for(study, capsys):

@@ -124,3 +124,26 @@ def test_the_robust_recipe_makes_its_own_model(table, tmp_path, capsys):
 
         models[recipe] = load_model(path)[-1]
     assert models["robust"].head != models["paper"].head
+
+
+def test_rows_without_an_image_are_left_out_and_counted(table, tmp_path, capsys):
+    table.loc[[3, 5], "image"] = ["", "gone"]
+    (tmp_path / "scan7.png").write_bytes(b"no image")
+    table["image"] = table["image"].str.removesuffix(".png")
+    table.to_csv(tmp_path / "t.csv", index=False)
+    arguments = [str(tmp_path / "t.csv"), "--suffix", ".png", "--positive", "tumor"]
+    assert main(["check", *arguments, "--no-images"]) == 3
+    said = capsys.readouterr().out
+    assert said.count("--unusable-images exclude") == 2
+    cohort = load_by([*arguments, "--unusable-images", "exclude"])
+    assert len(cohort.data) == N - 3
+    assert cohort.flow["n_images"].tolist() == [N, N - 2, N - 3, N - 3]
+    assert "no image, or no such file" in cohort.DESCR
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd"])
+def test_a_path_out_of_the_folder_is_never_left_out_in_silence(table, tmp_path, name):
+    table.loc[3, "image"] = name
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ValueError, match=r"row 3: .* is outside the image folder"):
+        load_by([tmp_path / "t.csv", "--positive", "tumor", "--unusable-images", "exclude"])
