@@ -179,7 +179,7 @@ class TargetColumn(Column):
         if self.label_conflicts == "error" and records.patients is not None:
             with problems.collected():
                 remedy = f"use {declared(label_conflicts='keep')}"
-                refuse_conflicts(labels, records.patients[labels.index], remedy)
+                refuse_conflicts(labels, records.patients.reindex(labels.index), remedy)
         problems.raise_any()
         if self.present:
             records.notes.extend(note_presence(cells, self.column))
