@@ -42,7 +42,12 @@ def read_configuration(path, parser, others):
         settings = tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"--config {path}: there is no such file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"--config {path}: {error}; this is TOML, in which texts stand in quotes: "
+            'image-table = "table.csv"'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path}: {error}") from error
     actions = {name: a for name, a in parser.destinations().items() if name not in _NOT_IN_FILES}
     folder = Path(path).parent

@@ -227,7 +227,11 @@ def _guess_target(free, guesses):
         for name, texts in free.items()
         if texts.nunique() == 2 and texts.notna().all() and not _is_place(name)
     ]
-    partly = [name for name, texts in free.items() if texts.isna().any() and is_time(name)]
+    partly = [
+        name
+        for name, texts in free.items()
+        if texts.isna().any() and (is_time(name) or _is_date(texts))
+    ]
     words = []
     if named or two:
         listed = ", ".join(
@@ -237,7 +241,7 @@ def _guess_target(free, guesses):
     if partly:
         listed = ", ".join(map(repr, partly[:6]))
         words.append(f"--positive-if-present COLUMN where a value means yes (such as {listed})")
-    words = words or ["--target COLUMN"]
+    words = words or ["--target COLUMN", "--positive-if-present COLUMN where a value means yes"]
     guesses.ask("target", f"which column holds the labels? Give {', or '.join(words)}")
 
 

@@ -14,6 +14,8 @@ _MOST_FOLDERS = 50
 
 def guess_image(free, folder, guesses):
     """Find the column whose cells name files in the folder, or in one just below it."""
+    if not os.path.isdir(folder):
+        return  # loading says so
     folders = [Path(folder)]
     with os.scandir(folder) as entries:
         below = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))

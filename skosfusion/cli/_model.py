@@ -2,7 +2,8 @@
 
 import torch
 
-from ..network import choose_encoder
+from .._utils.validation import did_you_mean
+from ..network import backbone_names, choose_encoder
 from ._errors import UsageError
 
 
@@ -14,6 +15,13 @@ def model_of(options, output):
         raise UsageError(
             f"--backbone {options.backbone}, --weights {options.weights}: {error}"
         ) from error
+    name = chosen.backbone
+    if isinstance(name, str) and not name.startswith("timm:") and name not in backbone_names():
+        hint = did_you_mean(name, backbone_names())
+        raise UsageError(
+            f"--backbone {name} is not a classification model of torchvision{hint and '; '}{hint}; "
+            "timm:NAME is one of timm"
+        )
     return chosen, {
         "optimizer": {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[options.optimizer],
         "backbone": chosen.backbone,

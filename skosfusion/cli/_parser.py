@@ -20,6 +20,8 @@ model to keep, its predictions and what it looks at.
 """
 _EXAMPLES = """\
 examples:
+  skosfusion check table.csv --image-folder images
+      begin here: what is wrong with your tables, and the command that would run
   skosfusion ablation
       the embedded synthetic cohort: that it works here, and what the result looks like
   skosfusion ablation table.csv --image-folder images --target finding --positive 'osteosarcoma*' \\
@@ -154,6 +156,7 @@ def _add_weights(parser):
     parser.add_argument(
         "action",
         choices=["list", "verify"],
+        metavar="list|verify",
         help="list: what this machine has; verify: compare digests, too",
     )
 

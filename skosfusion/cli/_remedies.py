@@ -25,8 +25,8 @@ _OPTIONS = (
     (r"OneHotColumn", "--one-hot NAME=COLUMN,COLUMN"),
     (r"KeptColumn", "--keep NAME=COLUMN"),
     (r"na_values|missing value", "--na-value TEXT"),
-    (r"suffix=|does not exist.*image|no such (?:image )?file", "--suffix .png"),
-    (r"image_folder|image folder", "--image-folder DIR"),
+    (r"image_folder|image folder|no such image file", "--image-folder DIR"),
+    (r"suffix=|no such image file", "--suffix .png"),
     (r"clinical table|clinical_table", "--clinical-table FILE"),
     (r"sheet=|sheets? of", "--sheet NAME"),
     (r"separator|comma-separated", "--separator TEXT"),
@@ -48,11 +48,13 @@ _OPTIONS = (
     (r"layer=", "--layer NAME"),
 )  # fmt: skip
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), option) for pattern, option in _OPTIONS)
+_ERROR_NUMBER = re.compile(r"\[Errno -?\d+\] ")
 _SHOWN = 6
 
 
 def with_options(text):
     """Return a message with a line below it that names the options it is about, if any."""
+    text = _ERROR_NUMBER.sub("", text)
     found = [option for pattern, option in _PATTERNS if pattern.search(text)]
     # What is named already need not be named again.
     found = [option for option in dict.fromkeys(found) if option.split()[0] not in text]

@@ -62,7 +62,10 @@ def load_without_labels(options, output):
         frame[_NO_LABEL] = "0"
     arguments = _request(options, columns, images, clinical)
     # The model was fitted with such an input, and says what its missing values are.
-    cohort = _load(arguments | {"keep_empty_inputs": True}, options, output)
+    try:
+        cohort = _load(arguments | {"keep_empty_inputs": True}, options, output)
+    except ValueError as error:
+        raise DataProblemError(str(error).replace(f", {_NO_LABEL!r}", "")) from error
     return Bunch(data=cohort.data, groups=cohort.groups, kept=cohort.kept, DESCR=cohort.DESCR)
 
 

@@ -96,7 +96,8 @@ def find_feature_map(encoder, image_size, name=None, *, n_channels=3):
         else:
             nearest = did_you_mean(name, known.maps)
             problem = "is not a layer of the encoder" + (f"; {nearest}" if nearest else "")
-        raise ValueError(f"layer={name!r} {problem}.{_listed(known.maps)}")
+        stop = "" if problem.endswith("?") else "."
+        raise ValueError(f"layer={name!r} {problem}{stop}{_listed(known.maps)}")
     return known.maps[name]
 
 

@@ -275,3 +275,53 @@ def test_predictions_are_no_formulas(tmp_path):
     # Written again, the patients are those of the key.
     predictions.write_predictions(tmp_path, result)
     assert (tmp_path / "predictions-key.csv").read_text() == key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["weights"], 2, "required: list|verify"),
+        (["ablation", "t.csv", "--positive", "tumor", "--backbone", "resnet19"], 2,
+         "--backbone resnet19 is not a classification model of torchvision; did you mean"),
+        (["ablation", "--config", "bare.toml"], 2, "texts stand in quotes"),
+        (["check", "t.csv", "--image-folder", "nowhere", "--positive", "tumor"], 3,
+         "the image folder"),
+    ],
+)  # fmt: skip
+def test_messages_say_what_to_type(tmp_path, monkeypatch, capsys, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bare.toml").write_text("image-table = t.csv")
+    rows = range(12)
+    for i in rows:
+        Image.new("L", (40, 40), 20 * i).save(tmp_path / f"s{i}.png")
+    table = pd.DataFrame(
+        {"image": [f"s{i}.png" for i in rows], "patient_id": [f"K{i}" for i in rows]}
+    )
+    table["diagnosis"] = ["tumor", "benign"] * 6
+    table.to_csv("t.csv", index=False)
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    said = captured.out + captured.err
+    assert said.count(message) == 1
+    assert "Errno" not in said
+    assert "nowhere/" not in said
+
+
+def test_images_that_are_not_there_are_looked_for_in_another_folder_first(tmp_path, capsys):
+    table = pd.DataFrame({"image": ["a.png"], "patient_id": ["K"], "diagnosis": ["tumor"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert main(["check", str(tmp_path / "t.csv"), "--positive", "tumor", "--no-images"]) == 3
+    said = capsys.readouterr().out
+    assert "options for this: --image-folder DIR; --suffix .png; --unusable-images exclude" in said
+
+
+def test_a_column_of_events_may_be_the_label(tmp_path, capsys):
+    table = pd.DataFrame({"image": [f"s{i}.png" for i in range(8)], "patient_id": list("abcdefgh")})
+    for name in table["image"]:
+        (tmp_path / name).touch()
+    table["event"] = ["2020-01-01", ""] * 4
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert main(["check", str(tmp_path / "t.csv"), "--no-images"]) == 3
+    assert "--positive-if-present COLUMN where a value means yes (such as 'event')" in (
+        capsys.readouterr().out
+    )

@@ -196,6 +196,7 @@ def test_a_table_that_is_wrong_is_a_problem_of_data_with_options_to_try(
     assert predict(model, tmp_path / "new.csv", common, tmp_path / "p.csv")[0] == 3
     said = capsys.readouterr().err
     assert "--column image=COLUMN" in said
+    assert "no label is needed" not in said
     assert not (tmp_path / "p.csv").exists()
 
 
