@@ -27,9 +27,8 @@ from .code import (
 )
 from .known_values import KNOWN
 from .slots import IS_HEAP_TYPE, is_python_alone, slots
+from .tensor_content import UntellableError, hash_of_values, is_large, tensor_parts
 
-# Values of a tensor from which on it is worth a thread to hash them.
-_LARGE = 2**18
 # Their text tells them.
 _PLAIN = {
     bool,
@@ -50,6 +49,8 @@ _PLAIN = {
     type(None),
     type(NotImplemented),
 }
+# Characters of a text whose digest is kept.
+_SHORT = 64
 _SIMPLE = {bool, float, int, str, type(None)}
 # They have a state, and none of it changes an output.
 _IDLE = (logging.Logger, type(threading.Lock()), type(threading.RLock()))
@@ -113,10 +114,6 @@ def all_code_is_known(thing):
     return content.is_known
 
 
-class UntellableError(TypeError):
-    """Whether this is the same as another object cannot be told."""
-
-
 NOT_TOLD = (UntellableError, AttributeError, RecursionError, RuntimeError, TypeError, ValueError)
 """What `Content.digest` may raise: objects of others may do anything when they are looked at."""
 
@@ -147,17 +144,16 @@ class Content:
 
     def hash_ahead(self, module, n_threads):
         """Hash the large tensors of a module, unless that is known, for when they are met."""
-        tensors = [t for t in (*module.parameters(), *module.buffers()) if _is_large(t)]
+        tensors = [t for t in (*module.parameters(), *module.buffers()) if is_large(t)]
         if not self._with_values or not tensors:
             return
         self._alive += tensors
-        self._hashed_ahead = {id(tensor): KNOWN.find(tensor) for tensor in tensors}
-        new = [tensor for tensor in tensors if self._hashed_ahead[id(tensor)] is None]
-        if not new:
-            return
-        new.sort(key=torch.Tensor.numel, reverse=True)
+        tensors.sort(key=torch.Tensor.numel, reverse=True)
         with ThreadPoolExecutor(n_threads) as threads:
-            hashes = list(threads.map(_hash_of_values, new))
+            known = list(threads.map(KNOWN.find, tensors))
+            new = [t for t, digest in zip(tensors, known, strict=True) if digest is None]
+            hashes = list(threads.map(hash_of_values, new))
+        self._hashed_ahead = dict(zip(map(id, tensors), known, strict=True))
         for tensor, digest in zip(new, hashes, strict=True):
             self._hashed_ahead[id(tensor)] = digest
             KNOWN.put(tensor, digest)
@@ -165,7 +161,9 @@ class Content:
     def digest(self, thing):
         """Return the digest of an object, or raise UntellableError."""
         if type(thing) in _PLAIN:
-            return _joined(type(thing).__qualname__, repr(thing))
+            text = repr(thing)
+            short = len(text) <= _SHORT
+            return (_of_short_text if short else _joined)(type(thing).__qualname__, text)
         return self._digest(thing, self._parts)
 
     def _kind(self, thing):
@@ -191,7 +189,7 @@ class Content:
         """Take an object apart."""
         if isinstance(thing, torch.Tensor):
             ahead = self._hashed_ahead.get(id(thing))
-            return _tensor_parts(thing, with_values=self._with_values, ahead=ahead)
+            return tensor_parts(thing, with_values=self._with_values, ahead=ahead)
         if isinstance(thing, np.ndarray | np.generic):
             return self._array_parts(np.asarray(thing))
         if isinstance(thing, _TOLD_BY_TEXT):
@@ -217,6 +215,7 @@ class Content:
     def _module_parts(self, module):
         """Give a module's class, attributes, tensors and children."""
         idle = self._idle_names if module is self._owner else frozenset()
+        idle_attributes = _IDLE_ATTRIBUTES | idle
         for kind, tensors in (("p", module._parameters), ("b", module._buffers)):
             for name, tensor in tensors.items():
                 if name in idle:
@@ -230,7 +229,7 @@ class Content:
             yield self.digest(child)
         yield self._kind(module)
         for name, value in sorted(vars(module).items()):
-            if name in _IDLE_ATTRIBUTES | idle or (_is_hooks(name) and not value):
+            if name in idle_attributes or (_is_hooks(name) and not value):
                 continue
             yield f"a {name}"
             # The numbers of hooks count all those of the process.
@@ -388,40 +387,15 @@ def _joined(*parts):
     return hashlib.sha256(b"".join(text)).digest()
 
 
+@functools.lru_cache(maxsize=2**12)
+def _of_short_text(kind, text):
+    # Names and settings of layers come again and again.
+    return _joined(kind, text)
+
+
 def _plain_parts(thing):
     if isinstance(thing, _FIELD_OF_NAMED_TUPLE):
         return [repr(thing.__reduce__()[1])]
     if isinstance(thing, re.Pattern):
         return [repr(thing.pattern), thing.flags]
     return [type(thing), repr(thing)]
-
-
-def _is_large(tensor):
-    kinds = torch.Tensor, torch.nn.Parameter
-    is_plain = type(tensor) in kinds and tensor.layout is torch.strided and not tensor.is_quantized
-    if not is_plain or tensor.device.type != "cpu" or tensor.numel() < _LARGE:
-        return False
-    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
-    return is_dense and not (tensor.is_conj() or tensor.is_neg())
-
-
-def _tensor_parts(tensor, *, with_values, ahead=None):
-    """Give a tensor's type, shape, order in memory and values."""
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter, getattr(torch.nn, "Buffer", None)):
-        raise UntellableError(f"a tensor of type {type(tensor).__name__}")
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
-        raise UntellableError(f"a tensor of layout {tensor.layout}, type {tensor.dtype}")
-    yield from (tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.device.type)
-    if not with_values:
-        return
-    if tensor.is_meta:
-        raise UntellableError("a tensor without values")
-    yield _hash_of_values(tensor) if ahead is None else ahead
-
-
-def _hash_of_values(tensor):
-    # The order in memory is part of the identity, so nothing needs to be copied.
-    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
-    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
-    flat = tensor.as_strided((tensor.numel(),), (1,)) if is_dense else tensor.flatten()
-    return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
