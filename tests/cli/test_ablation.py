@@ -40,7 +40,7 @@ def run(arguments):
     return pd.read_csv(f"{arguments[last]}/ablation.csv", index_col="row")
 
 
-SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none"]
+SMALL = ["--epochs", "2", "--folds", "2", "--weights", "none", "--image-size", "64"]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,7 @@ def test_a_report_has_comparators_and_names_the_cohort_synthetic(home, tmp_path,
     arguments = [
         "--patients", "26", "--data-home", home, "--out", str(tmp_path), "--folds", "2",
         "--weights", "none", "--epochs", "30", "--batch-size", "8", "--rows", "Baseline", "All",
+        "--image-size", "64",
     ]  # fmt: skip
     before = run(arguments)
     capsys.readouterr()

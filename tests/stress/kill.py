@@ -33,7 +33,7 @@ def main(arguments=None):
     if chosen.quick:
         chosen.job, chosen.caches, chosen.saves = (
             min(number, usual)
-            for number, usual in ((chosen.job, 3), (chosen.caches, 4), (chosen.saves, 4))
+            for number, usual in ((chosen.job, 2), (chosen.caches, 3), (chosen.saves, 3))
         )
     report, progress = Report("Killed, and no worse for it", chosen), Progress()
     n_right = n_kills = 0
