@@ -261,6 +261,7 @@ class TestAgeScaler:
         with pytest.raises(ValueError, match=rf"{next(iter(params))}=.* is not allowed; allowed: "):
             AgeScaler(**params).fit([[10]])
 
+    @pytest.mark.filterwarnings("ignore:column 0 holds 99:UserWarning")  # as a missing value
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.floats(0, 120), min_size=1, max_size=20))
     def test_inverse_gives_the_ages_back(self, ages):
