@@ -29,7 +29,7 @@ def copied_network(network, encoder=None):
     return copy.deepcopy(network, known).eval().requires_grad_(False)
 
 
-def _kept_copy(network, identity, layer, image_size):
+def _kept_copy(network, identity, layer, image_size, n_images):
     """Return the copy of an encoder for inference, of which other calls know, too."""
     shape = network.pixel_mean.shape[1], image_size, image_size
     while True:
@@ -37,7 +37,8 @@ def _kept_copy(network, identity, layer, image_size):
         engine = engine_in_use(network, identity, but=("compiled",))
         try:
             cache = shared_feature_cache()
-            return cache._encoder_copy(identity, network, engine, shape, layer=layer)
+            options = {"layer": layer, "n_images": n_images}
+            return cache._encoder_copy(identity, network, engine, shape, **options)
         except EngineFailedError:
             # The next one computes.
             continue
@@ -77,7 +78,7 @@ class ExplainedNetwork:
     whatever happens here. Nothing but what follows the layer is differentiated.
     """
 
-    def __init__(self, network, feature_map, image_size):
+    def __init__(self, network, feature_map, image_size, n_images):
         layer = network.encoder.get_submodule(feature_map.name)
         identity = network_identity(network)
         # What a user's class or hook does is not known well enough for short cuts.
@@ -85,7 +86,7 @@ class ExplainedNetwork:
         encoder = None
         # Folding changes what a convolution before batch normalization outputs, and nothing else.
         if self._is_known and not isinstance(layer, nn.Conv2d):
-            encoder = _kept_copy(network, identity, feature_map.name, image_size)
+            encoder = _kept_copy(network, identity, feature_map.name, image_size, n_images)
         self._network = copied_network(network, encoder)
         if type(network) is FusionNetwork and _takes_float64(self._network.head):
             self._network.head = _InDouble(self._network.head)

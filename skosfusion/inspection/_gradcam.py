@@ -219,7 +219,7 @@ class GradCAM(TransformerMixin, BaseEstimator):
 
     def _heatmaps(self, classifier, feature_map, table, codes):
         size = classifier.image_size_
-        explained = ExplainedNetwork(classifier.module_, feature_map, size)
+        explained = ExplainedNetwork(classifier.module_, feature_map, size, _num_samples(table))
         heatmaps = None
         with contextlib.closing(classifier.input_batches(table, pixels=True)) as batches:
             for inputs, rows in batches:

@@ -93,13 +93,14 @@ def _warn_once(declared, reason):
     )
 
 
-def make_encoder(network, engine, shape, identity, *, encoder=None, layer=None):
+def make_encoder(network, engine, shape, identity, *, encoder=None, layer=None, n_images=None):
     """Make a copy of an encoder for an engine, or raise EngineFailedError and remember that.
 
-    `encoder` is a part of the network's own; `layer` is one that will be looked at.
+    `encoder` is a part of the network's own; `layer` is one that will be looked at; `n_images` is
+    the size of its batches, if it is not the usual one.
     """
     own = network.encoder if encoder is None else encoder
-    dtype, size = network.encoder_dtype, encoding_batch_size(network)
+    dtype, size = network.encoder_dtype, n_images or encoding_batch_size(network)
     folded = folded_encoder(own, dtype)
     try:
         if engine == "compiled":

@@ -11,7 +11,8 @@ from ._engines import make_encoder
 from ._feature_files import FeatureFiles
 
 # Copies of encoders for an engine that are kept; each takes as much memory as its weights.
-_MOST_COPIES = 2
+# Of one network: for full batches, for an image alone, and one that shows a layer.
+_MOST_COPIES = 3
 
 
 class FeatureCacheInfo(NamedTuple):
@@ -136,24 +137,31 @@ class FeatureCache:
         files.forget_if_gone()
         return files
 
-    def _encoder_copy(self, identity, network, engine, shape, *, encoder=None, layer=None):
+    def _encoder_copy(
+        self, identity, network, engine, shape, *, encoder=None, layer=None, n_images=None
+    ):
         """Make a copy of an encoder for an engine once, not for each call; the last ones are kept.
 
-        `shape` is that of one image, `encoder` a part of the network's own, and `layer` one that
-        will be looked at.
+        `shape` is that of one image, `encoder` a part of the network's own, `layer` one that will
+        be looked at, and `n_images` the size of the batches, if it is not the usual one.
         """
-        if engine == "eager":  # serves images of any shape, and shows every layer
+        if engine == "eager":  # serves batches of any shape, and shows every layer
             shape = layer = None
+        # What is laid out for a full batch is slower for an image alone, and for that one only.
+        n_images = 1 if n_images == 1 and engine == "fused" else None
         if layer is not None:
-            whole = self._encoder_copy(identity, network, engine, shape, encoder=encoder)
+            whole = self._encoder_copy(
+                identity, network, engine, shape, encoder=encoder, n_images=n_images
+            )
             if layer in whole.shows:
                 return whole
         told = identity.digest, network.encoder_dtype, network.pixel_mean.device, encoder is None
-        place = *told, engine, shape, layer
+        place = *told, engine, shape, layer, n_images
         with self._lock:
             copied = self._copies.get(place)
         if copied is None:
-            copied = make_encoder(network, engine, shape, identity, encoder=encoder, layer=layer)
+            options = {"encoder": encoder, "layer": layer, "n_images": n_images}
+            copied = make_encoder(network, engine, shape, identity, **options)
             with self._lock:
                 self._copies.put(place, copied)
         return copied

@@ -313,14 +313,14 @@ class EncoderFeatures:
             # What is compiled takes batches of the full size alone.
             if size is not None:
                 engine = engine_in_use(self.network, self._identity, but=("compiled",))
-            encoder = self._copy(engine, pixels)
+            encoder = self._copy(engine, pixels, n_images=size)
         return encode_batch(self.network, encoder, pixels, size=size)
 
-    def _copy(self, engine, pixels, encoder=None):
+    def _copy(self, engine, pixels, encoder=None, n_images=None):
         """Return a copy of the encoder, or of a part of it, for an engine."""
         shape = self.network.pixel_mean.shape[1], *pixels.shape[2:]
         arguments = self._identity, self.network, engine, shape
-        return self._cache._encoder_copy(*arguments, encoder=encoder)
+        return self._cache._encoder_copy(*arguments, encoder=encoder, n_images=n_images)
 
     def _pixels(self, batch):
         _, paths, rows = zip(*batch, strict=True)

@@ -189,7 +189,25 @@ def test_a_copy_is_kept_until_the_weights_change(monkeypatch, cache, paths, chan
         with torch.no_grad():
             network.encoder.conv1.weight.mul_(1 + number)
         encoded(cache, network, part, OPTIONS)
-    assert len(cache._copies) == 2
+    assert len(cache._copies) == _feature_cache._MOST_COPIES
+
+
+@needs_fused
+@pytest.mark.parametrize(("n_images", "size"), [(1, 1), (3, 16), (6, 16)])
+def test_weights_are_laid_out_for_an_image_alone(monkeypatch, cache, paths, n_images, size):
+    sizes, fuse = [], _engines.fuse
+
+    def noted(*args, batch_size, **options):
+        sizes.append(batch_size)
+        return fuse(*args, batch_size=batch_size, **options)
+
+    monkeypatch.setattr(_engines, "fuse", noted)
+    network = make_network("fused")
+    few = EncoderFeatures(network, OPTIONS, cache=cache).for_prediction(
+        paths[:n_images], alone=True
+    )
+    assert sizes == [size]
+    np.testing.assert_allclose(few, encoded(cache, network, paths, OPTIONS)[:n_images], rtol=1e-4)
 
 
 @pytest.mark.parametrize(("n_images", "size"), [(1, 1), (2, 4), (4, 4), (5, 16)])
