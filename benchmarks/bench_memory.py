@@ -30,7 +30,7 @@ _KINDS = {
     f"{_PIXELS}, without memory=": {"fixed": False},
 }
 _N_FITTED = 32
-_QUICK_KINDS = 3
+_QUICK_KINDS = 2
 _TARGET = 1.3
 
 
