@@ -13,12 +13,12 @@ class UntellableError(TypeError):
 
 
 def is_large(tensor):
+    """Return whether hashing the values of a tensor takes long, and they lie in one block."""
     kinds = torch.Tensor, torch.nn.Parameter
     is_plain = type(tensor) in kinds and tensor.layout is torch.strided and not tensor.is_quantized
     if not is_plain or tensor.device.type != "cpu" or tensor.numel() < _LARGE:
         return False
-    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
-    return is_dense and not (tensor.is_conj() or tensor.is_neg())
+    return _is_dense(tensor) and not (tensor.is_conj() or tensor.is_neg())
 
 
 def tensor_parts(tensor, *, with_values, ahead=None):
@@ -36,8 +36,12 @@ def tensor_parts(tensor, *, with_values, ahead=None):
 
 
 def hash_of_values(tensor):
+    """Return the digest of the values of a tensor, in their order in memory where it is dense."""
     # The order in memory is part of the identity, so nothing needs to be copied.
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
-    is_dense = tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)
-    flat = tensor.as_strided((tensor.numel(),), (1,)) if is_dense else tensor.flatten()
+    flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
+
+
+def _is_dense(tensor):
+    return tensor.is_contiguous() or tensor.is_contiguous(memory_format=torch.channels_last)

@@ -34,6 +34,7 @@ def run(options, output):
     parser = make_parser()[1]["ablation"]
     declarations(options), target_of(options)  # options that contradict each other are refused
     found, guesses, tables, cohort = Problems(), Guesses(), None, None
+    leaves_out = options.unusable_images == "exclude" and not options.no_images
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with found.collected():
@@ -42,14 +43,14 @@ def run(options, output):
                 tables = read_tables(options)
         if tables is not None:
             with found.collected():
-                options, tables, guesses = _guess(parser, options, tables, guesses)
+                options, tables = _guess(parser, options, tables, guesses)
         _say_columns(guesses, output)
         data, inputs = pd.DataFrame(), None
         if tables is not None:
             try:
                 arguments = request(options, tables)
                 cohort = load_cohort(**arguments)
-                if options.unusable_images == "exclude" and not options.no_images:
+                if leaves_out:
                     cohort = without_unusable(arguments, cohort, options, output)
                 data, inputs = cohort.data, cohort.inputs
             except (OSError, TypeError, ValueError) as error:
@@ -57,7 +58,8 @@ def run(options, output):
                 data, inputs = getattr(error, "readable", (data, None))
         if inputs is not None:
             _try_inputs(data, inputs, options, found)
-        if not options.no_images:
+        # Where images are left out, those of a cohort have been opened.
+        if not options.no_images and not (leaves_out and cohort is not None):
             _open_images(data, options, found)
         if cohort is not None:
             output.say(textwrap.indent(cohort.DESCR.strip(), "    "))
@@ -68,7 +70,7 @@ def run(options, output):
 
 
 def _guess(parser, options, tables, guesses):
-    """Guess what the columns are that no option declares; return options, tables and guesses."""
+    """Guess what the columns are that no option declares; return options and tables."""
     if options.folders:
         options, tables = guess_patients_of_folders(parser, options, tables, guesses)
     named = _guess_columns(options, tables)
@@ -78,7 +80,7 @@ def _guess(parser, options, tables, guesses):
             return _guess(parser, *layout, guesses)
     guesses.taken += named.taken
     guesses.asked |= named.asked
-    return with_guesses(parser, options, named.options), tables, guesses
+    return with_guesses(parser, options, named.options), tables
 
 
 def _guess_columns(options, tables):

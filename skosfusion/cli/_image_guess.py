@@ -28,7 +28,7 @@ def guess_image(free, folder, guesses):
             for suffix in _SUFFIXES:
                 if not any(is_file(place, text + suffix) for text in some):
                     continue
-                share = np.mean([is_file(place, text + suffix) for text in known] or [0])
+                share = np.mean([is_file(place, text + suffix) for text in known])
                 if share > best[0]:
                     best = (share, name, suffix, place)
     share, name, suffix, place = best

@@ -24,7 +24,7 @@ def read_ablation(folder):
     path = Path(folder) / "ablation.json"
     try:
         record = json.loads(read_regular_file(path, _MAX_BYTES)[0])
-        told, rows = record["run"]["options"], record["rows"]
+        told, _ = record["run"]["options"], record["rows"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"--ablation {folder}: this must be the --out of a finished skosfusion ablation; "
@@ -35,7 +35,7 @@ def read_ablation(folder):
             f"--ablation {folder}: it has split images, not patients, so its scores are too good "
             "to recalibrate by; run it without --image-wise"
         )
-    return record | {"folder": Path(folder), "rows": rows}
+    return record | {"folder": Path(folder)}
 
 
 def choose_row(ablation, row):

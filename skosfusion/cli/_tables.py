@@ -179,19 +179,27 @@ def _without_absent(frame, image, folder):
     """Leave out the rows without an image, and those whose file is not in the folder."""
     if image.column not in frame:
         return frame
-    names = frame[image.column].fillna("").astype("str").str.strip()
-    absent = np.array([not _may_be_there(name, image.suffix, folder) for name in names])
+    absent = np.array(
+        [
+            not any(_may_be_there(name, folder) for name in names)
+            for names in _possible_names(frame, image)
+        ]
+    )
     if not absent.any() or absent.all():
         return frame
     return exclude_rows(frame, absent, "no image, or no such file")
 
 
-def _may_be_there(name, suffix, folder):
+def _possible_names(frame, image):
+    """Return, for each row of a table, what its file may be called."""
+    names = frame[image.column].fillna("").astype("str").str.strip()
+    return [[name + end for end in dict.fromkeys(("", image.suffix or ""))] for name in names]
+
+
+def _may_be_there(name, folder):
     """Return whether a name is that of a file; what leaves the folder is refused later."""
-    parts = PurePath(name).parts
-    if os.path.isabs(name) or ".." in parts:
-        return True
-    return any(is_file(Path(folder), name + end) for end in ("", suffix or ""))
+    leaves = os.path.isabs(name) or ".." in PurePath(name).parts
+    return leaves or is_file(Path(folder), name)
 
 
 def without_unusable(arguments, cohort, options, output):
@@ -226,12 +234,10 @@ def _without_files(frame, files, image, folder):
     """Leave out the rows of a table that name one of some files."""
     if image.column not in frame:
         return frame
-    ends = "", image.suffix or ""
-    names = frame[image.column].fillna("").astype("str").str.strip()
     is_named = np.array(
         [
-            any(os.path.normpath(os.path.join(folder, n + end)) in files for end in ends)
-            for n in names
+            any(os.path.normpath(os.path.join(folder, name)) in files for name in names)
+            for names in _possible_names(frame, image)
         ]
     )
     if is_named.all():

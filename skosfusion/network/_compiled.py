@@ -22,6 +22,7 @@ from torch import nn
 
 from .._utils.files import read_regular_file, write_atomically
 from .._utils.private_folders import is_private, make_private_folder
+from ._inference import gives_same
 
 #: Seconds that a compiler may take, with the start of its process.
 MOST_SECONDS = 300
@@ -31,8 +32,6 @@ _MOST_BYTES_EACH = 2**32
 _SUFFIX = ".pt2"
 _COMPILERS = "g++", "clang++", "c++"
 _CHILD = "from skosfusion.network._compile_child import main; main()"
-# What a compiled copy may differ from the other by, in shares of the largest feature.
-_TOLERANCE = {None: 1e-4, torch.bfloat16: 2**-4}
 
 
 class CannotCompileError(Exception):
@@ -166,9 +165,7 @@ def _check(found, folded, images, dtype):
     mixed = torch.autocast("cpu", dtype, enabled=dtype is not None)
     with torch.inference_mode(), mixed:
         features, expected = found(images).float(), folded(images.clone()).float()
-    allowed = _TOLERANCE[dtype] * float(expected.abs().max())
-    same_shape = features.shape == expected.shape
-    if not same_shape or not torch.allclose(features, expected, rtol=0, atol=allowed):
+    if not gives_same(features, expected, dtype):
         raise CannotCompileError("its features differ from those of the encoder")
 
 

@@ -9,10 +9,8 @@ import torch
 from torch import nn
 from torchvision.models import resnet
 
+from ._inference import gives_same
 from ._split import StageReached
-
-# What a fused copy may differ from the other by, in shares of the largest feature.
-_TOLERANCE = {None: 1e-4, torch.bfloat16: 2**-4}
 
 
 class CannotFuseError(Exception):
@@ -45,8 +43,7 @@ def fuse(folded, shape, dtype=None, *, batch_size, layer=None):
             found = _try(folded, image, dtype)
     except Exception as error:
         raise CannotFuseError(f"{type(error).__name__}: {error}") from error
-    allowed = _TOLERANCE[dtype] * float(expected.abs().max())
-    if found.shape != expected.shape or not torch.allclose(found, expected, rtol=0, atol=allowed):
+    if not gives_same(found, expected, dtype):
         raise CannotFuseError("its features differ from those of the encoder")
     vars(folded)["shows"] = rewriting.shown_layers()
     return folded

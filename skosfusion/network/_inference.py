@@ -26,6 +26,8 @@ _ENCODE_BATCHES = {"cpu": 16}
 _LARGE_ENCODE_BATCH = 128
 # So few images, asked for alone, are not padded further than to one of these.
 _SMALL_BATCHES = 1, 4
+# What features of a copy may differ by, in shares of the largest one.
+_ROUNDING = {None: 1e-4, torch.bfloat16: 2**-4}
 
 
 def encoding_batch_size(network):
@@ -110,6 +112,13 @@ def folded_encoder(encoder, dtype=None):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 layer.to(dtype)
     return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def gives_same(features, expected, dtype):
+    """Return whether a copy gives the features of an encoder, but for rounding."""
+    allowed = _ROUNDING[dtype] * float(expected.abs().max())
+    is_same = features.shape == expected.shape
+    return is_same and torch.allclose(features, expected, rtol=0, atol=allowed)
 
 
 def is_plain(encoder):

@@ -11,6 +11,11 @@ import pytest
 from PIL import Image
 
 from skosfusion.cli import main
+from skosfusion.cli._cohort import choose_rows, inputs_of
+from skosfusion.cli._output import Output
+from skosfusion.cli._tables import load
+
+from .test_ablation import parse
 
 
 @pytest.fixture
@@ -172,11 +177,6 @@ def test_a_kit_of_our_name_stays_beside_a_declared_one(study, capsys):
     arguments = ["check", *line[1:], "--no-images", "--json"]
     assert main(arguments) == 0
     capsys.readouterr()
-    from skosfusion.cli._cohort import choose_rows, inputs_of
-    from skosfusion.cli._output import Output
-    from skosfusion.cli._tables import load
-    from tests.cli.test_ablation import parse
-
     cohort = load(parse(line[1:]), Output())
     assert inputs_of(cohort) == ["gender", "age", "crp", "alp"]
     assert list(choose_rows(None, cohort))[-1] == "All"
