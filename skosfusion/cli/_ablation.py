@@ -62,7 +62,6 @@ def _run(options, output, prepared, folder, started):
     files = results.write_ablation(folder, table, result, rows, record, output)
     if options.report and evaluation is not None:
         of_run = {"model": prepared.settings, "weights": prepared.weights}
-        of_run |= {"engine": prepared.engine}
         of_run |= {} if configuration is None else {"configuration file": configuration}
         written = patients.write_cohort_report(
             folder / "report",

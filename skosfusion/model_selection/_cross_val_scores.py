@@ -109,7 +109,8 @@ def cross_val_scores(
             The same of the rows that name their inputs, as ``GridSearchCV`` has it, for
             `ablation_table`; the folds of all repeats one after the other.
         settings : dict
-            What was done, with versions, in values that JSON takes.
+            What was done, with versions, in values that JSON takes; ``"engine"`` names what
+            encoded images, see `FusionClassifier`.
         DESCR : str
             The same for people.
 
@@ -213,6 +214,9 @@ def cross_val_scores(
         },
         "versions": versions(),
     }
+    engines = sorted({result["engine"] for result in done.values()} - {None})
+    if engines:
+        settings["engine"] = ", ".join(engines)
     return Bunch(
         scores=_scores(rows, repeats, done, classes, len(y)),
         fold=fold,
@@ -266,7 +270,9 @@ def _fit_one(unit, row, X, y, fold, classes, params):
         )
     result = {metric: float(results[f"test_{metric}"][0]) for metric in METRICS}
     n_clipped = int(results["test_n_clipped"][0])
-    return unit, result | {"n_clipped": n_clipped, "scores": keeper.scores}
+    return unit, result | {
+        "n_clipped": n_clipped, "engine": keeper.engine, "scores": keeper.scores,
+    }  # fmt: skip
 
 
 def _scores(rows, repeats, done, classes, n_samples):

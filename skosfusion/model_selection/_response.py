@@ -8,15 +8,26 @@ METRICS = ("accuracy", "precision", "recall", "f1")
 
 
 class ScoreKeeper:
-    """A scorer that keeps the log-odds of the samples it is shown, and returns how many it cut."""
+    """A scorer that keeps the log-odds of the samples it is shown, and returns how many it cut.
+
+    It keeps the engine that encoded their images, too; None for models without images.
+    """
 
     def __init__(self, classes):
         self.classes = classes
-        self.scores = None
+        self.scores = self.engine = None
 
     def __call__(self, estimator, X, y):
         self.scores, n_clipped = log_odds_of(estimator, X, self.classes)
+        self.engine = _engine_of(estimator)
         return n_clipped
+
+
+def _engine_of(estimator):
+    """Return the engine of a fitted fusion classifier with images, else None."""
+    steps = getattr(estimator, "steps", None)
+    network = getattr(steps[-1][1] if steps else estimator, "module_", None)
+    return None if getattr(network, "encoder", None) is None else getattr(network, "engine", None)
 
 
 def scorers(classes, keeper):

@@ -61,6 +61,8 @@ class ScoreFiles:
                 return None
             result = {metric: float(body[metric]) for metric in METRICS}
             result["n_clipped"] = int(body["n_clipped"])
+            engine = body.get("engine")  # files of before there were engines have none
+            result["engine"] = None if engine is None else str(engine)
             scores = np.array(body["scores"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None

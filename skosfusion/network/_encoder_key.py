@@ -55,6 +55,8 @@ _VARIABLES = (
     "ONEDNN_DEFAULT_FPMATH_MODE",
     "ONEDNN_MAX_CPU_ISA",
 )
+# Processors of one vector unit differ in which of these multiply bf16, and each rounds in its way.
+_BF16_UNITS = "amx_bf16", "avx512_bf16", "avx_ne_convert"
 # The smallest normal number of float32 is 1.2e-38.
 _DENORMAL = 1e-40
 
@@ -69,7 +71,7 @@ def encoder_key(network, image_options, identity=None, engine="eager"):
     software = *_versions(network, image_options), repr(library_versions(identity.libraries))
     # Features of the first engine have been kept since before there were others.
     engines = () if engine == "eager" else (f"engine {engine}",)
-    parts = (*software, *engines, *_settings(network.pixel_mean.device))
+    parts = (*software, *engines, *_settings(network.pixel_mean.device), *_bf16_units(network))
     for part in (*parts, repr(sorted(image_options.items()))):
         digest.update(part.encode() + b"\0")
     return digest.digest()
@@ -95,6 +97,14 @@ def _settings(device):
     if device.type == "cuda":
         settings.append(torch.cuda.get_device_name(device))
     return settings
+
+
+def _bf16_units(network):
+    """Return what multiplies bf16 where the encoder computes in it on a processor."""
+    if network.encoder_dtype is not torch.bfloat16 or network.pixel_mean.device.type != "cpu":
+        return []
+    there = torch.cpu.get_capabilities()
+    return [f"{unit} {bool(there.get(unit))}" for unit in _BF16_UNITS]
 
 
 def _setting(name):

@@ -113,6 +113,7 @@ class TestScores:
     def test_the_image_alone_the_values_alone_and_another_model_share_their_folds(
         self, pipeline, cohort, labels, folds, own
     ):
+        pipeline.set_params(classifier__engine="eager")
         rows = {"Image": (), "Clinical": CLINICAL_ONLY, "Regression": own}
         result = cross_val_scores(
             pipeline, cohort, labels, rows, groups=cohort["patient_id"], cv=folds
@@ -127,6 +128,7 @@ class TestScores:
         np.testing.assert_array_equal(result.scores["Regression"][test, 0], expected)
         assert len(result.cv_results["params"]) == 1
         assert list(result.metrics["row"].unique()) == list(rows)
+        assert result.settings["engine"] == "eager"
 
     def test_a_class_weighted_row_stands_beside_the_others(self, pipeline, cohort, labels, folds):
         # One class is four times as large as the other.
@@ -162,6 +164,7 @@ class TestScores:
         model = GaussianNB(var_smoothing=1.0).fit(numbers[~test], labels[~test])
         expected = logit(model.predict_proba(numbers[test])[:, 1])
         np.testing.assert_allclose(result.scores["own"][test, 0], expected)
+        assert "engine" not in result.settings
 
     def test_a_probability_of_0_is_raised_and_counted(self, numbers, labels):
         forest = RandomForestClassifier(3, random_state=0)
@@ -301,6 +304,16 @@ class TestResuming:
         assert {path.suffix for path in (tmp_path / "parts").iterdir()} == {".json"}
         if os.name == "posix":
             assert {p.stat().st_mode & 0o777 for p in (tmp_path / "parts").iterdir()} == {0o600}
+
+    def test_the_engine_is_kept_beside_the_scores(
+        self, pipeline, cohort, labels, folds, fits, tmp_path
+    ):
+        pipeline.set_params(classifier__engine="eager")
+        arguments = pipeline, cohort, labels, {"Image": ()}
+        for _ in range(2):
+            options = {"groups": cohort["patient_id"], "cv": folds, "folder": tmp_path}
+            assert cross_val_scores(*arguments, **options).settings["engine"] == "eager"
+        assert len(fits) == 3
 
     def test_other_data_settings_and_folds_are_done_anew(self, run, fits, numbers):
         run()

@@ -262,6 +262,18 @@ def test_the_way_of_computing_is_part_of_the_key(name, value, resnet, monkeypatc
     assert encoder_key(resnet, OPTIONS) != before
 
 
+@pytest.mark.parametrize(("dtype", "differ"), [(torch.bfloat16, True), (None, False)])
+def test_processors_that_multiply_bf16_in_other_ways_share_nothing_in_it(
+    dtype, differ, resnet, monkeypatch
+):
+    resnet.encoder_dtype = dtype
+    there = torch.cpu.get_capabilities()
+    before = encoder_key(resnet, OPTIONS)
+    changed = there | {"amx_bf16": not there.get("amx_bf16")}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: changed)
+    assert (encoder_key(resnet, OPTIONS) != before) is differ
+
+
 def test_an_image_replaced_while_others_are_encoded_leaves_nothing_stale(
     cache, network, paths, monkeypatch
 ):
