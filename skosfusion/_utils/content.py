@@ -10,7 +10,6 @@ import re
 import sys
 import threading
 import types
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
 import numpy as np
@@ -25,9 +24,8 @@ from .code import (
     names_in,
     outside_names,
 )
-from .known_values import KNOWN
 from .slots import IS_HEAP_TYPE, is_python_alone, slots
-from .tensor_content import UntellableError, hash_of_values, is_large, tensor_parts
+from .tensor_content import UntellableError, hashes_ahead, tensor_parts
 
 # Their text tells them.
 _PLAIN = {
@@ -143,20 +141,11 @@ class Content:
         self._hashed_ahead = {}
 
     def hash_ahead(self, module, n_threads):
-        """Hash the large tensors of a module, unless that is known, for when they are met."""
-        tensors = [t for t in (*module.parameters(), *module.buffers()) if is_large(t)]
-        if not self._with_values or not tensors:
-            return
-        self._alive += tensors
-        tensors.sort(key=torch.Tensor.numel, reverse=True)
-        with ThreadPoolExecutor(n_threads) as threads:
-            known = list(threads.map(KNOWN.find, tensors))
-            new = [t for t, digest in zip(tensors, known, strict=True) if digest is None]
-            hashes = list(threads.map(hash_of_values, new))
-        self._hashed_ahead = dict(zip(map(id, tensors), known, strict=True))
-        for tensor, digest in zip(new, hashes, strict=True):
-            self._hashed_ahead[id(tensor)] = digest
-            KNOWN.put(tensor, digest)
+        """Hash the tensors of a module together, for when they are met, which takes less time."""
+        if self._with_values:
+            tensors = [*module.parameters(), *module.buffers()]
+            self._alive += tensors
+            self._hashed_ahead = hashes_ahead(tensors, n_threads)
 
     def digest(self, thing):
         """Return the digest of an object, or raise UntellableError."""

@@ -1,24 +1,19 @@
 """A tensor told by its type, its order in memory and its values."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-# Values from which on it is worth a thread to hash them.
-_LARGE = 2**18
+from .known_values import KNOWN
+
+# Values from which on it is worth a thread to hash them, and up to which copying them costs less
+# than looking at each tensor.
+_LARGE, _SMALL = 2**18, 2**14
 
 
 class UntellableError(TypeError):
     """Whether this is the same as another object cannot be told."""
-
-
-def is_large(tensor):
-    """Return whether hashing the values of a tensor takes long, and they lie in one block."""
-    kinds = torch.Tensor, torch.nn.Parameter
-    is_plain = type(tensor) in kinds and tensor.layout is torch.strided and not tensor.is_quantized
-    if not is_plain or tensor.device.type != "cpu" or tensor.numel() < _LARGE:
-        return False
-    return _is_dense(tensor) and not (tensor.is_conj() or tensor.is_neg())
 
 
 def tensor_parts(tensor, *, with_values, ahead=None):
@@ -41,6 +36,53 @@ def hash_of_values(tensor):
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
+
+
+def hashes_ahead(tensors, n_threads):
+    """Return digests by the id of a tensor, for those that are told faster together than alone."""
+    plain = list(filter(_is_plain, tensors))
+    small = [t for t in plain if t.numel() <= _SMALL and t.is_contiguous()]
+    large = [t for t in plain if t.numel() >= _LARGE and _is_dense(t)]
+    return _hashes_of_small(small) | _hashes_of_large(large, n_threads)
+
+
+def _hashes_of_small(tensors):
+    """Hash small tensors, copied into one block for each of their types."""
+    hashes = {}
+    for dtype in {tensor.dtype for tensor in tensors}:
+        alike = [tensor for tensor in tensors if tensor.dtype == dtype]
+        block = torch.cat([tensor.detach().reshape(-1) for tensor in alike])
+        content, start = block.view(torch.uint8).numpy().data, 0
+        for tensor in alike:
+            stop = start + tensor.nbytes
+            hashes[id(tensor)] = hashlib.sha256(content[start:stop]).digest()
+            start = stop
+    return hashes
+
+
+def _hashes_of_large(tensors, n_threads):
+    """Hash large tensors, but for those of which every bit is known."""
+    if not tensors:
+        return {}
+    tensors.sort(key=torch.Tensor.numel, reverse=True)
+    with ThreadPoolExecutor(n_threads) as threads:
+        known = list(threads.map(KNOWN.find, tensors))
+        new = [t for t, digest in zip(tensors, known, strict=True) if digest is None]
+        hashes = list(threads.map(hash_of_values, new))
+    found = dict(zip(map(id, tensors), known, strict=True))
+    for tensor, digest in zip(new, hashes, strict=True):
+        found[id(tensor)] = digest
+        KNOWN.put(tensor, digest)
+    return found
+
+
+def _is_plain(tensor):
+    """Return whether a tensor is one of values as they stand in the processor's memory."""
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return False
+    is_strided = tensor.layout is torch.strided and not tensor.is_quantized
+    is_as_written = not (tensor.is_conj() or tensor.is_neg())
+    return is_strided and is_as_written and tensor.device.type == "cpu"
 
 
 def _is_dense(tensor):

@@ -4,6 +4,7 @@ import gc
 import pytest
 import torch
 
+from skosfusion._utils import tensor_content
 from skosfusion._utils.content import Content
 from skosfusion._utils.known_values import KnownValues
 
@@ -56,6 +57,13 @@ def test_hashing_ahead_changes_no_digest(n_threads):
     torch.manual_seed(0)
     layers = torch.nn.Sequential(torch.nn.Linear(600, 600), torch.nn.Conv2d(600, 600, 1))
     layers.to(memory_format=torch.channels_last)
+    small = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Conv2d(3, 4, 3), torch.nn.PReLU())
+    small[1].to(memory_format=torch.channels_last)
+    small.register_buffer("flags", torch.tensor([True, False, True]))
+    small.register_buffer("empty", torch.empty(0, 3))
+    small.register_buffer("part", torch.arange(20.0).view(4, 5)[:, 1:3])
+    small.register_buffer("conjugate", torch.tensor([1 + 2j, 3j]).conj())
+    layers.append(small)
     expected = Content().digest(layers)
     for _ in range(2):
         content = Content()
@@ -67,3 +75,15 @@ def test_hashing_ahead_changes_no_digest(n_threads):
     content.hash_ahead(layers, n_threads)
     assert content.digest(layers) == Content().digest(layers) != expected
     assert Content().digest(other) == expected
+    other[2].flags.data[1] = True
+    content = Content()
+    content.hash_ahead(other, n_threads)
+    assert content.digest(other) == Content().digest(other) != expected
+
+
+def test_small_tensors_are_hashed_together(monkeypatch):
+    layers = torch.nn.BatchNorm2d(3)
+    monkeypatch.setattr(tensor_content, "hash_of_values", None)  # would be called
+    content = Content()
+    content.hash_ahead(layers, 1)
+    assert content.digest(layers)
