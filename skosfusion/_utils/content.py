@@ -82,6 +82,8 @@ _IDLE_NAMES = {
     "__weakref__",
     "_abc_impl",
 }
+# Taken apart, they are names, numbers of a shape and digests, all of them short.
+_OF_DIGESTS = torch.nn.Module, torch.Tensor, tuple
 # Not run again by an object that is there.
 _CONSTRUCTION = {"__init__", "__new__", "__post_init__", "__repr__", "extra_repr"}
 # Of a module: what changes no output in evaluation mode, or is told in another way.
@@ -168,7 +170,8 @@ class Content:
         self._under_way[key] = len(self._under_way)
         self._alive.append(thing)  # so that nothing else is given its id
         try:
-            found = _joined(type(thing).__qualname__, *take_apart(thing))
+            join = _joined_before if isinstance(thing, _OF_DIGESTS) else _joined
+            found = join(type(thing).__qualname__, *take_apart(thing))
         finally:
             del self._under_way[key]
         self._digests[key] = found
@@ -374,6 +377,10 @@ def _joined(*parts):
         content = part if isinstance(part, bytes) else str(part).encode(errors="surrogatepass")
         text += (type(part).__name__.encode(), b" %d\0" % len(content), content)
     return hashlib.sha256(b"".join(text)).digest()
+
+
+# Modules that stay as they are have the same parts each time.
+_joined_before = functools.lru_cache(maxsize=2**11, typed=True)(_joined)
 
 
 @functools.lru_cache(maxsize=2**12)

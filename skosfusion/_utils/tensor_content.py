@@ -7,9 +7,8 @@ import torch
 
 from .known_values import KNOWN
 
-# Values from which on it is worth a thread to hash them, and up to which copying them costs less
-# than looking at each tensor.
-_LARGE, _SMALL = 2**18, 2**14
+# Up to so many values, copying costs less than looking at each tensor.
+_SMALL = 2**14
 
 
 class UntellableError(TypeError):
@@ -42,7 +41,7 @@ def hashes_ahead(tensors, n_threads):
     """Return digests by the id of a tensor, for those that are told faster together than alone."""
     plain = list(filter(_is_plain, tensors))
     small = [t for t in plain if t.numel() <= _SMALL and t.is_contiguous()]
-    large = [t for t in plain if t.numel() >= _LARGE and _is_dense(t)]
+    large = [t for t in plain if t.numel() > _SMALL and _is_dense(t)]
     return _hashes_of_small(small) | _hashes_of_large(large, n_threads)
 
 
@@ -62,14 +61,13 @@ def _hashes_of_small(tensors):
 
 def _hashes_of_large(tensors, n_threads):
     """Hash large tensors, but for those of which every bit is known."""
-    if not tensors:
-        return {}
-    tensors.sort(key=torch.Tensor.numel, reverse=True)
+    found = {id(tensor): KNOWN.find(tensor) for tensor in tensors}
+    new = [tensor for tensor in tensors if found[id(tensor)] is None]
+    if not new:
+        return found
+    new.sort(key=torch.Tensor.numel, reverse=True)
     with ThreadPoolExecutor(n_threads) as threads:
-        known = list(threads.map(KNOWN.find, tensors))
-        new = [t for t, digest in zip(tensors, known, strict=True) if digest is None]
         hashes = list(threads.map(hash_of_values, new))
-    found = dict(zip(map(id, tensors), known, strict=True))
     for tensor, digest in zip(new, hashes, strict=True):
         found[id(tensor)] = digest
         KNOWN.put(tensor, digest)

@@ -417,3 +417,21 @@ def test_a_module_that_makes_its_attributes_is_not_told():
     read = defined("def read():\n    return helper.SCALE", helper=helper).read
     with pytest.raises(UntellableError, match="'planted_helper' may hold anything"):
         digest(read)
+
+
+def test_equal_numbers_of_other_types_are_told_apart_in_any_order():
+    things = [(1, 2), (1.0, 2), (True, 2), ((1,), 2), ((True,), 2), (0.0,), (-0.0,), ("1", 2)]
+    for order in (things, things[::-1]):
+        digests = [Content().digest(thing) for thing in order]
+        assert len(set(digests)) == len(things)
+
+
+def test_a_module_is_told_anew_after_each_change():
+    layer = torch.nn.Conv2d(3, 4, 3)
+    before = Content().digest(layer)
+    layer.stride = (1.0, 1)
+    assert Content().digest(layer) != before
+    layer.stride = (1, 1)
+    assert Content().digest(layer) == before
+    layer.padding_mode = "reflect"
+    assert Content().digest(layer) != before

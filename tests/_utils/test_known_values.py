@@ -40,6 +40,17 @@ def test_a_change_is_noticed_however_it_is_made(known, change):
     assert known.find(tensor) is None
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int16, torch.bfloat16, torch.complex64])
+@pytest.mark.parametrize("n_values", [1, 5, 8])
+@pytest.mark.parametrize("start", [0, 1])
+def test_values_of_any_size_and_place_are_compared_to_the_end(known, dtype, n_values, start):
+    tensor = torch.ones(n_values + start, dtype=dtype)[start:]
+    known.put(tensor, b"digest")
+    assert known.find(tensor) == b"digest"
+    tensor.data[-1] = 0
+    assert known.find(tensor) is None
+
+
 def test_memory_is_bounded_and_given_back(known):
     first, second = torch.ones(200), torch.ones(200)
     known.put(first, b"first")
