@@ -34,17 +34,25 @@ class KnownValues:
         bits = _bits(tensor)
         return digest if bits.dtype == copied.dtype and torch.equal(bits, copied) else None
 
-    def put(self, tensor, digest):
-        """Keep a digest, unless there is no room for the values."""
-        n_bytes = tensor.nbytes
+    def add(self, tensor, digest_of):
+        """Return the digest of a tensor's bits, and keep it unless there is no room for them."""
+        bits = _bits(tensor)
         with self._lock:
             self._known.pop(tensor, None)
-            held = sum(copied.nbytes for _, copied, _ in self._known.values())
-        if held + n_bytes > self._max_bytes:
-            return
-        known = _place(tensor), _bits(tensor).clone(), digest
+            has_room = self._has_room(tensor)
+        if not has_room:
+            return digest_of(bits)
+        # What is digested is what is kept, even if another thread changes the values meanwhile.
+        known = _place(tensor), bits.clone()
+        digest = digest_of(known[1])
         with self._lock:
-            self._known[tensor] = known
+            if self._has_room(tensor):
+                self._known[tensor] = *known, digest
+        return digest
+
+    def _has_room(self, tensor):
+        held = sum(copied.nbytes for _, copied, _ in self._known.values())
+        return held + tensor.nbytes <= self._max_bytes
 
 
 def _place(tensor):

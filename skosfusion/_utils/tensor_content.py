@@ -34,6 +34,10 @@ def hash_of_values(tensor):
     # The order in memory is part of the identity, so nothing needs to be copied.
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     flat = tensor.as_strided((tensor.numel(),), (1,)) if _is_dense(tensor) else tensor.flatten()
+    return _hash_of_bits(flat)
+
+
+def _hash_of_bits(flat):
     return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
 
 
@@ -67,11 +71,8 @@ def _hashes_of_large(tensors, n_threads):
         return found
     new.sort(key=torch.Tensor.numel, reverse=True)
     with ThreadPoolExecutor(n_threads) as threads:
-        hashes = list(threads.map(hash_of_values, new))
-    for tensor, digest in zip(new, hashes, strict=True):
-        found[id(tensor)] = digest
-        KNOWN.put(tensor, digest)
-    return found
+        hashes = list(threads.map(lambda tensor: KNOWN.add(tensor, _hash_of_bits), new))
+    return found | dict(zip(map(id, new), hashes, strict=True))
 
 
 def _is_plain(tensor):

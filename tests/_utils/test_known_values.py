@@ -17,7 +17,7 @@ def known():
 def test_a_digest_is_given_again_while_each_bit_is_the_same(known):
     tensor = torch.arange(6.0)
     assert known.find(tensor) is None
-    known.put(tensor, b"digest")
+    known.add(tensor, lambda bits: b"digest")
     assert known.find(tensor) == b"digest"
     assert known.find(tensor.clone()) is None
 
@@ -35,7 +35,7 @@ def test_a_digest_is_given_again_while_each_bit_is_the_same(known):
 )
 def test_a_change_is_noticed_however_it_is_made(known, change):
     tensor = torch.arange(6.0)
-    known.put(tensor, b"digest")
+    known.add(tensor, lambda bits: b"digest")
     change(tensor)
     assert known.find(tensor) is None
 
@@ -45,21 +45,35 @@ def test_a_change_is_noticed_however_it_is_made(known, change):
 @pytest.mark.parametrize("start", [0, 1])
 def test_values_of_any_size_and_place_are_compared_to_the_end(known, dtype, n_values, start):
     tensor = torch.ones(n_values + start, dtype=dtype)[start:]
-    known.put(tensor, b"digest")
+    known.add(tensor, lambda bits: b"digest")
     assert known.find(tensor) == b"digest"
     tensor.data[-1] = 0
     assert known.find(tensor) is None
 
 
+def test_what_changes_while_it_is_digested_is_not_taken_for_what_it_was(known):
+    tensor = torch.arange(6.0)
+
+    def digest(bits):
+        tensor.data[2] = 9.0
+        return bytes(bits.view(torch.uint8).tolist())
+
+    before = tensor.clone()
+    first = known.add(tensor, digest)
+    assert known.find(tensor) is None
+    tensor.data.copy_(before)
+    assert known.find(tensor) == first == before.numpy().tobytes()
+
+
 def test_memory_is_bounded_and_given_back(known):
     first, second = torch.ones(200), torch.ones(200)
-    known.put(first, b"first")
-    known.put(second, b"second")
+    known.add(first, lambda bits: b"first")
+    known.add(second, lambda bits: b"second")
     assert known.find(first) == b"first"
     assert known.find(second) is None
     del first
     gc.collect()
-    known.put(second, b"second")
+    known.add(second, lambda bits: b"second")
     assert known.find(second) == b"second"
 
 
