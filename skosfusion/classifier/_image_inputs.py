@@ -79,6 +79,11 @@ class ImageInputs:
         """Return the features of all images: float32, (n_rows, n_features)."""
         return self._features(self._source().for_training, paths, range(len(paths)))
 
+    def _note_engine(self, source):
+        """Let a network that is fitted name the engine that has computed, not one it asked for."""
+        if hasattr(self.network, "engine"):
+            self.network.engine = source.engine
+
     def features_on_demand(self, paths):
         """Return a function from row numbers to features, which are encoded when asked for."""
         sources = []
@@ -103,9 +108,11 @@ class ImageInputs:
 
     def settle_engine(self, engine, n_images, *, is_fixed):
         """Decide what computes the features of a fixed encoder, see `FusionClassifier`."""
+        size = self.read_options["image_size"]
         settle_engine(
-            self.network, engine, n_images=n_images, is_fixed=is_fixed, folder=self.memory
-        )
+            self.network, engine, n_images=n_images, image_size=size, is_fixed=is_fixed,
+            folder=self.memory,
+        )  # fmt: skip
 
     @property
     def _is_split(self):
@@ -128,7 +135,10 @@ class ImageInputs:
 
     def _load_known_features(self, paths):
         """Encode every image before training starts, so that a bad one is found in time."""
-        return self._gathered(self.features(paths))
+        source = self._source()
+        features = self._features(source.for_training, paths, range(len(paths)))
+        self._note_engine(source)
+        return self._gathered(features)
 
     def _gathered(self, features):
         features = torch.from_numpy(features)
@@ -141,8 +151,9 @@ class ImageInputs:
         rows = _with_image(paths, range(len(paths)))
         if dataset.activations is None:
             files = [paths[row] for row in rows]
-            kept = self._source().kept(files, rows=rows, progress=self._progress)
-            dataset.activations = kept
+            source = self._source()
+            dataset.activations = source.kept(files, rows=rows, progress=self._progress)
+            self._note_engine(source)
         if fixed:
             features = np.zeros((len(paths), self.network.n_features), np.float32)
             if rows:

@@ -10,7 +10,6 @@ from ..network import (
     EngineFailedError,
     FusionNetwork,
     engine_in_use,
-    network_identity,
     shared_feature_cache,
     with_replaced,
 )
@@ -34,7 +33,7 @@ def _kept_copy(network, identity, layer, image_size, n_images):
     shape = network.pixel_mean.shape[1], image_size, image_size
     while True:
         # What follows the layer is differentiated, which compiled code cannot be.
-        engine = engine_in_use(network, identity, but=("compiled",))
+        engine = engine_in_use(network, identity, shape, layer=layer, but=("compiled",))
         try:
             cache = shared_feature_cache()
             options = {"layer": layer, "n_images": n_images}
@@ -78,9 +77,8 @@ class ExplainedNetwork:
     whatever happens here. Nothing but what follows the layer is differentiated.
     """
 
-    def __init__(self, network, feature_map, image_size, n_images):
+    def __init__(self, network, identity, feature_map, image_size, n_images):
         layer = network.encoder.get_submodule(feature_map.name)
-        identity = network_identity(network)
         # What a user's class or hook does is not known well enough for short cuts.
         self._is_known = identity.is_known
         encoder = None
@@ -101,6 +99,10 @@ class ExplainedNetwork:
             # The copy serves others, too, so it gets no hook: a second one shares its layers.
             shown = _Shown(encoder.get_submodule(feature_map.name), self._hook)
             self._network.encoder = with_replaced(encoder, {feature_map.name: shown})
+
+    def close(self):
+        """Let go of the copy, which refers to this object, so that its memory is free at once."""
+        self._network = None
 
     def _hook(self, layer, inputs, output):
         return self._on_output(output)

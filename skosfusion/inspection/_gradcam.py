@@ -9,6 +9,7 @@ from sklearn.utils.validation import _num_samples
 from torch.nn import functional
 
 from .._utils.validation import check_choice
+from ..network import network_identity
 from ._explained import ExplainedNetwork
 from ._fitted import target_codes, unwrap_with_image
 from ._layers import find_feature_map
@@ -176,10 +177,13 @@ class GradCAM(TransformerMixin, BaseEstimator):
         fitted = unwrap_with_image(self.estimator)
         network, size = fitted.classifier.module_, fitted.image_size
         n_channels = network.pixel_mean.shape[1]
-        feature_map = find_feature_map(network.encoder, size, self.layer, n_channels=n_channels)
+        identity = network_identity(network)
+        feature_map = find_feature_map(
+            network.encoder, size, self.layer, n_channels=n_channels, identity=identity
+        )
         if np.ndim(self.target) == 0:
             target_codes(self.target, fitted.classifier.classes_, 0)
-        return fitted, feature_map
+        return fitted, feature_map, identity
 
     def transform(self, X):
         """Make the heatmap of each row's image.
@@ -210,16 +214,19 @@ class GradCAM(TransformerMixin, BaseEstimator):
         FloatingPointError
             If the layer outputs values that are not finite.
         """
-        fitted, feature_map = self._check()
+        fitted, feature_map, identity = self._check()
         table = fitted.transform(X)
         codes = target_codes(self.target, fitted.classifier.classes_, _num_samples(table))
         # What is made in a caller's inference mode could not be differentiated.
         with torch.inference_mode(False):
-            return self._heatmaps(fitted.classifier, feature_map, table, codes)
+            explained = ExplainedNetwork(
+                fitted.classifier.module_, identity, feature_map, fitted.image_size,
+                _num_samples(table),
+            )  # fmt: skip
+            with contextlib.closing(explained):
+                return self._heatmaps(fitted.classifier, explained, feature_map, table, codes)
 
-    def _heatmaps(self, classifier, feature_map, table, codes):
-        size = classifier.image_size_
-        explained = ExplainedNetwork(classifier.module_, feature_map, size, _num_samples(table))
+    def _heatmaps(self, classifier, explained, feature_map, table, codes):
         heatmaps = None
         with contextlib.closing(classifier.input_batches(table, pixels=True)) as batches:
             for inputs, rows in batches:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from .._utils.caches import BoundedMap
+from .._utils.locks import ForkSafeLock
 from .._utils.validation import did_you_mean
-from ..network import is_torchvision_model
 from ._trace import trace
 
 # What only passes on, or pools, what another layer has made.
@@ -20,8 +21,9 @@ _NOT_A_DEFAULT = (
 )
 
 
-# Layers of torchvision models by their printed form and the size of the images.
-_KNOWN_LAYERS = {}
+# Encoders whose layers are remembered.
+_MOST_KNOWN = 32
+_KNOWN_LAYERS, _LOCK = BoundedMap(_MOST_KNOWN, evict="least recent"), ForkSafeLock()
 
 
 class FeatureMap(NamedTuple):
@@ -76,15 +78,20 @@ class _Encoder(NamedTuple):
     others: dict
 
 
-def find_feature_map(encoder, image_size, name=None, *, n_channels=3):
-    """Find a layer by name, or the one that makes the encoder's last feature map."""
-    if is_torchvision_model(encoder):
-        key = str(encoder), image_size
-        known = _KNOWN_LAYERS.get(key)
-        if known is None:
-            known = _KNOWN_LAYERS[key] = _examine(encoder, image_size, n_channels)
-    else:
+def find_feature_map(encoder, image_size, name=None, *, n_channels=3, identity=None):
+    """Find a layer by name, or the one that makes the encoder's last feature map.
+
+    `identity` is that of the network; layers of one whose code is known are looked for once.
+    """
+    known = None
+    if identity is not None and identity.is_known:
+        with _LOCK:
+            known = _KNOWN_LAYERS.get((identity.digest, image_size))
+    if known is None:
         known = _examine(encoder, image_size, n_channels)
+        if identity is not None and identity.is_known:
+            with _LOCK:
+                _KNOWN_LAYERS.put((identity.digest, image_size), known)
     if name is None and known.default is None:
         raise ValueError(known.problem + _listed(known.maps))
     name = known.default if name is None else name

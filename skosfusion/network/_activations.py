@@ -43,7 +43,7 @@ class StageActivations(EncoderFeatures):
     # Only whole encoders are compiled.
     _without = ("compiled",)
 
-    def _tell(self, network):
+    def _identify(self, network):
         # What trains does not count, so that folds and epochs share what lies below.
         return network_identity(network, beside=network.split.parts_above(network.encoder))
 
@@ -61,7 +61,7 @@ class StageActivations(EncoderFeatures):
         below = None
         if self._is_known:
             below = self.network.split.below(self.network.encoder)
-            below = self._copy(self._engine, pixels, below)
+            below = self._copy(self._engine, below)
         return encode_batch(self.network, below, pixels, self._encode, size=size)
 
     def _encode(self, pixels, encoder=None):

@@ -6,15 +6,18 @@ code, so nothing that others can write is loaded, and a cache folder that is sha
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import torch
@@ -29,7 +32,9 @@ MOST_SECONDS = 300
 # Compiled encoders that are kept; the oldest leave first.
 _MOST_BYTES = 2**30
 _MOST_BYTES_EACH = 2**32
-_SUFFIX = ".pt2"
+_SUFFIX, _SCRATCH = ".pt2", "work-"
+_MOST_SECONDS_TO_TELL = 10
+_PACKAGE_HOME = Path(__file__).parents[2]
 _COMPILERS = "g++", "clang++", "c++"
 _CHILD = "from skosfusion.network._compile_child import main; main()"
 
@@ -40,8 +45,37 @@ class CannotCompileError(Exception):
 
 def has_compiler():
     """Return whether there is a C++ compiler."""
-    named = os.environ.get("CXX")
-    return os.name == "posix" and any(map(shutil.which, [named] if named else _COMPILERS))
+    return os.name == "posix" and _compiler() is not None
+
+
+def _compiler():
+    """Return the command of the C++ compiler, or None."""
+    commands = [os.environ["CXX"]] if os.environ.get("CXX") else _COMPILERS
+    with contextlib.suppress(ValueError):  # quotation marks that do not end
+        return next((c for c in commands if shutil.which(shlex.split(c)[0])), None)
+    return None
+
+
+@functools.cache
+def compiles_with(command):
+    """Return what the compiler of a command calls itself, which decides on the last digits."""
+    try:
+        # What the user names for this purpose.
+        told = subprocess.run(  # noqa: S603
+            [*shlex.split(command), "--version"],
+            capture_output=True,
+            timeout=_MOST_SECONDS_TO_TELL,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return type(error).__name__
+    return told.stdout.decode(errors="replace").partition("\n")[0]
+
+
+def native_code_facts():
+    """Return what decides on the native code of an encoder beside torch: processor, compiler."""
+    command = _compiler()
+    return *_processor(), "no compiler" if command is None else compiles_with(command)
 
 
 def compiled(folded, shape, dtype, *, batch_size, key):
@@ -49,18 +83,19 @@ def compiled(folded, shape, dtype, *, batch_size, key):
 
     `key` tells the encoder, its number format and the software; `shape` is that of one image.
     """
-    images = torch.randn(batch_size, *shape, generator=torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(batch_size, *shape, generator=random, dtype=torch.float32)
     images = images.contiguous(memory_format=torch.channels_last)
     name = hashlib.sha256(key + repr((batch_size, shape, dtype, _processor())).encode()).hexdigest()
     try:
         folder = _folder() / name
-        found = _load(folder)
+        found = _kept(folder, folded, images, dtype)
         if found is None:
             _compile(folder, folded, images, dtype)
             found = _load(folder)
-        if found is None:
-            raise CannotCompileError("what the compiler made is gone")
-        _check(found, folded, images, dtype)
+            if found is None:
+                raise CannotCompileError("what the compiler made is gone")
+            _check(found, folded, images, dtype)
     except CannotCompileError:
         raise
     except Exception as error:
@@ -112,9 +147,20 @@ def _load(folder):
     return None
 
 
+def _kept(folder, folded, images, dtype):
+    """Return what was compiled earlier and gives these features; what is of no use is removed."""
+    with contextlib.suppress(Exception):
+        found = _load(folder)
+        if found is not None:
+            _check(found, folded, images, dtype)
+        return found
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
 def _compile(folder, folded, images, dtype):
     """Compile an encoder, and keep it."""
-    scratch = Path(tempfile.mkdtemp(prefix="work-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=folder.parent))
     try:
         _run_child(scratch, folded, images, dtype)
         content, _ = read_regular_file(scratch / f"encoder{_SUFFIX}", _MOST_BYTES_EACH)
@@ -131,7 +177,8 @@ def _run_child(scratch, folded, images, dtype):
     given = io.BytesIO()
     torch.save((folded, images, dtype, str(scratch / f"encoder{_SUFFIX}"), MOST_SECONDS), given)
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path if place),
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, [_PACKAGE_HOME, *sys.path])),
+        "CXX": _compiler() or "",
         "TORCHINDUCTOR_CACHE_DIR": str(scratch),
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
         "TMPDIR": str(scratch),
@@ -171,10 +218,17 @@ def _check(found, folded, images, dtype):
 
 def _prune(folder, most_bytes):
     """Remove the oldest compiled encoders, and what killed processes left."""
-    kept = sorted((path.stat().st_mtime, path) for path in folder.glob(f"*/*{_SUFFIX}"))
+    scratch = set(folder.glob(f"{_SCRATCH}*"))
+    for place in scratch:
+        # Nobody compiles for so long.
+        with contextlib.suppress(OSError):
+            if time.time() - place.stat().st_mtime > 2 * MOST_SECONDS:
+                shutil.rmtree(place)
+    files = [path for path in folder.glob(f"*/*{_SUFFIX}") if path.parent not in scratch]
+    kept = sorted((path.stat().st_mtime, path) for path in files)
     n_bytes = sum(path.stat().st_size for _, path in kept)
     for _, path in kept:
         if n_bytes <= most_bytes:
             break
         n_bytes -= path.stat().st_size
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path.parent, ignore_errors=True)

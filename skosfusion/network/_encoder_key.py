@@ -8,6 +8,7 @@ import torch
 import torchvision
 
 from ..images import decoding_versions
+from ._compiled import native_code_facts
 from ._identity import library_versions, network_identity
 from ._inference import encoding_batch_size
 
@@ -71,6 +72,7 @@ def encoder_key(network, image_options, identity=None, engine="eager"):
     software = *_versions(network, image_options), repr(library_versions(identity.libraries))
     # Features of the first engine have been kept since before there were others.
     engines = () if engine == "eager" else (f"engine {engine}",)
+    engines += native_code_facts() if engine == "compiled" else ()
     parts = (*software, *engines, *_settings(network.pixel_mean.device), *_bf16_units(network))
     for part in (*parts, repr(sorted(image_options.items()))):
         digest.update(part.encode() + b"\0")

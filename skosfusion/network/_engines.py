@@ -35,16 +35,17 @@ class EngineFailedError(Exception):
     """An engine that was thought possible is not; the next one will be named."""
 
 
-def engine_in_use(network, identity, *, but=()):
+def engine_in_use(network, identity, shape, *, layer=None, but=()):
     """Return the engine that computes here: the network's own, or else the next one; warns once.
 
-    Engines in `but` are passed over without a word.
+    `shape` is that of one image, `layer` one that will be looked at. Engines in `but` are passed
+    over without a word.
     """
     declared = getattr(network, "engine", "eager")
     for engine in reversed(ENGINES[: ENGINES.index(declared) + 1]):
         if engine in but:
             continue
-        reason = _why_not(engine, network, identity)
+        reason = _why_not(engine, network, identity, shape, layer)
         if reason is None:
             return engine
         if engine == declared:
@@ -52,7 +53,7 @@ def engine_in_use(network, identity, *, but=()):
     return "eager"
 
 
-def _why_not(engine, network, identity):
+def _why_not(engine, network, identity, shape, layer=None):
     """Return why an engine cannot compute the features of a network, or None."""
     if engine == "eager":
         return None
@@ -65,19 +66,24 @@ def _why_not(engine, network, identity):
             "nobody knows what may be computed in another way"
         )
     if engine == "fused" and not can_fuse(network.encoder_dtype):
-        return f"this processor or torch has no fused operations in {_shown(network)}"
+        return f"this processor or torch has no fused operations in {_number_format(network)}"
     if engine == "compiled" and network.encoder_has_trained:
         return "an encoder that has trained is not compiled, as that takes longer than it saves"
     if engine == "compiled" and not has_compiler():
         return "there is no C++ compiler"
-    return _FAILED.get((engine, _form(network)))
+    return _FAILED.get(_attempt(engine, network, identity, shape, layer))
 
 
-def _form(network):
-    return str(network.encoder), network.encoder_dtype
+def _attempt(engine, network, identity, shape, layer):
+    """Return what tells attempts apart, so that one that failed is not made again.
+
+    To compile takes so long that other weights are no reason for another attempt.
+    """
+    encoder = str(network.encoder) if engine == "compiled" else identity.digest
+    return engine, encoder, network.encoder_dtype, tuple(shape), layer
 
 
-def _shown(network):
+def _number_format(network):
     return "fp32" if network.encoder_dtype is None else str(network.encoder_dtype)
 
 
@@ -93,6 +99,8 @@ def _warn_once(declared, reason):
     )
 
 
+# What is made in a caller's inference mode could not be differentiated later.
+@torch.inference_mode(False)
 def make_encoder(network, engine, shape, identity, *, encoder=None, layer=None, n_images=None):
     """Make a copy of an encoder for an engine, or raise EngineFailedError and remember that.
 
@@ -109,16 +117,16 @@ def make_encoder(network, engine, shape, identity, *, encoder=None, layer=None, 
         if engine == "fused":
             return fuse(folded, shape, dtype, batch_size=size, layer=layer)
     except (CannotCompileError, CannotFuseError) as error:
-        _FAILED[engine, _form(network)] = str(error)
+        _FAILED[_attempt(engine, network, identity, shape, layer)] = str(error)
         raise EngineFailedError(str(error)) from error
     return folded
 
 
-def settle_engine(network, declared, *, n_images, is_fixed, folder):
+def settle_engine(network, declared, *, n_images, image_size, is_fixed, folder):
     """Decide with which engine a network computes features: as declared, or for "auto" the best.
 
-    A cache folder keeps what was decided first for an encoder, so that all that use it compute the
-    same digits.
+    A cache folder keeps what was decided first for an encoder, so that all that can use it compute
+    the same digits.
     """
     if network.encoder is None or not hasattr(network, "engine"):
         return
@@ -126,38 +134,54 @@ def settle_engine(network, declared, *, n_images, is_fixed, folder):
         network.engine = declared
         return
     identity = network_identity(network, with_values=False)
-    network.engine = _best(network, identity, n_images, is_fixed)
+    shape = network.pixel_mean.shape[1], image_size, image_size
+    possible = [e for e in ENGINES if _why_not(e, network, identity, shape) is None]
+    if not is_fixed and "compiled" in possible:
+        possible.remove("compiled")
+    network.engine = _best(network, possible, n_images)
     if folder is not None and identity.digest is not None:
-        network.engine = _settled(folder, network, identity)
+        settled = _settled(folder, network, identity)
+        network.engine = settled if settled in possible else network.engine
     _LOGGER.info("engine='auto' is %r for %d images", network.engine, n_images)
 
 
-def _best(network, identity, n_images, is_fixed):
+def _best(network, possible, n_images):
     is_many = n_images >= _COMPILED_FROM and network.encoder_dtype is torch.bfloat16
-    wanted = ["compiled"] if is_many and is_fixed else []
-    for engine in (*wanted, "fused"):
-        if _why_not(engine, network, identity) is None:
-            return engine
-    return "eager"
+    wanted = ("compiled", "fused") if is_many else ("fused",)
+    return next((engine for engine in wanted if engine in possible), "eager")
 
 
 def _settled(folder, network, identity):
     """Return the engine that a folder knows for an encoder, after it has been told this one."""
-    name = hashlib.sha256(identity.digest + _shown(network).encode()).hexdigest()
+    name = hashlib.sha256(identity.digest + _number_format(network).encode()).hexdigest()
     path = Path(resolved(folder)).absolute() / "engines" / f"{name}.json"
     # What cannot be written or read is told by what keeps features there.
+    text = json.dumps({"engine": network.engine})
+    with contextlib.suppress(OSError):
+        _write_first(path, text)
+        found = _read_engine(path)
+        if found is not None:
+            return found
+        # Something else that stayed there would leave the folder undecided for ever.
+        path.unlink()
+        _write_first(path, text)
+    return network.engine
+
+
+def _read_engine(path):
+    """Return the engine that a small file names, or None."""
     with contextlib.suppress(OSError, ValueError):
-        if not path.exists():
-            _write_first(path, json.dumps({"engine": network.engine}))
         content, _ = read_regular_file(path, _MOST_BYTES)
         found = json.loads(content)
         if isinstance(found, dict) and found.get("engine") in ENGINES:
             return found["engine"]
-    return network.engine
+    return None
 
 
 def _write_first(path, text):
     """Write a small file unless another process has; it appears whole."""
+    if path.exists():
+        return
     make_private_folder(path.parent)
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     temporary.write_text(text, encoding="utf-8")

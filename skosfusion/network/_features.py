@@ -81,7 +81,7 @@ class EncoderFeatures:
     def __init__(self, network, image_options, *, folder=None, cache=None):
         self.network, self._folder = network, folder
         self._image_options = image_options
-        self._identity = identity = self._tell(network)
+        self._identity = identity = self._identify(network)
         self._is_known, self._is_told = identity.is_known, identity.digest is not None
         if not self._is_told:
             _LOGGER.info(
@@ -89,14 +89,20 @@ class EncoderFeatures:
                 type(network.encoder).__name__,
                 identity.reason,
             )
+        size = read_options(**image_options).image_size
+        self._shape = network.pixel_mean.shape[1], size, size
         if not self._is_known and network.encoder is not None:
-            size = read_options(**image_options).image_size
             self._is_told &= unsteady(network, size, identity.digest) is None
         self._cache = shared_feature_cache() if cache is None else cache
         self._read_options = {**image_options, "folder": folder}
         self._choose_engine()
 
-    def _tell(self, network):
+    @property
+    def engine(self):
+        """The engine that computes here; the network's own where that is possible."""
+        return self._engine
+
+    def _identify(self, network):
         """Return what tells the network from others."""
         return network_identity(network)
 
@@ -106,7 +112,7 @@ class EncoderFeatures:
 
     def _choose_engine(self):
         """Take the engine that computes here, and what it has computed before."""
-        self._engine = engine_in_use(self.network, self._identity, but=self._without)
+        self._engine = engine_in_use(self.network, self._identity, self._shape, but=self._without)
         self.key = self._key()
         # Of a few images that are asked for alone, the last digits are others.
         self._small_key = hashlib.sha256(self.key + b"small").digest()
@@ -312,14 +318,13 @@ class EncoderFeatures:
             engine = self._engine
             # What is compiled takes batches of the full size alone.
             if size is not None:
-                engine = engine_in_use(self.network, self._identity, but=("compiled",))
-            encoder = self._copy(engine, pixels, n_images=size)
+                engine = engine_in_use(self.network, self._identity, self._shape, but=("compiled",))
+            encoder = self._copy(engine, n_images=size)
         return encode_batch(self.network, encoder, pixels, size=size)
 
-    def _copy(self, engine, pixels, encoder=None, n_images=None):
+    def _copy(self, engine, encoder=None, n_images=None):
         """Return a copy of the encoder, or of a part of it, for an engine."""
-        shape = self.network.pixel_mean.shape[1], *pixels.shape[2:]
-        arguments = self._identity, self.network, engine, shape
+        arguments = self._identity, self.network, engine, self._shape
         return self._cache._encoder_copy(*arguments, encoder=encoder, n_images=n_images)
 
     def _pixels(self, batch):

@@ -30,11 +30,13 @@ def fuse(folded, shape, dtype=None, *, batch_size, layer=None):
 
     `shape` is that of one image. What runs after `layer`, or is part of it and cannot be told
     apart then, stays as it is, so that it can be looked at and differentiated. CannotFuseError
-    says that the copy is of no use.
+    says that the copy is of no use: what is exchanged follows torchvision's code, and one random
+    image must get the same features but for rounding.
     """
     try:
         with torch.no_grad():
-            image = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+            random = torch.Generator().manual_seed(0)
+            image = torch.randn(1, *shape, generator=random, dtype=torch.float32)
             image = image.contiguous(memory_format=torch.channels_last)
             order, shapes = [], {}
             expected = _try(folded, image, dtype, order, shapes)
@@ -44,7 +46,7 @@ def fuse(folded, shape, dtype=None, *, batch_size, layer=None):
     except Exception as error:
         raise CannotFuseError(f"{type(error).__name__}: {error}") from error
     if not gives_same(found, expected, dtype):
-        raise CannotFuseError("its features differ from those of the encoder")
+        raise CannotFuseError("its features differ from those of the encoder, or are not finite")
     vars(folded)["shows"] = rewriting.shown_layers()
     return folded
 

@@ -90,7 +90,8 @@ class FusionNetwork(nn.Module):
     split : SplitEncoder or None
         Where `split_at` has divided the encoder.
     engine : {"eager", "fused", "compiled"}
-        How the features of a fixed encoder are computed, see `EncoderFeatures`.
+        What computes the features of a fixed encoder, see `EncoderFeatures`; after a fit of
+        `FusionClassifier`, what has computed them.
 
     References
     ----------

@@ -1,6 +1,7 @@
 """The parameter `engine`, from the constructor to the model file."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -40,6 +41,17 @@ def test_auto_is_settled_by_the_fit(frame, target):
     assert own.module_.engine == "eager"
     encoder = ImageEncoder(weights=None, image_size=32, random_state=0).fit(frame[["image"]])
     assert encoder.network_.engine == "fused"
+
+
+@pytest.mark.parametrize("unfreeze", [None, "layer4"])
+def test_a_fitted_network_names_what_has_computed(frame, target, monkeypatch, unfreeze):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: False)
+    options = OPTIONS | {"engine": "compiled", "unfreeze": unfreeze}
+    options |= {} if unfreeze is None else {"frozen_epochs": 1, "max_epochs": 2}
+    with warnings.catch_warnings(action="ignore"):
+        classifier = FusionClassifier(**options).fit(frame, target)
+    assert (classifier.engine, classifier.module_.engine) == ("compiled", "eager")
 
 
 @needs_fused

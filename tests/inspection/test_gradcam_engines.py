@@ -1,10 +1,16 @@
 """Heatmaps are the same with every engine, and what is prepared for them is kept."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torchvision.models import resnet18
 
 from skosfusion import FusionClassifier, GradCAM
+from skosfusion.inspection import _explained
 from skosfusion.network import _engines, _feature_cache, _fused, shared_feature_cache
 
 pytestmark = pytest.mark.skipif(not _fused.can_fuse(None), reason="needs oneDNN")
@@ -84,6 +90,71 @@ def test_what_cannot_be_compiled_or_fused_is_computed_layer_by_layer(fitted, mon
     np.testing.assert_array_equal(found, expected)
     found = classifier.predict_proba(table.iloc[:1])
     np.testing.assert_allclose(found, alone, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_prediction_in_inference_mode_is_no_trouble_later(fitted, engine):
+    classifier, table = fitted
+    classifier.module_.engine = engine
+    expected = GradCAM(classifier, layer="layer3", target=1, raw=True).transform(table)
+    shared_feature_cache().clear()
+    with torch.inference_mode():
+        classifier.predict_proba(table)
+        GradCAM(classifier, target=1).transform(table)
+    found = GradCAM(classifier, layer="layer3", target=1, raw=True).transform(table)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_what_a_transform_has_copied_is_free_at_once(fitted, monkeypatch):
+    classifier, table = fitted
+    copies, make = [], _explained.copied_network
+
+    def noted(*arguments):
+        copies.append(weakref.ref(made := make(*arguments)))
+        return made
+
+    monkeypatch.setattr(_explained, "copied_network", noted)
+    gc.disable()
+    try:
+        GradCAM(classifier, target=1).transform(table)
+        assert [copied() for copied in copies] == [None]
+    finally:
+        gc.enable()
+
+
+class Turned(nn.Module):
+    """Gives channels first or last, and prints alike."""
+
+    def __init__(self, is_last):
+        super().__init__()
+        self.is_last = is_last
+
+    def forward(self, values):
+        return values.permute(0, 2, 3, 1) if self.is_last else values
+
+
+class Pooled(Turned):
+    def forward(self, values):
+        return values.mean((1, 2) if self.is_last else (2, 3))
+
+
+@pytest.mark.parametrize("order", [(False, True), (True, False)])
+def test_layers_of_encoders_that_print_alike_are_told_apart(cohort, order):
+    table = cohort[["image"]].iloc[:6]
+    for is_last in order:
+
+        def backbone(is_last=is_last):
+            encoder = resnet18()
+            encoder.layer4.append(Turned(is_last))
+            encoder.avgpool, encoder.fc = Pooled(is_last), nn.Identity()
+            return encoder
+
+        classifier = FusionClassifier(
+            image_column="image", backbone=backbone, weights=None, image_size=64, verbose=0,
+            frozen_epochs="all", max_epochs=1, random_state=0, precision="fp32",
+        ).fit(table, np.arange(6) % 2)  # fmt: skip
+        maps = GradCAM(classifier, layer="layer4", target=1, raw=True).transform(table)
+        assert maps.shape == (6, 2, 2)
 
 
 def failing(*args, **options):

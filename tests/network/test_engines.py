@@ -1,4 +1,6 @@
 import contextlib
+import functools
+import json
 import os
 import stat
 import subprocess
@@ -20,6 +22,7 @@ from skosfusion.network import (
     _features,
     _fused,
     folded_encoder,
+    network_identity,
     settle_engine,
 )
 
@@ -102,6 +105,62 @@ def test_a_copy_that_gives_other_features_is_refused(monkeypatch, cache, paths):
         encoded(cache, make_network("fused"), paths, OPTIONS)
 
 
+@needs_fused
+def test_features_that_are_not_finite_are_the_error_of_every_engine(cache, paths):
+    for engine in ("eager", "fused"):
+        network = make_network(engine)
+        network.encoder.layer4[1].conv2.weight.data.fill_(np.nan)
+        told = pytest.raises(ValueError, match=r"gives NaN or infinity for the image of row")
+        with warnings.catch_warnings(action="ignore"), told:
+            encoded(cache, network, paths, OPTIONS)
+    # Others are none the worse for it.
+    source = EncoderFeatures(make_network("fused"), OPTIONS, cache=cache)
+    source.for_training(paths)
+    assert source.engine == "fused"
+
+
+@needs_fused
+def test_a_copy_is_made_whatever_the_usual_number_format_is(cache, paths, monkeypatch):
+    expected = encoded(FeatureCache(), make_network("eager"), paths, OPTIONS)
+    network = make_network("fused")
+    monkeypatch.setattr(torch, "randn", functools.partial(randn_in_double, torch.randn))
+    found = encoded(cache, network, paths, OPTIONS)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not _engines._FAILED
+
+
+def randn_in_double(randn, *shape, dtype=torch.float64, **options):
+    return randn(*shape, dtype=dtype, **options)
+
+
+@needs_fused
+def test_a_layer_that_cannot_be_shown_leaves_predictions_as_they_are(cache, monkeypatch):
+    network, fuse = make_network("fused"), _engines.fuse
+
+    def fails_for_layers(*arguments, layer=None, **options):
+        if layer is not None:
+            raise _fused.CannotFuseError("not with a layer")
+        return fuse(*arguments, **options)
+
+    monkeypatch.setattr(_engines, "fuse", fails_for_layers)
+    identity, shape = network_identity(network), (3, 32, 32)
+    with pytest.raises(_engines.EngineFailedError):
+        _engines.make_encoder(network, "fused", shape, identity, layer="layer2")
+    assert _engines.engine_in_use(network, identity, shape) == "fused"
+    with pytest.warns(UserWarning, match="not with a layer"):
+        assert _engines.engine_in_use(network, identity, shape, layer="layer2") == "eager"
+
+
+def test_an_encoder_of_one_channel_is_folded(monkeypatch):
+    encoder = make_network("eager").encoder
+    encoder.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    folded = folded_encoder(encoder)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    image = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(image), encoder(image), rtol=1e-4, atol=1e-4)
+
+
 def test_an_encoder_of_ones_own_is_not_fused(cache, paths):
     expected = encoded(FeatureCache(), make_network("eager", tiny.TinyEncoder), paths, OPTIONS)
     network = make_network("fused", tiny.TinyEncoder)
@@ -111,7 +170,8 @@ def test_an_encoder_of_ones_own_is_not_fused(cache, paths):
 
 
 def settled(network, folder=None, n_images=5, declared="auto", is_fixed=True):
-    settle_engine(network, declared, n_images=n_images, is_fixed=is_fixed, folder=folder)
+    options = {"n_images": n_images, "image_size": 32, "is_fixed": is_fixed}
+    settle_engine(network, declared, folder=folder, **options)
     return network.engine
 
 
@@ -143,9 +203,8 @@ def test_a_folder_keeps_the_engine_that_came_first(monkeypatch, tmp_path, cache,
     # Another node of the cluster, which can do less.
     monkeypatch.setattr(_engines, "can_fuse", lambda dtype: False)
     network = make_network("eager")
-    assert settled(network, tmp_path) == "fused"
-    with pytest.warns(UserWarning, match=r"engine='fused' cannot be used here"):
-        found = encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path)
+    assert settled(network, tmp_path) == "eager"
+    found = encoded(FeatureCache(), network, paths, OPTIONS, folder=tmp_path)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     # Its features lie apart.
     assert len({file.parent for file in kept_features(tmp_path)}) == 2
@@ -157,7 +216,21 @@ def test_what_else_stands_in_the_place_of_the_engine_does_not_count(tmp_path, co
     (file,) = (tmp_path / "engines").iterdir()
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     file.write_bytes(content)
-    assert settled(make_network("eager"), tmp_path) in ("eager", "fused")
+    engine = settled(make_network("eager"), tmp_path)
+    assert json.loads(file.read_text()) == {"engine": engine}
+
+
+def test_a_folder_does_not_let_a_few_images_of_an_encoder_that_trains_be_compiled(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(_engines, "can_fuse", lambda dtype: True)
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    network = make_network("eager", encoder_dtype=torch.bfloat16)
+    assert settled(network, tmp_path, n_images=10_000) == "compiled"
+    assert settled(network, tmp_path) == "compiled"
+    assert settled(network, tmp_path, is_fixed=False) == "fused"
+    monkeypatch.setattr(_engines, "has_compiler", lambda: False)
+    assert settled(network, tmp_path) == "fused"
 
 
 @needs_fused
