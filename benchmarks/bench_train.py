@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _bench import fusion, images, limits, options, plain, report, timing, widedeep
+from _bench import fusion, images, limits, options, plain, report, roofline, timing, widedeep
 
 from skosfusion.images import read_image
 
@@ -96,6 +96,10 @@ def _report_full(table, chosen, paths, pixels):
         candidates[widedeep.NAME] = _rate(len(y), rival.fit_one_epoch)
     work = _PASSES * limits.RESNET18_GFLOP * (size / 224) ** 2
     limits.add_limits(candidates, formats, work)
+    for precision in formats:
+        candidates = roofline.add_roofline(
+            candidates, precision, partial(_one_step, chosen, inputs, precision), chosen.batch_size
+        )
     figures = timing.interleave(candidates, chosen.repeats)
 
     for name, figure in figures.items():
@@ -115,11 +119,24 @@ def _report_full(table, chosen, paths, pixels):
         table.add(
             f"full training: {_ours(precision)}, share of the limit", share, "", at_least=target
         )
+        share = report.ratio_of(figures, _ours(precision), f"roofline, {precision}")
+        table.add(f"full training: {_ours(precision)}, share of the roofline", share, "")
+        loops = [name for name in figures if name.startswith(f"plain PyTorch, {precision}")]
+        best = max(loops, key=lambda name: figures[name].median)
+        share = report.ratio_of(figures, _ours(precision), best)
+        table.add(f"full training: {_ours(precision)}, beside {best}", share, "x", at_least=1.0)
     table.note(
         f"Full training: one epoch on images in memory. The limit: {_PASSES} x "
         f"{limits.RESNET18_GFLOP} GFLOP an image of 224 x 224 at the speed of matrix products; "
-        f"{limits.ABOVE_LIMIT}"
+        f"{limits.ABOVE_LIMIT} {roofline.NOTE}"
     )
+
+
+def _one_step(chosen, inputs, precision):
+    """Train on one batch, in the loop written by hand."""
+    some = [values[: chosen.batch_size] for values in inputs]
+    network = plain.PlainNetwork(channels_last=True)
+    plain.train(network, *some, batch_size=chosen.batch_size, precision=precision)
 
 
 def _our_rate(chosen, X, y, precision):
