@@ -137,8 +137,9 @@ class FusionClassifier(ConventionalNet):
         thousands of images on; what it makes is kept below ``~/.cache/skosfusion``, or
         ``$XDG_CACHE_HOME``. "auto" is "fused" where the encoder is one of torchvision on a
         processor, "compiled" there for 10,000 images or more in bf16, and else "eager"; a folder
-        `memory` keeps what was decided first for an encoder. What cannot be had here is a warning,
-        and the engine named before it computes. Engines differ in the last digits.
+        `memory` keeps what was decided first for an encoder, for all that can do the same. What is
+        named and cannot be had here is a warning, and the engine named before it computes;
+        ``module_.engine`` says what has. Engines differ in the last digits.
     memory : str, path-like or None, default=None
         Folder in which decoded images, and the features of a fixed encoder, are kept
         between runs and shared by processes; images then take no memory. None: both are

@@ -3,6 +3,7 @@
 A process of its own can be ended when it hangs, leaves no workers and no settings behind, and
 traces nothing in this one. What it makes lies in a folder of the user's, for the owner alone: it is
 code, so nothing that others can write is loaded, and a cache folder that is shared never holds it.
+To run it, torch unpacks it into a folder for the owner alone below the one for temporary files.
 """
 
 import contextlib

@@ -25,6 +25,7 @@ from skosfusion.network import (
     network_identity,
     settle_engine,
 )
+from skosfusion.network._inference import gives_same
 
 from .._helpers import tiny
 from .._helpers.features import OPTIONS, encoded, kept_features
@@ -72,6 +73,59 @@ def test_a_fused_encoder_gives_the_same_features(backbone, n_with_activation):
     layers = [layer for layer in fused.modules() if isinstance(layer, _fused.FusedConvolution)]
     assert sum(layer._activation[0] != "none" for layer in layers) == n_with_activation
     assert not any(type(layer) is nn.Conv2d for layer in fused.modules())
+
+
+class InNumbers:
+    """Stands in for oneDNN's operations: the same sums, on any processor and in any format."""
+
+    def __call__(self, values, weight, bias, *rest):
+        *geometry, activation, numbers, _ = rest
+        return self._activated(self._convolved(values, weight, bias, geometry), activation, numbers)
+
+    def binary(self, shortcut, values, weight, bias, *rest):
+        *geometry, _, _, activation, numbers, _ = rest
+        added = self._convolved(values, weight, bias, geometry) + shortcut.float()
+        return shortcut.copy_(self._activated(added, activation, numbers))
+
+    def _convolved(self, values, weight, bias, geometry):
+        assert values.dtype == weight.dtype == bias.dtype == torch.bfloat16
+        padding, stride, dilation, groups = geometry
+        parts = (part.float() for part in (values, weight, bias))
+        with torch.autocast("cpu", enabled=False):
+            return nn.functional.conv2d(*parts, stride, padding, dilation, groups)
+
+    def _activated(self, values, activation, numbers):
+        known = {
+            "none": lambda v: v,
+            "relu": nn.functional.relu,
+            "hardtanh": lambda v: v.clamp(*numbers),
+            "swish": nn.functional.silu,
+        }
+        return known[activation](values).bfloat16()
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"])
+def test_a_fused_encoder_is_put_together_for_bf16(monkeypatch, backbone):
+    # Whether the processor multiplies it or not; oneDNN's own sums are not tested here.
+    monkeypatch.setattr(torch.Tensor, "to_mkldnn", lambda tensor: tensor)
+    monkeypatch.setattr(
+        torch._C._nn, "mkldnn_reorder_conv2d_weight", lambda weight, *geometry: weight
+    )
+    stand_in = InNumbers()
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", stand_in)
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise_", stand_in)
+    encoder = make_network("eager", backbone).encoder
+    folded = folded_encoder(encoder, torch.bfloat16)
+    fused = _fused.fuse(folded, (3, 32, 32), torch.bfloat16, batch_size=16)
+    images = torch.randn(16, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = fused(images).float()
+        again = fused(images).float()
+        expected = folded_encoder(encoder, torch.bfloat16)(images).float()
+    torch.testing.assert_close(again, found, rtol=0, atol=0)
+    assert gives_same(found, expected, torch.bfloat16)
+    correct = encoder(images)
+    assert (found - correct).abs().max() < 2**-4 * correct.abs().max()
 
 
 @needs_fused
