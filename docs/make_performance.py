@@ -39,10 +39,8 @@ def _about(record):
     vector = machine["vector unit"] + (" with native bf16" if machine["native bf16"] else "")
     there = [f"{name} {versions[name]}" for name in _VERSIONS if name in versions]
     chosen = [f"{name.replace('_', ' ')} {value}" for name, value in settings.items()]
-    return (
-        f"{machine['processor']}, {vector}, {machine['torch threads']} threads; "
-        f"{', '.join(there)}; {', '.join(chosen)}."
-    )
+    threads = f"{machine['processor']}, {vector}, {machine['torch threads']} threads"
+    return "; ".join(filter(None, [threads, ", ".join(there), ", ".join(chosen)])) + "."
 
 
 def _line(row):
