@@ -11,8 +11,11 @@ from .._utils.missing_codes import CHECKED, missing_codes, shown_codes
 def read_table(estimator, X, read_column, *, reset, dtype=np.float64):
     """Return X as an array of shape (n_samples, n_features), each column read by `read_column`."""
     if not isinstance(X, pd.DataFrame):
-        X = check_array(X, dtype=None, ensure_all_finite=False, estimator=estimator)
-        X = X.astype(object) if X.dtype.kind == "U" else X
+        given, options = X, {"ensure_all_finite": False, "estimator": estimator}
+        X = check_array(given, dtype=None, **options)
+        if X.dtype.kind == "U":
+            # Of texts in a list, NumPy's own kind of text loses the NUL characters at the end.
+            X = check_array(given, dtype=object, **options)
     validate_data(estimator, X, skip_check_array=True, reset=reset)
     columns = [X.iloc[:, i] for i in range(X.shape[1])] if isinstance(X, pd.DataFrame) else X.T
     read = [read_column(*pair) for pair in zip(columns, column_names(estimator), strict=True)]

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from sklearn.base import clone
 
 from skosfusion.preprocessing import (
@@ -147,6 +147,8 @@ class TestGenderEncoder:
 
     @few
     @given(text=st.text(max_size=8))
+    @example(text="\x00")
+    @example(text="f\x00")
     def test_any_text_is_female_male_missing_or_refused(self, text):
         encoder = GenderEncoder().fit([["f"]])
         spelled = text.strip().casefold()
