@@ -128,8 +128,8 @@ def run(options):
     )  # fmt: skip
     by_patient = cli.figures(evaluation)
     title = f"embedded SYNTHETIC cohort, {encoder.description}, {options.folds} folds by patient"
-    settings = {"options": vars(options), "weights": encoder.description}
-    settings["engine"] = result.settings.get("engine")
+    engine = result.settings.get("engine")
+    settings = {"options": vars(options), "weights": encoder.description, "engine": engine}
     record = {"title": title, "run": run_facts, "settings": settings, "cohort": cohort.DESCR}
     record |= {"rows": rows, "leaking_patients": leakage.n_leaking_patients}
     record |= {"leakage": cli.leakage(leakage), "by_patient": by_patient.to_dict("index")}

@@ -173,7 +173,7 @@ def _engines(fitted, X, chosen):
 def _best_loop(single, name):
     """Return the fastest loop written by hand in the same number format, and how it compares."""
     precision = name.split(", ")[1]
-    loops = [loop for loop in single if loop.startswith(f"plain PyTorch, {precision}")]
+    loops = plain.loops_in(single, precision)
     if not loops:
         return "", None
     best = min(loops, key=lambda loop: single[loop].median)

@@ -97,7 +97,7 @@ def _report_full(table, chosen, paths, pixels):
     work = _PASSES * limits.RESNET18_GFLOP * (size / 224) ** 2
     limits.add_limits(candidates, formats, work)
     for precision in formats:
-        candidates = roofline.add_roofline(
+        roofline.add_roofline(
             candidates, precision, partial(_one_step, chosen, inputs, precision), chosen.batch_size
         )
     figures = timing.interleave(candidates, chosen.repeats)
@@ -119,10 +119,9 @@ def _report_full(table, chosen, paths, pixels):
         table.add(
             f"full training: {_ours(precision)}, share of the limit", share, "", at_least=target
         )
-        share = report.ratio_of(figures, _ours(precision), f"roofline, {precision}")
+        share = report.ratio_of(figures, _ours(precision), roofline.roofline_name(precision))
         table.add(f"full training: {_ours(precision)}, share of the roofline", share, "")
-        loops = [name for name in figures if name.startswith(f"plain PyTorch, {precision}")]
-        best = max(loops, key=lambda name: figures[name].median)
+        best = max(plain.loops_in(figures, precision), key=lambda name: figures[name].median)
         share = report.ratio_of(figures, _ours(precision), best)
         table.add(f"full training: {_ours(precision)}, beside {best}", share, "x", at_least=1.0)
     table.note(

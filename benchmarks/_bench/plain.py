@@ -116,3 +116,8 @@ def loop_name(precision, channels_last):
     """Name a loop in reports."""
     layout = "channels_last" if channels_last else "contiguous"
     return f"plain PyTorch, {precision}, {layout}"
+
+
+def loops_in(figures, precision):
+    """List the loops in a number format among what was measured."""
+    return [name for name in figures if name.startswith(f"plain PyTorch, {precision}")]

@@ -66,7 +66,11 @@ def add_roofline(candidates, precision, compute, n_images):
         flops, bytes_ = 1e9 * limits.product_rate(precision), 1e9 * copy_rate()
         return n_images / sum(max(f / flops, b / bytes_) for f, b in operations.found)
 
-    return candidates | {
-        f"limit of memory traffic, {precision}": traffic,
-        f"roofline, {precision}": both,
-    }
+    candidates[f"limit of memory traffic, {precision}"] = traffic
+    candidates[roofline_name(precision)] = both
+    return candidates
+
+
+def roofline_name(precision):
+    """Name a roofline in reports."""
+    return f"roofline, {precision}"

@@ -77,7 +77,10 @@ class ImageInputs:
 
     def features(self, paths):
         """Return the features of all images: float32, (n_rows, n_features)."""
-        return self._features(self._source().for_training, paths, range(len(paths)))
+        return self._features_of_all(self._source(), paths)
+
+    def _features_of_all(self, source, paths):
+        return self._features(source.for_training, paths, range(len(paths)))
 
     def _note_engine(self, source):
         """Let a network that is fitted name the engine that has computed, not one it asked for."""
@@ -136,7 +139,7 @@ class ImageInputs:
     def _load_known_features(self, paths):
         """Encode every image before training starts, so that a bad one is found in time."""
         source = self._source()
-        features = self._features(source.for_training, paths, range(len(paths)))
+        features = self._features_of_all(source, paths)
         self._note_engine(source)
         return self._gathered(features)
 

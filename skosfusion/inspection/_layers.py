@@ -83,15 +83,10 @@ def find_feature_map(encoder, image_size, name=None, *, n_channels=3, identity=N
 
     `identity` is that of the network; layers of one whose code is known are looked for once.
     """
-    known = None
-    if identity is not None and identity.is_known:
-        with _LOCK:
-            known = _KNOWN_LAYERS.get((identity.digest, image_size))
-    if known is None:
+    if identity is None or not identity.is_known:
         known = _examine(encoder, image_size, n_channels)
-        if identity is not None and identity.is_known:
-            with _LOCK:
-                _KNOWN_LAYERS.put((identity.digest, image_size), known)
+    else:
+        known = _examine_once(encoder, image_size, n_channels, identity.digest)
     if name is None and known.default is None:
         raise ValueError(known.problem + _listed(known.maps))
     name = known.default if name is None else name
@@ -106,6 +101,17 @@ def find_feature_map(encoder, image_size, name=None, *, n_channels=3, identity=N
         stop = "" if problem.endswith("?") else "."
         raise ValueError(f"layer={name!r} {problem}{stop}{_listed(known.maps)}")
     return known.maps[name]
+
+
+def _examine_once(encoder, image_size, n_channels, digest):
+    """Look for the maps of an encoder that its digest tells from others."""
+    with _LOCK:
+        known = _KNOWN_LAYERS.get((digest, image_size))
+    if known is None:
+        known = _examine(encoder, image_size, n_channels)
+        with _LOCK:
+            _KNOWN_LAYERS.put((digest, image_size), known)
+    return known
 
 
 def _listed(maps):

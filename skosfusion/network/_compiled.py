@@ -26,7 +26,7 @@ from torch import nn
 
 from .._utils.files import read_regular_file, write_atomically
 from .._utils.private_folders import is_private, make_private_folder
-from ._inference import gives_same
+from ._inference import gives_same, images_to_compare
 
 #: Seconds that a compiler may take, with the start of its process.
 MOST_SECONDS = 300
@@ -58,7 +58,7 @@ def _compiler():
 
 
 @functools.cache
-def compiles_with(command):
+def _version(command):
     """Return what the compiler of a command calls itself, which decides on the last digits."""
     try:
         # What the user names for this purpose.
@@ -76,18 +76,17 @@ def compiles_with(command):
 def native_code_facts():
     """Return what decides on the native code of an encoder beside torch: processor, compiler."""
     command = _compiler()
-    return *_processor(), "no compiler" if command is None else compiles_with(command)
+    return *_processor(), "no compiler" if command is None else _version(command)
 
 
 def compiled(folded, shape, dtype, *, batch_size, key):
     """Return a compiled form of a folded encoder, made now or found in the user's folder.
 
-    `key` tells the encoder, its number format and the software; `shape` is that of one image.
+    `key` tells the encoder, its number format, the software and what `native_code_facts` gives;
+    `shape` is that of one image.
     """
-    random = torch.Generator().manual_seed(0)
-    images = torch.randn(batch_size, *shape, generator=random, dtype=torch.float32)
-    images = images.contiguous(memory_format=torch.channels_last)
-    name = hashlib.sha256(key + repr((batch_size, shape, dtype, _processor())).encode()).hexdigest()
+    images = images_to_compare(batch_size, shape)
+    name = hashlib.sha256(key + repr((batch_size, shape, dtype)).encode()).hexdigest()
     try:
         folder = _folder() / name
         found = _kept(folder, folded, images, dtype)

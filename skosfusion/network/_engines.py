@@ -135,20 +135,23 @@ def settle_engine(network, declared, *, n_images, image_size, is_fixed, folder):
         return
     identity = network_identity(network, with_values=False)
     shape = network.pixel_mean.shape[1], image_size, image_size
-    possible = [e for e in ENGINES if _why_not(e, network, identity, shape) is None]
-    if not is_fixed and "compiled" in possible:
-        possible.remove("compiled")
-    network.engine = _best(network, possible, n_images)
+
+    def is_possible(engine):
+        is_worth_it = is_fixed or engine != "compiled"
+        return is_worth_it and _why_not(engine, network, identity, shape) is None
+
+    network.engine = next(filter(is_possible, _wanted(network, n_images)))
     if folder is not None and identity.digest is not None:
         settled = _settled(folder, network, identity)
-        network.engine = settled if settled in possible else network.engine
+        if settled != network.engine and is_possible(settled):
+            network.engine = settled
     _LOGGER.info("engine='auto' is %r for %d images", network.engine, n_images)
 
 
-def _best(network, possible, n_images):
+def _wanted(network, n_images):
+    """List the engines for "auto", the best first."""
     is_many = n_images >= _COMPILED_FROM and network.encoder_dtype is torch.bfloat16
-    wanted = ("compiled", "fused") if is_many else ("fused",)
-    return next((engine for engine in wanted if engine in possible), "eager")
+    return ("compiled", "fused", "eager") if is_many else ("fused", "eager")
 
 
 def _settled(folder, network, identity):

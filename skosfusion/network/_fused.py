@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet
 
-from ._inference import gives_same
+from ._inference import gives_same, images_to_compare
 from ._split import StageReached
 
 
@@ -35,9 +35,7 @@ def fuse(folded, shape, dtype=None, *, batch_size, layer=None):
     """
     try:
         with torch.no_grad():
-            random = torch.Generator().manual_seed(0)
-            image = torch.randn(1, *shape, generator=random, dtype=torch.float32)
-            image = image.contiguous(memory_format=torch.channels_last)
+            image = images_to_compare(1, shape)
             order, shapes = [], {}
             expected = _try(folded, image, dtype, order, shapes)
             rewriting = _Rewriting(folded, order, shapes, batch_size, layer)

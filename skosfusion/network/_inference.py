@@ -114,6 +114,14 @@ def folded_encoder(encoder, dtype=None):
     return folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
+def images_to_compare(n_images, shape):
+    """Return random images, always the same, to try a copy of an encoder with."""
+    random = torch.Generator().manual_seed(0)
+    # Whatever torch's usual number format is.
+    images = torch.randn(n_images, *shape, generator=random, dtype=torch.float32)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def gives_same(features, expected, dtype):
     """Return whether a copy gives the features of an encoder, but for rounding."""
     if features.shape != expected.shape or not torch.isfinite(expected).all():
