@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from skosfusion.images import shared_image_store
-from skosfusion.network import FeatureCache, FusionNetwork
+from skosfusion.network import FeatureCache, FusionNetwork, _engines
 
 from .._helpers import tiny
 
@@ -33,3 +33,11 @@ def paths(tmp_path):
 @pytest.fixture
 def cache():
     return FeatureCache()
+
+
+@pytest.fixture
+def fresh_engines(monkeypatch, tmp_path):
+    """Nothing has failed yet, nothing was warned of, and nothing lies in the user's folder."""
+    monkeypatch.setattr(_engines, "_FAILED", {})
+    monkeypatch.setattr(_engines, "_WARNED", set())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))

@@ -1,15 +1,32 @@
 """The folder of compiled encoders, and what compiles them."""
 
+import contextlib
 import hashlib
 import os
+import stat
+import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from skosfusion.network import FusionNetwork, _compiled, _encoder_key
+from skosfusion.network import (
+    EncoderFeatures,
+    FeatureCache,
+    FusionNetwork,
+    _compiled,
+    _encoder_key,
+    _engines,
+)
 from skosfusion.network._encoder_key import encoder_key
+
+from .._helpers.engines import make_network
+from .._helpers.features import OPTIONS, encoded
+
+pytestmark = pytest.mark.usefixtures("no_images", "fresh_engines")
 
 
 @pytest.fixture
@@ -85,3 +102,97 @@ def test_a_compiler_tells_what_it_is(monkeypatch):
     assert _compiled.native_code_facts()[-1].startswith("Python 3.")
     monkeypatch.setenv("CXX", "/no/such")
     assert _compiled.native_code_facts()[-1] == "no compiler"
+
+
+def refused(cache, paths, match):
+    """Encode with a compiler that cannot be used, and compare with what takes its place."""
+    expected = encoded(FeatureCache(), make_network("eager"), paths, OPTIONS)
+    with pytest.warns(UserWarning, match=match) as caught:
+        found = encoded(cache, make_network("compiled"), paths, OPTIONS)
+    assert len(caught) == 1
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_compiler_the_next_engine_computes(monkeypatch, cache, paths):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    refused(cache, paths, r"engine='compiled' cannot be used here: there is no C\+\+ compiler")
+
+
+def test_a_compiler_that_fails_is_one_warning(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    monkeypatch.setattr(_compiled, "_CHILD", "raise ValueError('no such instruction')")
+    refused(cache, paths, r"ValueError: no such instruction")
+    assert not list((tmp_path / "home" / "skosfusion" / "compiled").iterdir())
+
+
+def test_a_compiler_that_hangs_is_ended_with_all_it_started(monkeypatch, cache, paths):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self.pid)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    child = "import subprocess; subprocess.run(['sleep', '600'])"
+    monkeypatch.setattr(_compiled, "_CHILD", child)
+    monkeypatch.setattr(_compiled, "MOST_SECONDS", 2)
+    refused(cache, paths, r"it took more than 2 s")
+    for _ in range(50):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started[0], 0)
+            time.sleep(0.1)
+            continue
+        return
+    pytest.fail("a process of the compiler is still there")
+
+
+def test_a_home_that_cannot_be_written_is_one_warning(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    (tmp_path / "home").write_text("a file")
+    refused(cache, paths, r"FileExistsError|NotADirectoryError")
+
+
+def test_native_code_that_others_can_write_is_not_loaded(monkeypatch, cache, paths, tmp_path):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    folder = tmp_path / "home" / "skosfusion" / "compiled"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    refused(cache, paths, r"others can write the folder")
+
+
+def test_a_trained_encoder_is_not_compiled(monkeypatch, cache, paths):
+    monkeypatch.setattr(_engines, "has_compiler", lambda: True)
+    network = make_network("compiled").freeze_encoder(False)
+    with pytest.warns(UserWarning, match=r"that has trained is not compiled"):
+        encoded(cache, network, paths, OPTIONS)
+
+
+@pytest.mark.skipif(not _compiled.has_compiler(), reason="needs a C++ compiler")
+def test_a_compiled_encoder_gives_the_same_features_and_is_kept(
+    monkeypatch, cache, paths, tmp_path
+):
+    network = make_network("compiled", "squeezenet1_1")
+    expected = encoded(FeatureCache(), make_network("eager", "squeezenet1_1"), paths, OPTIONS)
+    found = encoded(cache, network, paths, OPTIONS)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert not _engines._FAILED
+    (file,) = (tmp_path / "home").rglob("*.pt2")
+    for folder in (file.parent, file.parents[1], file.parents[2]):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(file.parents[1].iterdir()) == [file.parent]
+    # Few images, for which it is not made.
+    alone = EncoderFeatures(network, OPTIONS, cache=FeatureCache())
+    np.testing.assert_allclose(
+        alone.for_prediction(paths[:1], alone=True), expected[:1], rtol=1e-4, atol=1e-5
+    )
+    # Another process need not compile.
+    monkeypatch.setattr(_compiled, "_run_child", None)
+    again = encoded(FeatureCache(), network, paths, OPTIONS)
+    np.testing.assert_array_equal(again, found)
+    # What is damaged is not loaded.
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="engine='compiled' cannot be used"):
+        again = encoded(FeatureCache(), network, paths, OPTIONS)
+    np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
